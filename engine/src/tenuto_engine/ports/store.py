@@ -18,34 +18,13 @@ Source: architecture sections 2, 3, 5, 6.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
 from typing import Protocol
 
 import msgspec
 
-
-class Status(IntEnum):
-    """Runtime status of an instance; the numbers are those of `tenuto.v1.Status` and are stored."""
-
-    PENDING = 1
-    RUNNING = 2
-    SUSPENDED = 3
-    COMPLETED = 4
-    FAILED = 5
-    TERMINATED = 6
-    STALLED = 7
-
-
-TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.TERMINATED})
-
-
-class Hold(IntEnum):
-    """Why unread messages do not make an instance ready. Control messages pass every hold."""
-
-    NONE = 0
-    SUSPENDED = 1
-    STALLED = 2
-    DELAYED = 3
+from tenuto_engine.core.status import TERMINAL as TERMINAL
+from tenuto_engine.core.status import Hold as Hold
+from tenuto_engine.core.status import Status as Status
 
 
 class Head(msgspec.Struct, frozen=True):

@@ -1,0 +1,1 @@
+"""One module per durable operation: which messages it accepts, and how its events change the state."""

@@ -1,0 +1,1 @@
+"""What the core and the runtime require of the outside, as Protocols and plain data."""
