@@ -59,7 +59,8 @@ class Stored(msgspec.Struct, frozen=True):
 class Message(msgspec.Struct, frozen=True):
     """One message for an instance's inbox.
 
-    `id`: the sender's command id, remembered for the de-duplication window where `remember` is true.
+    `id`: the sender's command id; where `remember` is true it is looked up in the shard's de-duplication window and
+    remembered there, else it is neither.
     `execution_id`: empty for messages to the instance (events, control), else dropped if it is not current.
     `control`: passes holds (terminate, suspend, resume, wake-up).
     `body`: opaque; stored as the value of the record `inbox-NNNNNN`.
@@ -120,7 +121,9 @@ class NewInstance(msgspec.Struct, frozen=True):
     """A complete new instance: used by `Create`, and inside outbox deliveries for children.
 
     `head.start_id` is the id of the start command. `replace`: terminal statuses whose record may be replaced.
-    `messages` begin the inbox (numbers from 0). `history` is empty but for a rerun.
+    `messages` begin the inbox (numbers from 0); their ids are neither looked up nor remembered. `history` is empty
+    but for a rerun. `reminders` are set under `head.version`, and so is the ready mark: now, if a message is unread
+    and `head.hold` is NONE or one of the messages is `control`.
     """
 
     instance_id: str
@@ -152,10 +155,15 @@ class OutboxRecord(msgspec.Struct, frozen=True):
 class Create(msgspec.Struct, frozen=True):
     """Make an instance, unless its id is taken.
 
-    Answers `Created`; `Exists` (with `duplicate` true where the stored start_id equals this one, or the command id
-    is in the window's seen ids); nothing is written then.
-    A replaced instance's start id is remembered as seen, and its record, index entries, reminders and activity
-    entries of the former execution are removed in the same operation.
+    Checks in this order: the instance exists with this start id -> `Exists(duplicate=True)`; the start id is in the
+    shard's window of seen ids (its instance was purged or replaced) -> `Exists(duplicate=True)` with an empty
+    execution id and the status of the present instance, COMPLETED where there is none; the instance exists with a
+    status not in `replace` -> `Exists(duplicate=False)`. Nothing is written then. An empty start id is never equal
+    to another and never remembered.
+    A replaced instance's start id is remembered as seen, and its record (custom status and unread messages too),
+    index entries, ready mark, reminders and activity entries are removed in the same operation. A driver that
+    cannot find those by instance may rely on the commit that closed the instance: it removed all by name except the
+    reminders that it set itself. The inbox numbering begins at 0 again. `Created.ready`: it was marked ready.
     """
 
     shard: int
@@ -165,12 +173,14 @@ class Create(msgspec.Struct, frozen=True):
 class Append(msgspec.Struct, frozen=True):
     """Put one message into an inbox, under no lease.
 
-    Checks in this order: the command id in the seen window -> `Appended(duplicate=True)`; instance missing ->
-    `Refused("not_found")`; `message.execution_id` set and not current -> `Refused("stale_execution")`; status terminal -> `Refused("terminal")`;
-    `closes` set and that activity entry missing -> `Refused("activity_closed")`, or, where `attempt` is not 0, its
-    attempt another -> `Refused("stale_attempt")`.
-    Then: assigns the next number, writes the record, removes the entry named by `closes`, remembers the id, and
-    marks the instance ready by now (unless held and not control; an earlier mark stays).
+    Checks in this order: `message.remember` and its id is in the seen window -> `Appended(-1, duplicate=True)`;
+    instance missing -> `Refused("not_found")`; `message.execution_id` set and not current ->
+    `Refused("stale_execution")`; status terminal -> `Refused("terminal")`; `closes` set and that activity entry
+    (under the instance's version) missing -> `Refused("activity_closed")`, or, where `attempt` is not 0, its attempt
+    another -> `Refused("stale_attempt")`.
+    Then: assigns the next number, writes the record, removes the entry named by `closes`, remembers the id where
+    asked, and marks the instance ready by now, under its own version, unless it is held and the message is not
+    control; an existing mark stays as it is.
     """
 
     shard: int
@@ -183,23 +193,37 @@ class Append(msgspec.Struct, frozen=True):
 class Commit(msgspec.Struct, frozen=True):
     """One fenced commit of a turn (or of one part of an oversized one).
 
-    Checks: lease token; instance exists; `base` equals the stored (execution id, commit id, history length); every
-    record in `consumed` exists. Refusals: `Fenced`, `Conflict("missing" | "execution" | "commit" | "length"
-    | "message", detail)`. If the stored commit id equals `head.commit_id`, this very commit was applied before:
-    answers `Committed(duplicate=True)` with the numbers it was given, as far as known (outbox numbers empty).
+    Checks in this order: lease token of (shard, `lease_version`), whatever the lease's expiry -> `Fenced`; instance
+    exists -> `Conflict("missing")`; stored commit id equals `head.commit_id`: this very commit was applied before ->
+    `Committed(duplicate=True)` with the present `inbox_next` and nothing else known; `base_*` equal the stored
+    (execution id, commit id, history length) -> `Conflict("execution" | "commit" | "length", the stored value)`;
+    every record in `consumed` (distinct numbers) exists -> `Conflict("message", first missing number)`.
 
-    Writes: history records from index `base_length` on; removal of consumed messages; `metadata` with `head`;
-    `custom_status` where not None; activity entries set and removed; reminders set and removed; outbox records
-    (numbered in order, never below the store's clock in microseconds); `appends` to instances of the same shard
-    (each as an `Append` would; refusals are counted, never fail the commit); `creates` likewise (as `Create`;
-    refusals are reported); index moves where `index` is not None; the ready mark: removed if nothing is unread or
-    `head.hold` is set, else set to `ready_at_ms`... see `renew`.
+    Writes, in this order: history records from index `base_length` on; removal of consumed messages; `metadata` with
+    `head` (`head.taken` is given by the caller and includes this commit's consumed); `custom_status` where not None
+    (else the present one stays, also over a renewal); activity entries and reminders removed (under `lease_version`;
+    those that do not exist are ignored), then set (under `head.version`; the versions differ only where the instance
+    passes to another one, and then the owner lists all entries); outbox records (numbered in order, rising for the
+    life of the shard, never below the store's clock in microseconds); index entry where `index` is not None
+    (`old_index` names the one it replaces); `appends` to instances of the same shard (each as an `Append` would,
+    seen ids included, and against what this commit has just written; refusals are reported, never fail the commit);
+    `creates` likewise (as `Create`).
+
+    The ready mark is settled last. "Unread" means that the inbox numbering, appends to itself included, differs from
+    `head.taken`. The mark (under `lease_version` and `head.version`) is
+    * removed, if `head.status` is terminal; unread records stay until the purge;
+    * where `head.hold` is not NONE: removed, unless the last *control* message ever appended to this instance is
+      still unread, for then a resume or terminate that came during the turn would be forgotten;
+    * where nothing is unread and `keep_ready` is false: removed;
+    * else set to `ready_at_ms` if that is not 0; if 0, an existing mark stays and a missing one is set to now (so the
+      commit that clears a hold makes the instance ready again if messages are unread).
 
     `renew`: a new execution (continue-as-new): the former record is unlinked, all its activity entries and
-    reminders are removed by name (the owner lists them), then metadata, custom status, `history` from index 0 and the messages not consumed are
-    written anew; `appends` to itself come after them. The inbox numbering goes on.
+    reminders are removed by name (the owner lists them), then metadata, custom status, `history` from index 0 and
+    the messages not consumed are written anew; `appends` to itself come after them. The inbox numbering goes on.
     `keep_ready`: the instance stays marked ready although nothing is unread (an open turn).
-    `close`: the execution ended; `index.status` is terminal and the count of open instances falls by one.
+    `close`: the execution ended: `head.status` and `index.status` are terminal, and the count of open instances of
+    the version falls by one. The owner lists every open activity entry and reminder as removed.
     """
 
     shard: int
@@ -232,9 +256,10 @@ class Commit(msgspec.Struct, frozen=True):
 class FireReminder(msgspec.Struct, frozen=True):
     """Remove a due reminder and append its message, in one fenced operation.
 
-    Checks: lease token -> `Fenced`; reminder exists -> `Refused("gone")`; due by the store's clock ->
-    `Refused("early")`. A message the instance refuses (missing, terminal, other execution) is dropped with
-    the reminder: `Refused(reason)` with `dropped` true.
+    Checks: lease token -> `Fenced`; reminder (under `lease_version`) exists -> `Refused("gone")`; due by the store's
+    clock (due_at_ms <= now) -> `Refused("early")`. Then the reminder is removed and the message appended to
+    `key.instance_id` as an `Append` would: answers its `Appended`. A message the instance refuses (not_found,
+    stale_execution, terminal) is dropped with the reminder: `Refused(reason, dropped=True)`.
     """
 
     shard: int
@@ -245,7 +270,7 @@ class FireReminder(msgspec.Struct, frozen=True):
 
 
 class DropReminder(msgspec.Struct, frozen=True):
-    """Remove a reminder whose work is done or void, fenced. Answers `Done` or `Fenced`."""
+    """Remove a reminder whose work is done or void, fenced. Answers `Done` (also if it did not exist) or `Fenced`."""
 
     shard: int
     token: str
@@ -254,9 +279,10 @@ class DropReminder(msgspec.Struct, frozen=True):
 
 
 class ReplaceActivity(msgspec.Struct, frozen=True):
-    """Replace an open activity entry if its revision is `expected_revision`; under no lease.
+    """Replace an open activity entry (under `lease_version`) if its revision is `expected_revision`; under no lease.
 
-    Answers `Done`, `Refused("activity_closed")` or `Refused("stale_attempt")` (the revision differs).
+    Answers `Done`, `Refused("activity_closed")` (it does not exist) or `Refused("stale_attempt")` (the revision
+    differs).
     """
 
     shard: int
@@ -268,8 +294,10 @@ class ReplaceActivity(msgspec.Struct, frozen=True):
 class Purge(msgspec.Struct, frozen=True):
     """Remove an instance whole, if it is terminal and its execution id is `execution_id`.
 
-    Removes the record, index entries, ready mark, the given reminders and activity entries. Remembers its start id as seen. Answers
-    `Done`, `Refused("not_found" | "not_terminal" | "stale_execution")`.
+    Checks in this order: `Refused("not_found")`, `Refused("stale_execution")`, `Refused("not_terminal")`. Removes the
+    record, index entries, ready mark, the given reminders and activity entries and whatever else of either is left
+    (as `Create` does for a replaced instance), all under the instance's version. Remembers its start id as seen.
+    Answers `Done`.
     """
 
     shard: int
@@ -291,9 +319,11 @@ class Delivery(msgspec.Struct, frozen=True):
 class Deliver(msgspec.Struct, frozen=True):
     """Take messages of one source shard into this shard, in order, each at most once.
 
-    A message whose number is not above the highest one recorded for `source_shard` is ignored (`Appended(duplicate)`),
-    but a `create` whose instance exists with another start id still answers `Exists`. The appends and the new
-    highest number are one operation. Answers `Delivered` with one outcome per delivery.
+    `deliveries` are in rising order of number; each holds a message for `instance_id` or a `create`. One whose number
+    is not above the highest recorded for `source_shard` is ignored: `Appended(-1, duplicate=True)`; but an ignored
+    `create` whose instance exists with another start id, its own not being in the seen window, answers
+    `Exists(duplicate=False)` again. Any other is executed as `Append` or `Create` would; refusals count as taken.
+    The effects and the new highest number are one operation. Answers `Delivered` with one outcome per delivery.
     """
 
     shard: int
@@ -399,7 +429,11 @@ class InboxRecord(msgspec.Struct, frozen=True):
 
 
 class InstanceFilter(msgspec.Struct, frozen=True):
-    """Which instances of one shard to list, newest first. `before`: exclusive (created_at_ms, instance_id) cursor."""
+    """Which instances of one shard to list: newest first, by (created_at_ms, instance_id as UTF-8) falling.
+
+    `name` and `statuses` are compared with the index entry; empty means any. `created_from_ms` is inclusive,
+    `created_to_ms` exclusive, 0 means open. `before`: exclusive (created_at_ms, instance_id) cursor. `limit` >= 1.
+    """
 
     name: str = ""
     statuses: frozenset[Status] = frozenset()
@@ -459,15 +493,16 @@ class Store(Protocol):
     async def read_custom_status(self, shard: int, instance_id: str) -> bytes | None: ...
 
     async def read_inbox(self, shard: int, instance_id: str, *, first: int, end: int, limit: int) -> list[InboxRecord]:
-        """Unread messages numbered in [first, end), by computed names, at most `limit`."""
+        """Unread messages numbered in [first, end), by computed names, rising, at most `limit`."""
         ...
 
     async def read_history(
         self, shard: int, instance_id: str, *, first: int, count: int, max_bytes: int
     ) -> list[bytes]:
-        """History records first..first+count, by computed names; stops after `max_bytes` (but returns at least one).
+        """History records [first, first + count), by computed names.
 
-        Shorter than asked where a record is missing.
+        Stops before the record that would raise the sum above `max_bytes` (but returns at least one), and before the
+        first missing record.
         """
         ...
 
@@ -498,7 +533,10 @@ class Store(Protocol):
     async def list_instances(self, shard: int, wanted: InstanceFilter) -> list[Listed]: ...
 
     async def raw_records(self, shard: int, instance_id: str, *, limit: int) -> list[tuple[str, bytes]]:
-        """The instance's records as stored, by name (`metadata`, `history-000000`, ...), for `tenuto state show`."""
+        """The instance's records, sorted by name (`customStatus`, `history-000000`, `inbox-000000`, `metadata`).
+
+        At most `limit`. The value of `metadata` is the opaque body alone. Empty where the instance is missing.
+        """
         ...
 
     def key_of(self, shard: int, instance_id: str) -> str:
@@ -548,6 +586,8 @@ class LeaseStore(Protocol):
         self, shards: Sequence[int], *, version: str, owner: str, lease_ms: int, force: bool = False
     ) -> list[Lease | LeaseHeld]:
         """Grant each shard whose lease is free, expired or the caller's own; epoch + 1 and a new token each time.
+
+        Answers one per shard, in order. The first epoch is 1. A released lease is free.
 
         `force`: the caller knows that no other process can be alive (an exclusive store).
         """
