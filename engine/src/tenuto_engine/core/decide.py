@@ -1,0 +1,227 @@
+"""Decisions: which messages a turn takes, and what events follow from what the workflow's code asks for.
+
+`decide` may refuse and may change between releases; `apply` must accept every event ever written. Everything here is a
+function of its arguments: the turn's time and all ids come from the caller or are derived.
+
+Rules of a turn:
+
+* Control messages (terminate, suspend, resume, wake-up) go first, in a turn of their own that needs no worker: they
+  work while no worker is alive, and pass every hold.
+* All other unread messages follow in the order of their numbers, as one turn.
+* A message that means nothing any more (its activity, timer or child is not open in this execution) is consumed,
+  counted and not recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from tenuto_engine.core import actions as a
+from tenuto_engine.core import events as e
+from tenuto_engine.core.limits import TERMINAL_ROOM_BYTES, TERMINAL_ROOM_EVENTS, Limits, refuse_instance_id, refuse_name
+from tenuto_engine.core.machines import activity, child, timer
+from tenuto_engine.core.state import InstanceState, derived_id
+from tenuto_engine.core.status import Hold
+
+CONTROL = (e.ExecutionTerminated, e.ExecutionSuspended, e.ExecutionResumed, e.WokenUp)
+
+_OPEN_CHECKS = {
+    e.ActivityCompleted: activity.is_open,
+    e.ActivityFailed: activity.is_open,
+    e.TimerFired: timer.is_open,
+    e.ChildCompleted: child.is_open,
+    e.ChildFailed: child.is_open,
+}
+
+
+class TurnPlan(msgspec.Struct, frozen=True):
+    """What a turn takes, as positions in the unread messages that were given.
+
+    `recorded` become history in that order; `void` are consumed without record. `needs_worker`: the workflow's code
+    must run. `releases`: a stall or delay ends with this turn (a suspension ends by its own event).
+    """
+
+    recorded: list[int]
+    void: list[int]
+    needs_worker: bool
+    releases: bool = False
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """The events that a turn's actions became, and the timers it cancelled (which leave no record)."""
+
+    events: list[e.Event]
+    cancelled: list[int] = []
+
+
+def plan_turn(state: InstanceState, unread: Sequence[e.Event]) -> TurnPlan | None:
+    """Choose the messages of the next turn, or None where there is nothing to do now (empty, or on hold)."""
+    if any(isinstance(event, CONTROL) for event in unread):
+        return _plan_control(state, unread)
+    if not unread or state.hold is not Hold.NONE:
+        return None
+    recorded: list[int] = []
+    void: list[int] = []
+    closing: set[tuple[type, int]] = set()
+    for position, event in enumerate(unread):
+        (recorded if _is_wanted(state, event, closing) else void).append(position)
+    return TurnPlan(recorded, void, needs_worker=bool(recorded))
+
+
+def _is_wanted(state: InstanceState, event: e.Event, closing: set[tuple[type, int]]) -> bool:
+    check = _OPEN_CHECKS.get(type(event))
+    if check is None:
+        return True
+    key = (check, event.event_id)  # type: ignore[union-attr]  # every event with a check has an event id
+    if key in closing or not check(state, event):  # type: ignore[operator]  # the table pairs checks with their types
+        return False
+    closing.add(key)  # type: ignore[arg-type]
+    return True
+
+
+def _plan_control(state: InstanceState, unread: Sequence[e.Event]) -> TurnPlan:
+    recorded: list[int] = []
+    void: list[int] = []
+    hold, releases = state.hold, False
+    for position, event in enumerate(unread):
+        match event:
+            case e.ExecutionTerminated():
+                # The start, if unread, is recorded first, so that the record says what was terminated.
+                starts = [i for i, m in enumerate(unread) if isinstance(m, e.ExecutionStarted)]
+                recorded = [*starts, *recorded, position]
+                void = [i for i in range(len(unread)) if i not in set(recorded)]
+                return TurnPlan(recorded, void, needs_worker=False, releases=True)
+            case e.ExecutionSuspended() if hold is not Hold.SUSPENDED:
+                hold = Hold.SUSPENDED
+                recorded.append(position)
+            case e.ExecutionResumed() if hold is Hold.SUSPENDED:
+                hold = Hold.NONE
+                recorded.append(position)
+            case e.ExecutionResumed():
+                releases = releases or hold is Hold.STALLED
+                void.append(position)
+            case e.WokenUp():
+                releases = releases or hold is Hold.DELAYED
+                void.append(position)
+            case e.ExecutionSuspended():
+                void.append(position)
+            case _:
+                pass
+    return TurnPlan(recorded, void, needs_worker=False, releases=releases)
+
+
+def decide_actions(state: InstanceState, actions: Sequence[a.Action], limits: Limits) -> Decision:
+    """Turn what the code asked for into events, in its order.
+
+    A request beyond a limit fails the execution by name: the code is deterministic, so running it again would ask for
+    the same. Nothing follows an action that ends the execution.
+    """
+    events: list[e.Event] = []
+    cancelled: list[int] = []
+    for action in actions:
+        refusal = _refuse(action, limits)
+        if refusal is not None:
+            return Decision([*events, _limit_failure(action.event_id, refusal)], cancelled)
+        if isinstance(action, a.CancelTimer):
+            cancelled.append(action.event_id)
+            continue
+        event = _EVENT_OF[type(action)](state, action, state.length + len(events))
+        events.append(event)
+        if isinstance(event, e.ExecutionCompleted | e.ExecutionFailed | e.ContinuedAsNew):
+            return Decision(events, cancelled)
+    added = len(events)
+    if state.pending_operations + added > limits.pending_operations:
+        text = (
+            f"instance '{state.instance_id}' would have {state.pending_operations + added:,} pending operations, the limit "
+            f"pending_operations is {limits.pending_operations:,}; start fewer at once, in batches or in child workflows"
+        )
+        return Decision([_limit_failure(0, text)])
+    return Decision(events, cancelled)
+
+
+def history_refusal(state: InstanceState, *, added_events: int, added_bytes: int, limits: Limits) -> e.ExecutionFailed | None:
+    """Return the failure that ends an execution whose history would leave no room for its terminal event, else None."""
+    length, size = state.length + added_events, state.size_bytes + added_bytes
+    if length > limits.history_events - TERMINAL_ROOM_EVENTS:
+        text = f"{length:,} events, the limit history_events is {limits.history_events:,}"
+    elif size > limits.history_bytes - TERMINAL_ROOM_BYTES:
+        text = f"{size:,} bytes, the limit history_bytes is {limits.history_bytes:,}"
+    else:
+        return None
+    return _limit_failure(0, f"the history of instance '{state.instance_id}' would have {text}; use continue_as_new in long-running workflows")
+
+
+def _limit_failure(event_id: int, message: str) -> e.ExecutionFailed:
+    return e.ExecutionFailed(event_id, e.Failure(type="LimitExceeded", message=message, non_retryable=True))
+
+
+def _refuse(action: a.Action, limits: Limits) -> str | None:
+    match action:
+        case a.ScheduleActivity():
+            return refuse_name("activity name", action.name) or _refuse_payload(f"input of activity '{action.name}'", action.input, limits)
+        case a.StartChild():
+            reason = refuse_name("workflow name", action.name) or refuse_instance_id(action.instance_id)
+            return reason or _refuse_payload(f"input of child workflow '{action.name}'", action.input, limits)
+        case a.SendEvent():
+            reason = refuse_name("event name", action.name) or refuse_instance_id(action.instance_id)
+            return reason or _refuse_payload(f"event '{action.name}'", action.payload, limits)
+        case a.CompleteExecution():
+            return _refuse_payload("workflow's result", action.result, limits)
+        case a.ContinueAsNew():
+            return _refuse_payload("input of the next execution", action.input, limits)
+        case _:
+            return None
+
+
+def _refuse_payload(what: str, payload: bytes | None, limits: Limits) -> str | None:
+    if payload is None or len(payload) <= limits.payload_bytes:
+        return None
+    return (
+        f"the {what} has {len(payload):,} bytes, the limit payload_bytes is {limits.payload_bytes:,}; "
+        "store it elsewhere and pass a reference"
+    )
+
+
+def _activity(state: InstanceState, x: a.ScheduleActivity, index: int) -> e.Event:
+    return e.ActivityScheduled(
+        x.event_id, x.name, x.input, x.retry, x.start_to_close_ms, x.schedule_to_close_ms, x.heartbeat_ms, x.source
+    )
+
+
+def _timer(state: InstanceState, x: a.CreateTimer, index: int) -> e.Event:
+    return e.TimerCreated(x.event_id, x.due_at_ms, x.source)
+
+
+def _child(state: InstanceState, x: a.StartChild, index: int) -> e.Event:
+    execution_id = derived_id(state.execution_id, "child", index)
+    return e.ChildCreated(x.event_id, x.name, x.instance_id, x.input, x.version or state.version, execution_id, x.source)
+
+
+def _send(state: InstanceState, x: a.SendEvent, index: int) -> e.Event:
+    return e.EventSent(x.event_id, x.instance_id, x.name, x.payload, x.source)
+
+
+def _complete(state: InstanceState, x: a.CompleteExecution, index: int) -> e.Event:
+    return e.ExecutionCompleted(x.event_id, x.result)
+
+
+def _fail(state: InstanceState, x: a.FailExecution, index: int) -> e.Event:
+    return e.ExecutionFailed(x.event_id, x.failure)
+
+
+def _continue(state: InstanceState, x: a.ContinueAsNew, index: int) -> e.Event:
+    return e.ContinuedAsNew(x.event_id, x.input, x.keep_events, x.version or state.version)
+
+
+# One entry per member of `Action` but CancelTimer; a test compares the two.
+_EVENT_OF = {
+    a.ScheduleActivity: _activity,
+    a.CreateTimer: _timer,
+    a.StartChild: _child,
+    a.SendEvent: _send,
+    a.CompleteExecution: _complete,
+    a.FailExecution: _fail,
+    a.ContinueAsNew: _continue,
+}
