@@ -321,8 +321,7 @@ class Deliver(msgspec.Struct, frozen=True):
 
     `deliveries` are in rising order of number; each holds a message for `instance_id` or a `create`. One whose number
     is not above the highest recorded for `source_shard` is ignored: `Appended(-1, duplicate=True)`; but an ignored
-    `create` whose instance exists with another start id, its own not being in the seen window, answers
-    `Exists(duplicate=False)` again. Any other is executed as `Append` or `Create` would; refusals count as taken.
+    `create` that would be refused now with `Exists(duplicate=False)` answers so. Any other is executed as `Append` or `Create` would; refusals count as taken.
     The effects and the new highest number are one operation. Answers `Delivered` with one outcome per delivery.
     """
 
