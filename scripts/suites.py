@@ -1,0 +1,71 @@
+"""The one table of what is tested, in which order, and how long each part may take.
+
+A folder under `tests/` belongs to exactly one suite; `tests/architecture` checks that none is forgotten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PYTHON = ".venv/bin/python"
+BIN = ".venv/bin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """One line of the report.
+
+    Attributes:
+        name: what `make test SUITES="..."` selects it by.
+        budget_s: seconds it may take on two cores; more is a failure, twice as much ends it.
+        commands: programs that must all succeed; each counts as one test.
+        paths: folders given to pytest; each test in them counts.
+        needs: files without which the suite cannot run.
+        alone: it measures, or needs both cores, so nothing else runs beside it.
+    """
+
+    name: str
+    budget_s: int
+    commands: tuple[tuple[str, ...], ...] = ()
+    paths: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    alone: bool = False
+
+
+# Budgets are about three times what each suite takes on a quiet two-core machine: tight enough to notice a suite
+# that doubled, loose enough for a busy neighbour. Raise one knowingly, with the reason in the commit.
+SUITES = (
+    Suite(
+        name="lint",
+        budget_s=30,
+        commands=((f"{BIN}/ruff", "format", "--check", "."), (f"{BIN}/ruff", "check", ".")),
+    ),
+    Suite(name="types", budget_s=180, commands=((f"{BIN}/mypy",), (f"{BIN}/pyright",)), paths=("tests/typing",)),
+    Suite(name="imports", budget_s=30, commands=((f"{BIN}/lint-imports", "--no-logo"),)),
+    Suite(
+        name="proto",
+        budget_s=30,
+        commands=((PYTHON, "proto/generate.py", "--check"),),
+        needs=("proto/generate.py",),
+    ),
+    Suite(name="unit", budget_s=120, paths=("tests/unit", "tests/architecture")),
+    Suite(name="property", budget_s=240, paths=("tests/property",)),
+    Suite(name="transcript", budget_s=60, paths=("tests/transcript", "tests/replay")),
+    Suite(name="contract", budget_s=240, paths=("tests/contract",)),
+    Suite(name="integration", budget_s=300, paths=("tests/integration",)),
+    Suite(name="crash", budget_s=600, paths=("tests/crash",), alone=True),
+    Suite(
+        name="demo",
+        budget_s=120,
+        commands=((PYTHON, "examples/pipeline/demo.py"),),
+        needs=("examples/pipeline/demo.py",),
+        alone=True,
+    ),
+    Suite(
+        name="bench",
+        budget_s=120,
+        commands=((PYTHON, "benchmarks/run.py", "--smoke"),),
+        needs=("benchmarks/run.py",),
+        alone=True,
+    ),
+)
