@@ -15,12 +15,16 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 class InboxBody(msgspec.Struct, array_like=True, frozen=True):
-    """An inbox record: the command id of its sender, its arrival (Unix ms), and the event it will become."""
+    """An inbox record: the command id of its sender, its arrival (Unix ms), and the event it will become.
+
+    `carried`: it was received by the former execution and not consumed, so it comes before all others.
+    """
 
     id: str
     at_ms: int
     execution_id: str
     event: bytes
+    carried: bool = False
 
 
 class MetadataBody(msgspec.Struct, array_like=True, frozen=True):

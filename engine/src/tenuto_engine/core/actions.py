@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tenuto_engine.core.events import Failure, PayloadBytes, RetryPolicy
+from tenuto_engine.core.events import EventRaised, Failure, PayloadBytes, RetryPolicy
 
 
 class ScheduleActivity(msgspec.Struct, array_like=True, frozen=True, tag=1):
@@ -62,10 +62,17 @@ class FailExecution(msgspec.Struct, array_like=True, frozen=True, tag=7):
 
 
 class ContinueAsNew(msgspec.Struct, array_like=True, frozen=True, tag=8):
+    """`carryover`: events received and not consumed, oldest first, which the next execution receives before all others.
+
+    `keep_events`: whether messages unread by this turn stay for the next execution; the SDK leaves `carryover` empty
+    where they are not kept.
+    """
+
     event_id: int
     input: PayloadBytes = None
     keep_events: bool = True
     version: str = ""
+    carryover: list[EventRaised] = []
 
 
 Action = (

@@ -212,7 +212,7 @@ def _fail(state: InstanceState, x: a.FailExecution, index: int) -> e.Event:
 
 
 def _continue(state: InstanceState, x: a.ContinueAsNew, index: int) -> e.Event:
-    return e.ContinuedAsNew(x.event_id, x.input, x.keep_events, x.version or state.version)
+    return e.ContinuedAsNew(x.event_id, x.input, x.keep_events, x.version or state.version, x.carryover)
 
 
 # One entry per member of `Action` but CancelTimer; a test compares the two.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tenuto_engine.core.events import ActivityScheduled, ChildCreated, Failure, Parent
+from tenuto_engine.core.events import ActivityScheduled, ChildCreated, EventRaised, Failure, Parent
 
 
 class DispatchActivity(msgspec.Struct, frozen=True):
@@ -57,11 +57,15 @@ class EndExecution(msgspec.Struct, frozen=True):
 
 
 class BeginExecution(msgspec.Struct, frozen=True):
-    """Continue-as-new: this execution is replaced by one with the given input."""
+    """Continue-as-new: this execution is replaced by one with the given input.
+
+    `keep_events`: unread events stay unread; `carryover`: events that the code had received and not consumed.
+    """
 
     input: bytes | None
     keep_events: bool
     version: str
+    carryover: list[EventRaised]
 
 
 Effect = (

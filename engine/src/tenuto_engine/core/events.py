@@ -184,6 +184,7 @@ class ContinuedAsNew(msgspec.Struct, array_like=True, frozen=True, tag=18):
     input: PayloadBytes = None
     keep_events: bool = True
     version: str = ""
+    carryover: list[EventRaised] = []
 
 
 class RerunStarted(msgspec.Struct, array_like=True, frozen=True, tag=19):

@@ -5,6 +5,8 @@ The numbers are those of architecture section 7; they protect memory and the sto
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 MAX_CAUSES = 10
@@ -49,6 +51,7 @@ def refuse_instance_id(instance_id: str) -> str | None:
     return _refuse_text("instance id", instance_id)
 
 
+@lru_cache(maxsize=1024)
 def refuse_name(what: str, name: str) -> str | None:
     """Return why the name of a workflow, activity or event is refused, or None where it is fine."""
     if not name:

@@ -11,7 +11,7 @@ import hashlib
 
 import msgspec
 
-from tenuto_engine.core.events import ActivityScheduled, Parent
+from tenuto_engine.core.events import ActivityScheduled, ChildCreated, Parent
 from tenuto_engine.core.status import Hold, Status
 
 
@@ -21,7 +21,6 @@ class OpenChild(msgspec.Struct, frozen=True, array_like=True):
     event_id: int
     instance_id: str
     execution_id: str
-    current: bool = True
 
 
 class InstanceState(msgspec.Struct):
@@ -47,8 +46,13 @@ class InstanceState(msgspec.Struct):
     last_turn_at_ms: int = 0
     activities: dict[int, tuple[ActivityScheduled, int]] = {}
     timers: dict[int, int] = {}
-    children: dict[int, OpenChild] = {}
+    children: dict[int, ChildCreated] = {}
     carried: list[OpenChild] = []
+
+    def open_children(self) -> list[OpenChild]:
+        """All children that have not reported their end, also those of earlier executions."""
+        current = [OpenChild(i, c.instance_id, c.child_execution_id) for i, c in self.children.items()]
+        return [*self.carried, *current]
 
     @property
     def pending_operations(self) -> int:

@@ -24,7 +24,7 @@ class WorkerMessage(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., turns: _Optional[_Iterable[_Union[TurnResult, _Mapping]]] = ..., activities: _Optional[_Iterable[_Union[ActivityResult, _Mapping]]] = ..., draining: _Optional[bool] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("worker_id", "sdk", "code_hash", "workflows", "activities", "max_turns", "max_activities", "max_sticky")
+    __slots__ = ("worker_id", "sdk", "code_hash", "workflows", "activities", "max_turns", "max_activities", "running", "max_sticky")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     SDK_FIELD_NUMBER: _ClassVar[int]
     CODE_HASH_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +32,7 @@ class Hello(_message.Message):
     ACTIVITIES_FIELD_NUMBER: _ClassVar[int]
     MAX_TURNS_FIELD_NUMBER: _ClassVar[int]
     MAX_ACTIVITIES_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
     MAX_STICKY_FIELD_NUMBER: _ClassVar[int]
     worker_id: str
     sdk: str
@@ -40,8 +41,9 @@ class Hello(_message.Message):
     activities: _containers.RepeatedScalarFieldContainer[str]
     max_turns: int
     max_activities: int
+    running: _containers.RepeatedScalarFieldContainer[str]
     max_sticky: int
-    def __init__(self, worker_id: _Optional[str] = ..., sdk: _Optional[str] = ..., code_hash: _Optional[str] = ..., workflows: _Optional[_Iterable[str]] = ..., activities: _Optional[_Iterable[str]] = ..., max_turns: _Optional[int] = ..., max_activities: _Optional[int] = ..., max_sticky: _Optional[int] = ...) -> None: ...
+    def __init__(self, worker_id: _Optional[str] = ..., sdk: _Optional[str] = ..., code_hash: _Optional[str] = ..., workflows: _Optional[_Iterable[str]] = ..., activities: _Optional[_Iterable[str]] = ..., max_turns: _Optional[int] = ..., max_activities: _Optional[int] = ..., running: _Optional[_Iterable[str]] = ..., max_sticky: _Optional[int] = ...) -> None: ...
 
 class EngineMessage(_message.Message):
     __slots__ = ("welcome", "turns", "activities", "acknowledged", "forget", "draining")

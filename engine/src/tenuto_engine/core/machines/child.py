@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tenuto_engine.core.effects import Effect, StartChildInstance
 from tenuto_engine.core.events import ChildCompleted, ChildCreated, ChildFailed
-from tenuto_engine.core.state import InstanceState, OpenChild
+from tenuto_engine.core.state import InstanceState
 
 
 def is_open(state: InstanceState, event: ChildCompleted | ChildFailed) -> bool:
@@ -12,7 +12,7 @@ def is_open(state: InstanceState, event: ChildCompleted | ChildFailed) -> bool:
 
 
 def created(state: InstanceState, event: ChildCreated, effects: list[Effect]) -> None:
-    state.children[event.event_id] = OpenChild(event.event_id, event.instance_id, event.child_execution_id)
+    state.children[event.event_id] = event
     effects.append(StartChildInstance(event))
 
 

@@ -9,7 +9,16 @@ Terminal statuses have no way out: `decide` refuses every event behind one.
 
 from __future__ import annotations
 
-from tenuto_engine.core.effects import BeginExecution, Effect, EndExecution, NotifyParent, TerminateChild
+from tenuto_engine.core.effects import (
+    ArmTimer,
+    BeginExecution,
+    DispatchActivity,
+    Effect,
+    EndExecution,
+    NotifyParent,
+    StartChildInstance,
+    TerminateChild,
+)
 from tenuto_engine.core.events import (
     ContinuedAsNew,
     ExecutionCompleted,
@@ -63,7 +72,7 @@ def failed(state: InstanceState, event: ExecutionFailed, effects: list[Effect]) 
 
 def terminated(state: InstanceState, event: ExecutionTerminated, effects: list[Effect]) -> None:
     if event.recursive:
-        for child in [*state.carried, *state.children.values()]:
+        for child in state.open_children():
             effects.append(TerminateChild(child.instance_id, child.execution_id, event.reason))
     _end(state, Status.TERMINATED, effects)
     state.reason = event.reason
@@ -76,11 +85,14 @@ def terminated(state: InstanceState, event: ExecutionTerminated, effects: list[E
 
 
 def continued(state: InstanceState, event: ContinuedAsNew, effects: list[Effect]) -> None:
-    effects.append(BeginExecution(event.input, event.keep_events, event.version))
+    effects.append(BeginExecution(event.input, event.keep_events, event.version, event.carryover))
 
 
 def rerun(state: InstanceState, event: RerunStarted, effects: list[Effect]) -> None:
-    """Nothing changes: the copied history stands; its open operations are started by the command, not by the fold."""
+    """The copied history stands; whatever is open in it starts again, because its effects were another instance's."""
+    effects.extend(DispatchActivity(activity, index) for activity, index in state.activities.values())
+    effects.extend(ArmTimer(event_id, due_at_ms) for event_id, due_at_ms in state.timers.items())
+    effects.extend(StartChildInstance(child) for child in state.children.values())
 
 
 def _end(state: InstanceState, status: Status, effects: list[Effect]) -> None:
