@@ -2,8 +2,9 @@
 
     TenutoError
     ├── RegistrationError           a workflow or activity that cannot be registered so (also ValueError)
-    ├── PayloadError                a value that cannot be encoded, or bytes that do not fit the annotation (also ValueError)
+    ├── PayloadError                a value that cannot be encoded, or bytes that do not fit (also ValueError)
     ├── TaskFailedError             in a workflow: an activity or child workflow failed; `details` says why
+    ├── TaskCancelledError          in a workflow: it waits for a timer that it cancelled itself
     ├── NonRetryableError           raised BY activities: the failure is final, whatever the retry policy says
     ├── NonDeterminismError         replay asked for something else than history records; stalls the instance
     ├── WorkflowFailed              in a client: the workflow ended as failed or terminated; `details` says why
@@ -95,6 +96,10 @@ class _FailedWithDetails(TenutoError):
 
 class TaskFailedError(_FailedWithDetails):
     """An activity or a child workflow failed for good; raised at the `yield` or `await` that waits for it."""
+
+
+class TaskCancelledError(TenutoError):
+    """The workflow waits for a timer that it cancelled itself, and that therefore never fires."""
 
 
 class WorkflowFailed(_FailedWithDetails):
