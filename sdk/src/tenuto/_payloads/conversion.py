@@ -14,7 +14,7 @@ import msgspec
 
 from tenuto.errors import PayloadError
 
-_SEQUENCES = (list, set, frozenset)
+_SEQUENCES: dict[Any, Callable[..., Any]] = {list: list, set: set, frozenset: frozenset}
 _UNIONS = (typing.Union, types.UnionType)
 
 
@@ -69,9 +69,7 @@ def _convert_by_structure(raw: Any, annotation: Any, where: str) -> Any:
     if isinstance(annotation, type):
         return _convert_class(raw, annotation, where)
     if origin in _SEQUENCES and _is_list(raw):
-        build: Callable[..., Any] = origin
-        build: Callable[..., Any] = origin
-        return build(convert(member, arguments[0], f"{where}[{i}]") for i, member in enumerate(raw))
+        return _SEQUENCES[origin](convert(member, arguments[0], f"{where}[{i}]") for i, member in enumerate(raw))
     if origin is tuple and _is_list(raw):
         return _convert_tuple(raw, arguments, where)
     if isinstance(origin, type) and issubclass(origin, Mapping) and _is_dict(raw):
