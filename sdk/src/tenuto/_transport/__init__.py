@@ -1,0 +1,1 @@
+"""Channels and streams: how an engine is reached, and reached again after a loss."""
