@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
+
 from suites import PYTHON, SUITES, Suite
 
 ROOT = Path(__file__).resolve().parent.parent
