@@ -6,7 +6,6 @@ nothing of operations; those are in `operations`.
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -23,19 +22,13 @@ from tenuto_engine.ports.store import (
     OutboxRecord,
     ReminderKey,
 )
-
-DEDUP_WINDOW_MS = 120_000
+from tenuto_engine.storage.clock import DEDUP_WINDOW_MS, system_ms
 
 # A prune looks at this many ids beside each one remembered: the window empties faster than it fills, and no
 # operation pays for the ids of a burst that ended long ago.
 PRUNE_STEP = 4
 
 Key = TypeVar("Key", bound=Hashable)
-
-
-def system_ms() -> int:
-    """Return the system's clock in Unix milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 class Scored(Generic[Key]):

@@ -1,0 +1,71 @@
+"""Which driver a state-store URL means: `memory:`, `sqlite:///path`, `redis://host:port/database`.
+
+A driver is imported when its URL is used, so that no engine needs the libraries of the others.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import unquote, urlsplit
+
+from tenuto_engine.ports.errors import StoreRefused
+from tenuto_engine.ports.store import LeaseStore, Store
+
+_DEFAULT_DURABILITY = {"memory": "D0", "sqlite": "D2", "redis": "D1"}
+
+
+def _scheme_of(url: str) -> str:
+    scheme = urlsplit(url).scheme
+    if scheme not in _DEFAULT_DURABILITY:
+        raise StoreRefused(
+            f"state store {url.rsplit('@', maxsplit=1)[-1]!r} has an unknown kind {scheme!r}; "
+            "use memory:, sqlite:///path or redis://host:port/database"
+        )
+    return scheme
+
+
+def _path_of(url: str) -> str:
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    # sqlite:///relative and sqlite:////absolute, as SQLAlchemy and Django users write them.
+    if parts.netloc or not path.startswith("/") or len(path) < 2:
+        raise StoreRefused(
+            f"state store {url!r} names no file; write sqlite:///relative/path or sqlite:////absolute/path"
+        )
+    return path[1:]
+
+
+def default_durability(url: str) -> str:
+    """Return the tier a store is opened with where none is asked for: memory D0, Redis D1, SQLite D2.
+
+    Raises:
+        StoreRefused: the URL means no known store.
+    """
+    return _DEFAULT_DURABILITY[_scheme_of(url)]
+
+
+def open_stores(url: str, *, app: str, key_prefix: str) -> tuple[Store, LeaseStore]:
+    """Make the store and the lease store that a URL means; neither is connected yet.
+
+    Args:
+        url: `memory:`; `sqlite:///path` (a relative path has three slashes, an absolute one four);
+            `redis://[user:password@]host[:port][/database]`.
+        app: the app whose state it is; one database may hold several in Redis, one in SQLite.
+        key_prefix: first part of every key.
+
+    Raises:
+        StoreRefused: the URL means no known store.
+    """
+    scheme = _scheme_of(url)
+    if scheme == "memory":
+        from tenuto_engine.storage.memory import MemoryLeaseStore, MemoryState, MemoryStore
+
+        state = MemoryState()
+        return MemoryStore(state=state, app=app, key_prefix=key_prefix), MemoryLeaseStore(state=state)
+    if scheme == "sqlite":
+        from tenuto_engine.storage.sqlite import SqliteLeaseStore, SqliteStore, WriteGate
+
+        path, gate = _path_of(url), WriteGate()
+        return SqliteStore(path, app=app, key_prefix=key_prefix, gate=gate), SqliteLeaseStore(path, gate=gate)
+    from tenuto_engine.storage.redis import RedisLeaseStore, RedisStore
+
+    return RedisStore(url, app=app, key_prefix=key_prefix), RedisLeaseStore(url, app=app, key_prefix=key_prefix)
