@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from architecture.tree import ROOT, Definition, Function, definitions, modules_of_tests, settings, sources
+from architecture.tree import ROOT, Definition, Function, definitions, listed, modules_of_tests, settings, sources
 
 DOCUMENTS = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")))
 BRIEF_LINES = 12
@@ -46,7 +46,7 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
     """Every relative link of a document points to a file or folder that exists."""
     links = re.findall(r"\]\(([^)#\s]+)", document.read_text(encoding="utf-8"))
     broken = [link for link in links if "://" not in link and not (document.parent / link).exists()]
-    assert broken == []
+    assert not broken, listed(broken)
 
 
 def test_readme_and_continuous_integration_run_the_same() -> None:
@@ -91,7 +91,7 @@ def test_public_objects_are_documented() -> None:
         for found in definitions(module)
         if found.is_public and not ast.get_docstring(found.node) and not is_excused(found)
     ]
-    assert missing == []
+    assert not missing, listed(missing)
 
 
 def is_excused(found: Definition) -> bool:
@@ -130,4 +130,4 @@ def test_tests_are_claims() -> None:
         for found in definitions(module)
         if found.qualified.split(".")[-1].startswith("test_") and not ast.get_docstring(found.node)
     ]
-    assert missing == []
+    assert not missing, listed(missing)

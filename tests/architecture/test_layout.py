@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 
-from architecture.tree import PACKAGES, ROOT, modules_of_tests, parse, settings, tracked
+from architecture.tree import PACKAGES, ROOT, listed, modules_of_tests, parse, settings, tracked
 from suites import SUITES
 
 ROLES = ("operator", "engine", "sdk")
@@ -69,7 +69,7 @@ def test_no_file_names_a_registry_or_a_machine() -> None:
             continue
         found += [f"{path.relative_to(ROOT)} names {host}" for host in HOSTS if host in text]
         found += [f"{path.relative_to(ROOT)} holds {match[0]}" for match in MACHINE_PATHS.finditer(text)]
-    assert found == []
+    assert not found, listed(found)
 
 
 def test_requirements_are_pinned_and_hashed() -> None:
@@ -92,7 +92,7 @@ def test_every_suppression_names_its_rule() -> None:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
         if blanket.search(line) and path.name != "test_layout.py"
     ]
-    assert found == []
+    assert not found, listed(found)
 
 
 def test_tests_do_not_sleep() -> None:
@@ -102,7 +102,7 @@ def test_tests_do_not_sleep() -> None:
         for node in ast.walk(parse(path).tree):
             if isinstance(node, ast.Attribute) and ast.unparse(node) == "time.sleep":
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
-    assert found == []
+    assert not found, listed(found)
 
 
 def test_workspace_lists_its_members() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -122,3 +122,9 @@ def tracked() -> tuple[Path, ...]:
 def settings() -> dict[str, Any]:
     """The root's pyproject.toml."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def listed(found: Sequence[object] | Mapping[str, object]) -> str:
+    """What was found, one a line and complete: a failing test is a list of what to mend."""
+    lines = [f"{where}: {what}" for where, what in found.items()] if isinstance(found, Mapping) else map(str, found)
+    return "\n" + "\n".join(lines)
