@@ -1,0 +1,107 @@
+"""Replies of the scripts as outcomes. A plain number is the common answer: an inbox number.
+
+A server's error is an outcome too: Redis runs a script whole or refuses it before its first write, so the
+operation certainly did not happen.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgspec
+from redis.exceptions import ResponseError
+
+from tenuto_engine.ports.store import (
+    Appended,
+    Commit,
+    Committed,
+    Conflict,
+    Created,
+    Delivered,
+    Done,
+    Exists,
+    Fenced,
+    Operation,
+    Outcome,
+    Refused,
+    Rejected,
+    Status,
+)
+from tenuto_engine.storage.redis.keys import read_text
+
+Part = Appended | Refused | Created | Exists
+
+_DONE = Done()
+_FENCED = Fenced()
+
+
+class Again(msgspec.Struct, frozen=True):
+    """Nothing was written: the instances have other versions or names than believed.
+
+    `corrections`: instance id, version, name (empty where it does not matter).
+    """
+
+    corrections: list[tuple[str, str, str]]
+
+
+def read_outcome(operation: Operation, reply: object) -> Outcome | Again:
+    """Translate one script's reply.
+
+    Raises:
+        ValueError: the reply is none that the scripts give (another program answers on this address).
+    """
+    if type(reply) is int:
+        return Committed(reply) if type(operation) is Commit else Appended(reply)
+    if isinstance(reply, ResponseError):
+        return Rejected(f"the store refused the operation: {reply}")
+    return _read_list(operation, cast("list[Any]", reply))
+
+
+def _read_list(operation: Operation, reply: list[Any]) -> Outcome | Again:
+    match reply[0]:
+        case b"committed":
+            return Committed(reply[1], reply[2], [_read_part(part) for part in reply[3]])
+        case b"delivered":
+            return Delivered([_read_part(part) for part in reply[1]])
+        case b"done":
+            return _DONE
+        case b"fenced":
+            return _FENCED
+        case b"conflict":
+            return Conflict(reply[1].decode(), _read_detail(reply[1], reply[2].decode()))
+        case b"dropped":
+            return Refused(reply[1].decode(), dropped=True)
+        case b"duplicate" if type(operation) is Commit:
+            return Committed(reply[1], duplicate=True)
+        case b"again":
+            texts = [text.decode() for text in reply[1:]]
+            return Again([(texts[i], read_text(texts[i + 1]), texts[i + 2]) for i in range(0, len(texts), 3)])
+        case _:
+            return _read_part(reply)
+
+
+def _read_part(reply: int | list[Any]) -> Part:
+    """An answer that may stand alone or inside the answer of a commit or a delivery."""
+    if isinstance(reply, int):
+        return Appended(reply)
+    match reply[0]:
+        case b"duplicate":
+            return Appended(-1, duplicate=True)
+        case b"refused":
+            return Refused(reply[1].decode())
+        case b"created":
+            return Created(ready=reply[1] == 1)
+        case b"exists":
+            return Exists(reply[1] == 1, Status(int(reply[2])), read_text(reply[3].decode()))
+        case _:
+            raise ValueError(f"the store gave the unknown answer {reply!r}")
+
+
+def _read_detail(what: bytes, detail: str) -> str:
+    match what:
+        case b"message":
+            return str(int(detail.removeprefix("inbox-")))
+        case b"execution" | b"commit":
+            return read_text(detail)
+        case _:
+            return detail

@@ -1,0 +1,4 @@
+-- KEYS: lease. ARGV: unused, token. The record stays: the epoch must never go back.
+if ARGV[2] == '' or call('HGET', KEYS[1], 'token') ~= ARGV[2] then return 0 end
+call('HSET', KEYS[1], 'owner', '', 'token', '', 'expiry', 0)
+return 1

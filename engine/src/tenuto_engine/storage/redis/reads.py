@@ -1,0 +1,202 @@
+"""Reads of the Redis store: by computed names and in pages, never a whole hash whose size nobody bounded.
+
+They go over links of their own, so that a large read does not hold up a commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tenuto_engine.ports.errors import StoreUnavailable
+from tenuto_engine.ports.store import (
+    ActivityKey,
+    ActivityRecord,
+    InboxRecord,
+    OutboxRecord,
+    ReminderKey,
+    Stored,
+)
+from tenuto_engine.storage.redis.keys import (
+    Keys,
+    read_activity,
+    read_metadata,
+    read_reminder,
+    write_activity,
+)
+from tenuto_engine.storage.redis.link import LinkPool
+
+# Records asked for in one command: a page of small ones is one round trip, and large ones do not pile up in memory.
+_PAGE = 500
+# Lengths are asked for first where records may be large; they cost a few bytes each.
+_HISTORY_PAGE = 500
+
+
+class RedisReads:
+    """The reading half of the store. Raises StoreUnavailable where the port says so."""
+
+    def __init__(self, keys: Keys, links: LinkPool) -> None:
+        self._keys = keys
+        self._links = links
+
+    def key_of(self, shard: int, instance_id: str) -> str:
+        return self._keys[shard].instance(instance_id)
+
+    async def now_ms(self) -> int:
+        ((seconds, micros),) = await self._links.ask(("TIME",))
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    async def read_instance(self, shard: int, instance_id: str) -> Stored | None:
+        (reply,) = await self._links.ask(("HMGET", self.key_of(shard, instance_id), "metadata", "inbox"))
+        return _read_stored(reply)
+
+    async def read_instances(self, shard: int, instance_ids: Sequence[str]) -> list[Stored | None]:
+        if not instance_ids:
+            return []
+        commands = [("HMGET", self.key_of(shard, i), "metadata", "inbox") for i in instance_ids]
+        return [_read_stored(reply) for reply in await self._links.ask(*commands)]
+
+    async def read_custom_status(self, shard: int, instance_id: str) -> bytes | None:
+        (reply,) = await self._links.ask(("HGET", self.key_of(shard, instance_id), "customStatus"))
+        return reply if isinstance(reply, bytes) else None
+
+    async def read_inbox(self, shard: int, instance_id: str, *, first: int, end: int, limit: int) -> list[InboxRecord]:
+        key = self.key_of(shard, instance_id)
+        records: list[InboxRecord] = []
+        while first < end and len(records) < limit:
+            numbers = range(first, min(end, first + _PAGE))
+            (bodies,) = await self._links.ask(("HMGET", key, *[f"inbox-{number:06d}" for number in numbers]))
+            records += [InboxRecord(n, body) for n, body in zip(numbers, bodies, strict=True) if body is not None]
+            first = numbers.stop
+        return records[:limit]
+
+    async def read_history(
+        self, shard: int, instance_id: str, *, first: int, count: int, max_bytes: int
+    ) -> list[bytes]:
+        key = self.key_of(shard, instance_id)
+        events: list[bytes] = []
+        size, end = 0, first + count
+        while first < end:
+            names = [f"history-{index:06d}" for index in range(first, min(end, first + _HISTORY_PAGE))]
+            lengths: list[int] = await self._links.ask(*[("HSTRLEN", key, name) for name in names])
+            fitting = 0
+            for length in lengths:
+                if length == 0 or (size + length > max_bytes and (events or fitting)):
+                    break
+                size += length
+                fitting += 1
+            if not fitting:
+                break
+            (page,) = await self._links.ask(("HMGET", key, *names[:fitting]))
+            present = page if None not in page else page[: page.index(None)]
+            events += present
+            if len(present) < len(names):
+                break
+            first += len(names)
+        return events
+
+    async def read_ready(self, shard: int, version: str, *, limit: int) -> list[tuple[str, int]]:
+        (reply,) = await self._links.ask(_first_of(self._keys[shard].ready(version), limit))
+        return _read_marks(reply)
+
+    async def read_ready_many(
+        self, shards: Sequence[int], version: str, *, limit: int
+    ) -> dict[int, list[tuple[str, int]]]:
+        if not shards:
+            return {}
+        replies = await self._links.ask(*[_first_of(self._keys[shard].ready(version), limit) for shard in shards])
+        return {shard: _read_marks(reply) for shard, reply in zip(shards, replies, strict=True) if reply}
+
+    async def read_reminders(self, shard: int, version: str, *, limit: int) -> list[tuple[ReminderKey, int]]:
+        (reply,) = await self._links.ask(_first_of(self._keys[shard].reminders(version), limit))
+        return [(read_reminder(reply[i]), int(float(reply[i + 1]))) for i in range(0, len(reply), 2)]
+
+    async def count_reminders(self, shards: Sequence[int], version: str) -> int:
+        if not shards:
+            return 0
+        replies: list[int] = await self._links.ask(*[("ZCARD", self._keys[s].reminders(version)) for s in shards])
+        return sum(replies)
+
+    async def read_activities(
+        self, shard: int, version: str, *, due_ms: int | None, limit: int
+    ) -> list[ActivityRecord]:
+        keys = self._keys[shard]
+        end = "+inf" if due_ms is None else due_ms
+        (due,) = await self._links.ask(
+            ("ZRANGEBYSCORE", keys.look(version), "-inf", end, "WITHSCORES", "LIMIT", 0, limit)
+        )
+        members: list[bytes] = due[::2]
+        if not members:
+            return []
+        (values,) = await self._links.ask(("HMGET", keys.activities(version), *members))
+        looks: list[bytes] = due[1::2]
+        return [
+            read_activity(member, value, int(float(look)))
+            for member, value, look in zip(members, values, looks, strict=True)
+            if value is not None
+        ]
+
+    async def read_activity(self, shard: int, version: str, key: ActivityKey) -> ActivityRecord | None:
+        keys, member = self._keys[shard], write_activity(key)
+        value, look = await self._links.ask(
+            ("HGET", keys.activities(version), member), ("ZSCORE", keys.look(version), member)
+        )
+        if value is None or look is None:
+            return None
+        return read_activity(member.encode(), value, int(float(look)))
+
+    async def read_outbox(self, shard: int, *, after: int, limit: int) -> list[OutboxRecord]:
+        (members,) = await self._links.ask(
+            ("ZRANGEBYSCORE", self._keys[shard].outbox, f"({after}", "+inf", "LIMIT", 0, limit)
+        )
+        records: list[OutboxRecord] = []
+        for member in members:
+            number, target, body = member.split(b" ", 2)
+            records.append(OutboxRecord(int(number), int(target), body))
+        return records
+
+    async def raw_records(self, shard: int, instance_id: str, *, limit: int) -> list[tuple[str, bytes]]:
+        key = self.key_of(shard, instance_id)
+        stored = await self.read_instance(shard, instance_id)
+        if stored is None:
+            return []
+        names = ["customStatus"]
+        names += [f"history-{index:06d}" for index in range(min(limit, stored.head.history_length))]
+        low = stored.head.inbox_low
+        pairs = await self._read_named(key, names, limit)
+        if len(pairs) < limit:
+            inbox = await self.read_inbox(
+                shard, instance_id, first=low, end=stored.inbox_next, limit=limit - len(pairs)
+            )
+            pairs += [(f"inbox-{record.number:06d}", record.body) for record in inbox]
+        if len(pairs) < limit:
+            pairs.append(("metadata", stored.metadata))
+        return pairs
+
+    async def _read_named(self, key: str, names: Sequence[str], limit: int) -> list[tuple[str, bytes]]:
+        pairs: list[tuple[str, bytes]] = []
+        for first in range(0, len(names), _PAGE):
+            page = names[first : first + _PAGE]
+            (values,) = await self._links.ask(("HMGET", key, *page))
+            pairs += [(name, value) for name, value in zip(page, values, strict=True) if value is not None]
+            if len(pairs) >= limit:
+                break
+        return pairs[:limit]
+
+
+def _first_of(key: str, limit: int) -> tuple[str | int, ...]:
+    return ("ZRANGE", key, 0, limit - 1, "WITHSCORES")
+
+
+def _read_marks(reply: list[bytes]) -> list[tuple[str, int]]:
+    return [(reply[i].decode(), int(float(reply[i + 1]))) for i in range(0, len(reply), 2)]
+
+
+def _read_stored(reply: list[Any]) -> Stored | None:
+    if reply[0] is None or reply[1] is None:
+        return None
+    try:
+        head, metadata = read_metadata(reply[0])
+        return Stored(head, metadata, int(reply[1].partition(b" ")[0]))
+    except ValueError as error:
+        raise StoreUnavailable(f"a metadata record is not one of ours: {reply[0][:80]!r}") from error

