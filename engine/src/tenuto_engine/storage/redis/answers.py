@@ -60,9 +60,9 @@ def read_outcome(operation: Operation, reply: object) -> Outcome | Again:
 def _read_list(operation: Operation, reply: list[Any]) -> Outcome | Again:
     match reply[0]:
         case b"committed":
-            return Committed(reply[1], reply[2], [_read_part(part) for part in reply[3]])
+            return Committed(reply[1], tuple(reply[2]), tuple(map(_read_part, reply[3])))
         case b"delivered":
-            return Delivered([_read_part(part) for part in reply[1]])
+            return Delivered(tuple(map(_read_part, reply[1])))
         case b"done":
             return _DONE
         case b"fenced":

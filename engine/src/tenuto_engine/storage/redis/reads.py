@@ -17,6 +17,7 @@ from tenuto_engine.ports.store import (
     ReminderKey,
     Stored,
 )
+from tenuto_engine.storage.redis.beliefs import Beliefs
 from tenuto_engine.storage.redis.keys import (
     Keys,
     read_activity,
@@ -35,8 +36,9 @@ _HISTORY_PAGE = 500
 class RedisReads:
     """The reading half of the store. Raises StoreUnavailable where the port says so."""
 
-    def __init__(self, keys: Keys, links: LinkPool) -> None:
+    def __init__(self, keys: Keys, links: LinkPool, beliefs: Beliefs) -> None:
         self._keys = keys
+        self._beliefs = beliefs
         self._links = links
 
     def key_of(self, shard: int, instance_id: str) -> str:
@@ -48,13 +50,14 @@ class RedisReads:
 
     async def read_instance(self, shard: int, instance_id: str) -> Stored | None:
         (reply,) = await self._links.ask(("HMGET", self.key_of(shard, instance_id), "metadata", "inbox"))
-        return _read_stored(reply)
+        return self._learn(instance_id, _read_stored(reply))
 
     async def read_instances(self, shard: int, instance_ids: Sequence[str]) -> list[Stored | None]:
         if not instance_ids:
             return []
         commands = [("HMGET", self.key_of(shard, i), "metadata", "inbox") for i in instance_ids]
-        return [_read_stored(reply) for reply in await self._links.ask(*commands)]
+        replies = await self._links.ask(*commands)
+        return [self._learn(i, _read_stored(reply)) for i, reply in zip(instance_ids, replies, strict=True)]
 
     async def read_custom_status(self, shard: int, instance_id: str) -> bytes | None:
         (reply,) = await self._links.ask(("HGET", self.key_of(shard, instance_id), "customStatus"))
@@ -172,6 +175,11 @@ class RedisReads:
         if len(pairs) < limit:
             pairs.append(("metadata", stored.metadata))
         return pairs
+
+    def _learn(self, instance_id: str, stored: Stored | None) -> Stored | None:
+        if stored is not None:
+            self._beliefs.note_version(instance_id, stored.head.version)
+        return stored
 
     async def _read_named(self, key: str, names: Sequence[str], limit: int) -> list[tuple[str, bytes]]:
         pairs: list[tuple[str, bytes]] = []

@@ -27,6 +27,7 @@ from tenuto_engine.ports.store import (
     Status,
 )
 from tenuto_engine.storage.redis import scripts
+from tenuto_engine.storage.redis.beliefs import Beliefs
 from tenuto_engine.storage.redis.keys import (
     Keys,
     ShardKeys,
@@ -38,49 +39,6 @@ from tenuto_engine.storage.redis.keys import (
 
 Argument = str | bytes | int
 Command = tuple[Argument, ...]
-
-_MAX_VERSIONS = 10_000
-
-
-class Beliefs:
-    """What this driver believes of instances that an operation does not say: their version, and name when removed.
-
-    A key's name holds the version, so it must be believed before the record is read. A script that finds another
-    one changes nothing and answers the right one; the belief is corrected and the operation repeated.
-    """
-
-    def __init__(self) -> None:
-        self._usual = ""
-        self._versions: dict[str, str] = {}
-        self._former: dict[str, tuple[str, str]] = {}
-
-    def version(self, instance_id: str) -> str:
-        return self._versions.get(instance_id, self._usual)
-
-    def note_version(self, instance_id: str, version: str) -> None:
-        """Learn an instance's version. Only exceptions from the usual one are kept, and not too many."""
-        if version == self._usual:
-            self._versions.pop(instance_id, None)
-            return
-        if len(self._versions) >= _MAX_VERSIONS:
-            self._versions.clear()
-        self._versions[instance_id] = version
-
-    def expect(self, version: str) -> None:
-        """Take this version as the usual one: that of the engine which commits."""
-        if version != self._usual:
-            self._usual = version
-            self._versions.clear()
-
-    def former(self, instance_id: str) -> tuple[str, str]:
-        """The version and workflow name of an instance that is to be removed; empty where nothing is known."""
-        return self._former.get(instance_id, ("", ""))
-
-    def note_former(self, instance_id: str, version: str, name: str) -> None:
-        self._former[instance_id] = (version, name)
-
-    def forget_former(self) -> None:
-        self._former.clear()
 
 
 class Requests:
@@ -123,7 +81,7 @@ class Requests:
             instance_id,
             write_text(version),
             message.id,
-            "1" if message.remember else "0",
+            "1" if message.remember and message.id else "0",
             write_text(message.execution_id) if message.execution_id else "",
             "1" if message.control else "0",
             message.body,
@@ -143,6 +101,7 @@ class Requests:
         ]
         if new.replace:
             keys += _former_keys(shard, former_version, former_name)
+        self._beliefs.note_new(new.instance_id, head.version)
         control = max((number + 1 for number, message in enumerate(new.messages) if message.control), default=0)
         is_ready = bool(new.messages) and (head.hold is Hold.NONE or control > 0)
         fields: list[Argument] = [
@@ -187,14 +146,11 @@ class Requests:
     def _create(self, op: Create) -> Command:
         shard = self._keys[op.shard]
         keys, arguments = self._new_instance(shard, op.instance)
-        self._beliefs.note_version(op.instance.instance_id, op.instance.head.version)
         return self._finish(scripts.CREATE, [shard.seen, *keys], arguments)
 
     def _commit(self, op: Commit) -> Command:
         shard, head = self._keys[op.shard], op.head
-        self._beliefs.expect(op.lease_version)
-        if head.version != op.lease_version:
-            self._beliefs.note_version(op.instance_id, head.version)
+        self._beliefs.note_commit(op.instance_id, head.version, op.lease_version)
         mode = _mode(op)
         fields = _fields(op)
         keys = [shard.lease(op.lease_version), shard.instance(op.instance_id), shard.ready(head.version)]
@@ -259,7 +215,6 @@ class Requests:
             arguments += own
         for new in op.creates:
             new_keys, new_arguments = self._new_instance(shard, new)
-            self._beliefs.note_version(new.instance_id, new.head.version)
             keys += new_keys
             arguments += new_arguments
 

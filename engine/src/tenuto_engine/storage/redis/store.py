@@ -6,11 +6,12 @@ only where that keeps the order of operations that the caller gave.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from redis.exceptions import NoScriptError, ResponseError
 
+from tenuto_engine.core.status import TERMINAL, Status
 from tenuto_engine.ports.errors import StoreRefused, StoreUnavailable
 from tenuto_engine.ports.store import (
     Commit,
@@ -26,10 +27,11 @@ from tenuto_engine.ports.store import (
 )
 from tenuto_engine.storage.redis import scripts
 from tenuto_engine.storage.redis.answers import Again, read_outcome
+from tenuto_engine.storage.redis.beliefs import Beliefs
 from tenuto_engine.storage.redis.keys import Keys, read_metadata
 from tenuto_engine.storage.redis.link import Link, LinkLost, LinkPool
 from tenuto_engine.storage.redis.listing import RedisListing
-from tenuto_engine.storage.redis.requests import Beliefs, Requests
+from tenuto_engine.storage.redis.requests import Requests
 from tenuto_engine.storage.redis.server import Ask, Demand, Server, check_layout, inspect, refuse_unknown_tier
 
 # How often one operation is sent because a belief was wrong or the scripts were flushed. Twice is the worst seen
@@ -64,8 +66,7 @@ class RedisStore(RedisListing):
         durability_unverified: bool = False,
     ) -> None:
         keys = Keys(key_prefix, app)
-        super().__init__(keys, LinkPool(url, timeout_s=timeout_s))
-        self._beliefs = Beliefs()
+        super().__init__(keys, LinkPool(url, timeout_s=timeout_s), Beliefs())
         self._requests = Requests(keys, self._beliefs, window_ms=dedup_window_ms)
         self._link = Link(url, timeout_s=timeout_s, prepare=self._prepare)
         self._may_hide = durability_unverified
@@ -173,42 +174,48 @@ class RedisStore(RedisListing):
 
     def _correct(self, again: Again) -> None:
         for instance_id, version, name in again.corrections:
-            self._beliefs.note_version(instance_id, version)
             if name:
                 self._beliefs.note_former(instance_id, version, name)
+            else:
+                self._beliefs.note_version(instance_id, version)
 
     async def _learn_former(self, operations: Sequence[Operation]) -> None:
         """Read version and name of what is to be removed, for they are part of the names of keys."""
         self._beliefs.forget_former()
-        wanted = [(operation.shard, instance_id) for operation in operations for instance_id in _removed_by(operation)]
+        wanted = [(op.shard, instance_id, of) for op in operations for instance_id, of in _removed_by(op).items()]
         if not wanted:
             return
-        commands = [("HMGET", self._keys[shard].instance(i), "metadata", "index") for shard, i in wanted]
+        commands = [("HMGET", self._keys[shard].instance(i), "metadata", "index") for shard, i, _ in wanted]
         replies: list[Any] = await self._link.exchange(commands)
-        for (_, instance_id), reply in zip(wanted, replies, strict=True):
+        for (_, instance_id, statuses), reply in zip(wanted, replies, strict=True):
             if isinstance(reply, ResponseError) or reply[0] is None or reply[1] is None:
                 continue
             head, _ = read_metadata(reply[0])
             self._beliefs.note_former(instance_id, head.version, reply[1].partition(b" ")[2].decode())
+            if head.status in statuses:
+                self._beliefs.expect_removal(instance_id)
 
 
-def _replaced_by(creates: Sequence[NewInstance]) -> list[str]:
-    return [new.instance_id for new in creates if new.replace]
+_NOTHING: Mapping[str, frozenset[Status]] = {}
 
 
-def _removed_by(operation: Operation) -> Sequence[str]:
-    """The instances that an operation may remove."""
+def _replaced_by(creates: Iterable[NewInstance]) -> Mapping[str, frozenset[Status]]:
+    return {new.instance_id: new.replace for new in creates if new.replace}
+
+
+def _removed_by(operation: Operation) -> Mapping[str, frozenset[Status]]:
+    """The instances that an operation may remove, each with the statuses in which it does."""
     match operation:
         case Purge():
-            return [operation.instance_id]
-        case Create():
+            return {operation.instance_id: TERMINAL}
+        case Create() if operation.instance.replace:
             return _replaced_by([operation.instance])
         case Commit() if operation.creates:
             return _replaced_by(operation.creates)
         case Deliver():
-            return _replaced_by([delivery.create for delivery in operation.deliveries if delivery.create is not None])
+            return _replaced_by(delivery.create for delivery in operation.deliveries if delivery.create is not None)
         case _:
-            return ()
+            return _NOTHING
 
 
 def _split(operations: Sequence[Operation]) -> list[Sequence[Operation]]:

@@ -87,12 +87,12 @@ for i = k, k + index_removed + index_added - 1 do call('ZCARD', KEYS[i]) end
 k = k + index_removed + index_added
 if index_added > 0 then a = a + 1 end
 
-local open
+local open, was_open
 if find(mode, '[cv]') then
   open = KEYS[k]
   k = k + 1
-  local _, _, _, _, _, _, _, stored_version = match(metadata, HEAD)
-  old_version = stored_version
+  local _, _, _, status, _, _, _, stored_version = match(metadata, HEAD)
+  old_version, was_open = stored_version, not find(status, TERMINAL)
   if not tonumber(call('HGET', open, old_version) or '0') then error(open .. ' holds no number') end
   if not tonumber(call('HGET', open, ARGV[9]) or '0') then error(open .. ' holds no number') end
 end
@@ -171,7 +171,7 @@ for i = index_key, index_key + index_removed - 1 do call('ZREM', KEYS[i], id) en
 for i = index_key + index_removed, index_key + index_removed + index_added - 1 do
   call('ZADD', KEYS[i], ARGV[index_at], id)
 end
-if open then
+if was_open then
   call('HINCRBY', open, old_version, -1)
   if not find(mode, 'c', 1, true) then call('HINCRBY', open, ARGV[9], 1) end
 end

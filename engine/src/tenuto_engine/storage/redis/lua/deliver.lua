@@ -1,7 +1,7 @@
 -- KEYS: seen, received, then each delivery's. ARGV: window, source shard, count, then each: number, 'a' or 'c', and
 -- the message or the new instance.
 local seen, received, source, count = KEYS[1], KEYS[2], ARGV[2], tonumber(ARGV[3])
-local highest = tonumber(call('HGET', received, source) or '-1')
+local highest = tonumber(call('HGET', received, source) or '0')
 if not highest then error(received .. ' holds no number') end
 local list, k, a = {}, 3, 4
 for i = 1, count do
@@ -18,23 +18,25 @@ local function repeated(m)
     local execution, status, _, _, start = stand(m.instance)
     local start_id = plain(m.start)
     local is_own = execution and start_id ~= '' and start == m.start
-    if execution and not is_own and not (start_id ~= '' and is_seen(seen, start_id, clock_ms())) then
+    local is_taken = execution and not is_own and not find(m.replace, status, 1, true)
+    if is_taken and not (start_id ~= '' and is_seen(seen, start_id, clock_ms())) then
       return {'exists', 0, status, execution}
     end
   end
   return {'duplicate'}
 end
 
-local outcomes, last = {}, list[count] and list[count].number or -1
+local outcomes = {}
+local last = list[count] and list[count].number or 0
+-- The first write: where the server is full it is refused, and with it the whole delivery.
 if last > highest then call('HSET', received, source, format('%d', last)) end
 for i = 1, count do
   local m = list[i]
   if m.number <= highest then
     outcomes[i] = repeated(m)
-  elseif m.start then
-    outcomes[i] = create(m, seen)
   else
-    outcomes[i] = append(m, seen, nil)
+    highest = m.number
+    if m.start then outcomes[i] = create(m, seen) else outcomes[i] = append(m, seen, nil) end
   end
 end
 return {'delivered', outcomes}
