@@ -38,6 +38,7 @@ class InstanceState(msgspec.Struct):
     parent: Parent | None = None
     generation: int = 1
     trace_parent: str = ""
+    input: bytes | None = None
     status: Status = Status.PENDING
     hold: Hold = Hold.NONE
     reason: str = ""

@@ -47,6 +47,7 @@ def started(state: InstanceState, event: ExecutionStarted, effects: list[Effect]
     state.parent = event.parent
     state.generation = event.generation
     state.trace_parent = event.trace_parent
+    state.input = event.input
 
 
 def suspended(state: InstanceState, event: ExecutionSuspended, effects: list[Effect]) -> None:

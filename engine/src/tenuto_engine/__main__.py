@@ -1,0 +1,63 @@
+"""`tenuto-engine`: read settings, open the store, serve until told to stop.
+
+Exit codes: 0 stopped as asked; 2 the settings or the store refuse to work like this; 3 the store cannot be reached.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import NoReturn
+
+import structlog
+import uvloop
+
+from tenuto_engine.app import serve
+from tenuto_engine.ports.errors import StoreRefused, StoreUnavailable
+from tenuto_engine.runtime.faults import Faults, FaultsRefused
+from tenuto_engine.settings import Settings, SettingsRefused, from_arguments
+from tenuto_engine.storage.urls import open_stores
+
+
+def main() -> NoReturn:
+    """Entry point of the command `tenuto-engine`."""
+    try:
+        settings = from_arguments(sys.argv[1:], os.environ)
+        configure_logging(settings)
+        faults = Faults.from_env(os.environ)
+        store, leases = open_stores(settings.state_store, app=settings.runtime.app, key_prefix=settings.key_prefix)
+        uvloop.run(serve(settings, store, leases, faults=faults))
+    except (SettingsRefused, StoreRefused, FaultsRefused, ValueError) as error:
+        _exit(2, str(error))
+    except StoreUnavailable as error:
+        _exit(3, f"the state store cannot be reached: {error}")
+    sys.exit(0)
+
+
+def configure_logging(settings: Settings) -> None:
+    """Log as text for people or JSON lines for machines, to standard error."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if settings.log_format == "json" else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _exit(code: int, text: str) -> NoReturn:
+    print(f"tenuto-engine: {text}", file=sys.stderr)  # noqa: T201 - the last word of a command
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

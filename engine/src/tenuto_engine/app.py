@@ -1,0 +1,112 @@
+"""The composition root: the only module that knows every class of the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import Any
+
+import grpc
+import grpc.aio
+import structlog
+from aiohttp import web
+
+from tenuto_engine.edge.auth import TokenInterceptor, read_token
+from tenuto_engine.edge.http import HttpEdge
+from tenuto_engine.edge.management_service import ManagementService
+from tenuto_engine.edge.worker_service import WorkerService
+from tenuto_engine.ports.store import LeaseStore, Store
+from tenuto_engine.runtime.context import Context
+from tenuto_engine.runtime.engine import Engine
+from tenuto_engine.runtime.faults import Faults
+from tenuto_engine.runtime.metrics import Metrics
+from tenuto_engine.settings import Settings, SettingsRefused
+
+_log = structlog.get_logger(__name__)
+
+
+class EngineApp:
+    """An engine with its edges: one process, or a part of a test's process."""
+
+    def __init__(self, settings: Settings, store: Store, leases: LeaseStore, *, faults: Faults | None = None) -> None:
+        self.settings = settings
+        runtime = settings.runtime
+        metrics = Metrics(app=runtime.app, version=runtime.version)
+        context = Context(runtime, settings.limits, metrics=metrics, faults=faults or Faults())
+        self.engine = Engine(context, store, leases)
+        self._token = read_token(settings.token_file) if settings.token_file else b""
+        self._server: grpc.aio.Server
+        self._runner: web.AppRunner
+        self.address = ""
+        self.http_address = ""
+
+    async def start(self) -> None:
+        """Open the store, then listen. Raises StoreRefused, StoreUnavailable, SettingsRefused (an address in use)."""
+        await self.engine.start(durability=self.settings.durability)
+        await self._listen()
+        await self._listen_http()
+        _log.info(
+            "engine ready",
+            listen=self.address,
+            http=self.http_address,
+            app=self.settings.runtime.app,
+            version=self.settings.runtime.version,
+            store=self.engine.info.description,
+            durability=self.engine.info.durability,
+            verified=self.engine.info.verified,
+        )
+
+    async def _listen(self) -> None:
+        limit = self.settings.limits.message_bytes
+        options: list[tuple[str, Any]] = [
+            ("grpc.max_receive_message_length", limit),
+            ("grpc.max_send_message_length", limit),
+            ("grpc.so_reuseport", 0),
+            ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+        ]
+        interceptors = [TokenInterceptor(self._token)] if self._token else []
+        self._server = grpc.aio.server(interceptors=interceptors, options=options)
+        self._server.add_generic_rpc_handlers((WorkerService(self.engine).handler(), ManagementService(self.engine).handler()))
+        listen = self.settings.listen
+        try:
+            port = self._server.add_insecure_port(listen)
+        except RuntimeError as error:
+            raise SettingsRefused(f"cannot listen on --listen {listen} ({error}); is another engine running? give another port") from error
+        host = listen.rpartition(":")[0]
+        self.address = listen if listen.startswith("unix:") else f"{host}:{port}"
+        await self._server.start()
+
+    async def _listen_http(self) -> None:
+        host, _, port = self.settings.http.rpartition(":")
+        edge = HttpEdge(self.engine, token=self._token)
+        self._runner = web.AppRunner(edge.application(), access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host.strip("[]"), int(port))
+        try:
+            await site.start()
+        except OSError as error:
+            raise SettingsRefused(f"cannot listen on --http {self.settings.http} ({error}); give another port") from error
+        bound = self._runner.addresses[0]
+        self.http_address = f"{bound[0]}:{bound[1]}"
+
+    async def stop(self) -> None:
+        """Drain, release the shards, close everything."""
+        await self.engine.drain()
+        await self._server.stop(0.2)
+        await self._runner.cleanup()
+        await self.engine.stop()
+        _log.info("engine stopped")
+
+
+async def serve(settings: Settings, store: Store, leases: LeaseStore, *, faults: Faults) -> None:
+    """Run an engine until SIGTERM or SIGINT."""
+    app = EngineApp(settings, store, leases, faults=faults)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await app.start()
+    print(f"tenuto-engine listening on {app.address}, http on {app.http_address}", flush=True)  # noqa: T201 - scripts read the port here
+    await stop.wait()
+    await app.stop()

@@ -1,0 +1,50 @@
+"""The optional bearer token of the app API: compared in constant time, before any handler runs."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+
+
+def read_token(path: str) -> bytes:
+    """The token in a file, without surrounding white space."""
+    return Path(path).read_bytes().strip()
+
+
+def is_authorized(header: str | bytes | None, token: bytes) -> bool:
+    """Whether an Authorization header carries the token."""
+    if header is None:
+        return False
+    given = header.encode() if isinstance(header, str) else header
+    return hmac.compare_digest(given, b"Bearer " + token)
+
+
+class TokenInterceptor(grpc.aio.ServerInterceptor):
+    """Refuses calls without the token as UNAUTHENTICATED."""
+
+    def __init__(self, token: bytes) -> None:
+        self._token = token
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        metadata = dict(handler_call_details.invocation_metadata or ())
+        handler = await continuation(handler_call_details)
+        if handler is None or is_authorized(metadata.get("authorization"), self._token):
+            return handler
+        if handler.stream_stream is not None:
+            return grpc.stream_stream_rpc_method_handler(_refuse, handler.request_deserializer, handler.response_serializer)
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(_refuse, handler.request_deserializer, handler.response_serializer)
+        return grpc.unary_unary_rpc_method_handler(_refuse, handler.request_deserializer, handler.response_serializer)
+
+
+async def _refuse(_request: object, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    await context.abort(grpc.StatusCode.UNAUTHENTICATED, "this engine asks for a token: send 'authorization: Bearer <token>' (TENUTO_TOKEN)")

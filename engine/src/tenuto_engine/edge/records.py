@@ -1,0 +1,50 @@
+"""Stored records decoded for people: what `tenuto state show` prints beside the bytes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from tenuto_engine.codec.events import UndecodableError, decode_event
+from tenuto_engine.codec.records import decode_inbox, decode_metadata
+
+
+def record_json(name: str, value: bytes) -> str:
+    """The decoded form of a record as JSON; text says why where it cannot be decoded."""
+    try:
+        return json.dumps(_decoded(name, value), ensure_ascii=False)
+    except (UndecodableError, msgspec.MsgspecError, ValueError) as error:
+        return json.dumps({"undecodable": str(error)})
+
+
+def _decoded(name: str, value: bytes) -> Any:
+    if name.startswith("history-"):
+        return _event(value)
+    if name.startswith("inbox-") and name[6:].isdecimal():
+        body = decode_inbox(value)
+        return {"message_id": body.id, "at_ms": body.at_ms, "execution_id": body.execution_id, "event": _event(body.event)}
+    if name == "metadata":
+        head, _, rest = value.partition(b"\n")
+        return {"head": head.decode(), **_plain(decode_metadata(rest))}
+    return _plain(value)
+
+
+def _event(raw: bytes) -> dict[str, Any]:
+    event = decode_event(raw)
+    return {"event": type(event).__name__, **_plain(event)}
+
+
+def _plain(value: Any) -> Any:
+    """Structs to dictionaries, payload bytes to JSON where they are JSON, else to text."""
+    if isinstance(value, msgspec.Struct):
+        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, bytes):
+        try:
+            return json.loads(value)
+        except (ValueError, UnicodeDecodeError):
+            return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,168 @@
+"""The native work stream: protobuf to the runtime's items and back, one message for all that is queued.
+
+One task per stream reads, the handler itself writes. While a write is under way new items queue up, and leave
+together in the next message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import grpc
+import grpc.aio
+import structlog
+from tenuto_proto.v1 import worker_pb2 as pb
+
+from tenuto_engine.ports.inbound import ActivityAnswer, ActivityItem, Hello, Outgoing, TurnAnswer, TurnItem
+from tenuto_engine.runtime.engine import Engine
+from tenuto_engine.runtime.workers import WorkerSession
+
+_log = structlog.get_logger(__name__)
+
+SERVICE = "tenuto.v1.Worker"
+_Stream = grpc.aio.ServicerContext[Any, Any]
+# A message is cut when its payloads exceed this, so that large items never meet the receiver's limit together.
+_MESSAGE_BYTES = 8 << 20
+
+
+class WorkerService:
+    """Serves `tenuto.v1.Worker`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """The generic handler to register at a server."""
+        method = grpc.stream_stream_rpc_method_handler(
+            self._work, request_deserializer=pb.WorkerMessage.FromString, response_serializer=pb.EngineMessage.SerializeToString
+        )
+        return grpc.method_handlers_generic_handler(SERVICE, {"Work": method})
+
+    async def _work(self, _requests: object, context: _Stream) -> None:
+        first = await context.read()
+        if first is grpc.aio.EOF or not first.HasField("hello") or not first.hello.worker_id:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first message of a worker must be a Hello with a worker_id")
+        queued = asyncio.Event()
+        await context.write(pb.EngineMessage(welcome=self._welcome()))
+        session = self._engine.connect(_hello(first.hello), queued.set)
+        try:
+            async with asyncio.TaskGroup() as group:
+                writer = group.create_task(self._write(session, context, queued))
+                await self._read(session, context)
+                writer.cancel()
+        finally:
+            self._engine.disconnect(session)
+
+    def _welcome(self) -> pb.Welcome:
+        context = self._engine.context
+        return pb.Welcome(
+            engine_id=context.engine_id,
+            app=context.settings.app,
+            version=context.settings.version,
+            max_payload_bytes=context.limits.payload_bytes,
+            max_message_bytes=context.limits.message_bytes,
+        )
+
+    async def _read(self, session: WorkerSession, context: _Stream) -> None:
+        engine = self._engine
+        while True:
+            message = await context.read()
+            if message is grpc.aio.EOF:
+                return
+            for result in message.activities:
+                answer = ActivityAnswer(
+                    result.token, result.result if result.HasField("result") else None, result.failure, result.rejected
+                )
+                engine.activity_answered(session, answer)
+            for result in message.turns:
+                engine.turn_answered(session, _turn_answer(result))
+            if message.draining:
+                engine.worker_draining(session)
+
+    @staticmethod
+    async def _write(session: WorkerSession, context: _Stream, queued: asyncio.Event) -> None:
+        while True:
+            await queued.wait()
+            queued.clear()
+            while (outgoing := session.take_outgoing()) is not None:
+                for message in _messages(outgoing):
+                    await context.write(message)
+
+
+def _hello(hello: pb.Hello) -> Hello:
+    return Hello(
+        worker_id=hello.worker_id,
+        sdk=hello.sdk,
+        code_hash=hello.code_hash,
+        workflows=list(hello.workflows),
+        activities=list(hello.activities),
+        max_turns=hello.max_turns,
+        max_activities=hello.max_activities,
+        max_sticky=hello.max_sticky,
+        running=list(hello.running),
+    )
+
+
+def _turn_answer(result: pb.TurnResult) -> TurnAnswer:
+    return TurnAnswer(
+        result.instance_id,
+        result.execution_id,
+        result.commit_id,
+        result.outcome,
+        result.actions,
+        result.custom_status if result.HasField("custom_status") else None,
+        list(result.patches),
+        result.failure,
+    )
+
+
+def _messages(outgoing: Outgoing) -> list[pb.EngineMessage]:
+    """Everything queued as one message; as several only where the payloads are large."""
+    message = pb.EngineMessage(acknowledged=outgoing.acknowledged, draining=outgoing.draining)
+    messages, size = [message], 0
+    for instance_id, execution_id in outgoing.forget:
+        message.forget.add(instance_id=instance_id, execution_id=execution_id)
+    for turn in outgoing.turns:
+        size += sum(map(len, turn.history)) + sum(map(len, turn.new_events))
+        if size > _MESSAGE_BYTES:
+            message, size = pb.EngineMessage(), 0
+            messages.append(message)
+        message.turns.append(_turn_item(turn))
+    for item in outgoing.activities:
+        size += len(item.input or b"")
+        if size > _MESSAGE_BYTES:
+            message, size = pb.EngineMessage(), 0
+            messages.append(message)
+        message.activities.append(_activity_item(item))
+    return messages
+
+
+def _turn_item(turn: TurnItem) -> pb.TurnItem:
+    return pb.TurnItem(
+        instance_id=turn.instance_id,
+        execution_id=turn.execution_id,
+        base_commit_id=turn.base_commit_id,
+        commit_id=turn.commit_id,
+        history_length=turn.history_length,
+        full_history=turn.full_history,
+        more=turn.more,
+        history=turn.history,
+        new_events=turn.new_events,
+    )
+
+
+def _activity_item(item: ActivityItem) -> pb.ActivityItem:
+    return pb.ActivityItem(
+        token=item.token,
+        instance_id=item.instance_id,
+        execution_id=item.execution_id,
+        event_id=item.event_id,
+        name=item.name,
+        input=item.input,
+        attempt=item.attempt,
+        deliveries=item.deliveries,
+        start_to_close_ms=item.start_to_close_ms,
+        heartbeat_ms=item.heartbeat_ms,
+        workflow_name=item.workflow_name,
+    )

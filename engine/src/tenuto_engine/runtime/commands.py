@@ -1,0 +1,400 @@
+"""The management side of the runtime: what clients ask, answered once it is durable.
+
+Any engine takes any command for any instance, whether or not it owns the shard, and whether or not a worker is
+alive: a command is a message in the store first. Refusals say what, which id, which limit and what to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+
+from tenuto_engine.codec.events import decode_event, encode_event
+from tenuto_engine.core.events import (
+    Event,
+    EventRaised,
+    ExecutionResumed,
+    ExecutionStarted,
+    ExecutionSuspended,
+    ExecutionTerminated,
+    RerunStarted,
+)
+from tenuto_engine.core.limits import MAX_LIST_PAGE, MAX_REASON_BYTES, refuse_instance_id, refuse_name
+from tenuto_engine.core.rerun import RerunRefused, plan_rerun
+from tenuto_engine.core.sharding import shard_of
+from tenuto_engine.core.status import TERMINAL, Status
+from tenuto_engine.ports.errors import CommandRefused, StoreUnavailable
+from tenuto_engine.ports.inbound import InstanceView, ListRequest, RerunRequest, Started, StartRequest
+from tenuto_engine.ports.store import (
+    Append,
+    Appended,
+    Create,
+    Created,
+    Exists,
+    InstanceFilter,
+    Listed,
+    Message,
+    NewInstance,
+    Operation,
+    Outcome,
+    Refused,
+    Rejected,
+    Store,
+    Unconfirmed,
+)
+from tenuto_engine.runtime.births import message_of, new_instance
+from tenuto_engine.runtime.committer import Committer
+from tenuto_engine.runtime.context import Context
+from tenuto_engine.runtime.instance import LiveInstance, Phase
+from tenuto_engine.runtime.loading import Loading
+from tenuto_engine.runtime.ownership import Owned
+from tenuto_engine.runtime.purging import Purging
+from tenuto_engine.runtime.views import Views
+
+_log = structlog.get_logger(__name__)
+_T = TypeVar("_T")
+
+LONGEST_WAIT_SECONDS = 30.0
+_POLL_SECONDS = 0.25
+_FAILED = frozenset({Status.FAILED, Status.TERMINATED})
+_REPLACES = {0: frozenset[Status](), 1: TERMINAL, 2: _FAILED, 3: frozenset[Status]()}
+_IGNORE = 3
+
+
+class Commands:
+    """Starts, reads and controls instances."""
+
+    def __init__(
+        self, context: Context, store: Store, committer: Committer, owned: Owned, loading: Loading, purging: Purging
+    ) -> None:
+        self._context = context
+        self._store = store
+        self._committer = committer
+        self._owned = owned
+        self._loading = loading
+        self._purging = purging
+        self._views = Views(context, store, owned)
+        self.nudge_reminders: Callable[[], None]
+
+    def _shard(self, instance_id: str) -> int:
+        return shard_of(instance_id, self._context.settings.shards)
+
+    async def _execute(self, operation: Operation, instance_id: str) -> Outcome:
+        outcome = await self._committer.execute(operation)
+        if isinstance(outcome, Rejected | Unconfirmed):
+            text = f"the store did not take the command for '{instance_id}' ({outcome.error}); repeat it with the same command id"
+            raise CommandRefused("unavailable", text)
+        return outcome
+
+    def _check_id(self, instance_id: str) -> None:
+        refusal = refuse_instance_id(instance_id)
+        if refusal is not None:
+            raise CommandRefused("invalid", refusal)
+
+    def _check_payload(self, what: str, payload: bytes | None) -> None:
+        limit = self._context.limits.payload_bytes
+        if payload is not None and len(payload) > limit:
+            raise CommandRefused(
+                "limit",
+                f"the {what} has {len(payload):,} bytes, the limit payload_bytes is {limit:,}; store it elsewhere and pass a reference",
+            )
+
+    # -- starting -------------------------------------------------------------------------------------------------
+
+    async def start(self, request: StartRequest) -> Started:
+        """Create an instance. Raises CommandRefused: invalid, limit, already_exists, unavailable."""
+        instance_id = request.instance_id or self._context.new_id()
+        self._check_id(instance_id)
+        if (refusal := refuse_name("workflow name", request.name)) is not None:
+            raise CommandRefused("invalid", f"{refusal} (starting '{instance_id}')")
+        if request.reuse_policy not in _REPLACES:
+            raise CommandRefused("invalid", f"unknown reuse policy {request.reuse_policy} (starting '{instance_id}')")
+        self._check_payload(f"input of '{instance_id}'", request.input)
+        started = ExecutionStarted(
+            request.name,
+            instance_id,
+            self._context.new_id(),
+            request.input,
+            request.version or self._context.settings.version,
+            None,
+            1,
+            request.trace_parent,
+            request.start_at_ms,
+        )
+        new = new_instance(
+            started,
+            start_id=request.command_id or self._context.new_id(),
+            now_ms=self._context.clock.now_ms(),
+            replace=_REPLACES[request.reuse_policy],
+        )
+        outcome = await self._create(new)
+        if isinstance(outcome, Created):
+            return Started(instance_id, False, started.execution_id)
+        if outcome.duplicate or request.reuse_policy == _IGNORE:
+            return Started(instance_id, True, outcome.execution_id)
+        raise CommandRefused(
+            "already_exists",
+            f"instance '{instance_id}' already exists and is {outcome.status.name}; use another id, or a reuse policy that replaces it",
+        )
+
+    async def _create(self, new: NewInstance) -> Created | Exists:
+        number = self._shard(new.instance_id)
+        outcome = await self._execute(Create(number, new), new.instance_id)
+        if isinstance(outcome, Created):
+            self._context.metrics.workflows_started.inc()
+            shard = self._owned.get(number)
+            if shard is not None:
+                if new.reminders:
+                    shard.next_due_ms = min(shard.next_due_ms or new.reminders[0].due_at_ms, new.reminders[0].due_at_ms)
+                    self.nudge_reminders()
+                if new.history:
+                    self._loading.reload(shard, new.instance_id)
+                else:
+                    self._loading.born(shard, new)
+            return outcome
+        assert isinstance(outcome, Exists)
+        return outcome
+
+    # -- messages -------------------------------------------------------------------------------------------------
+
+    async def raise_event(self, command_id: str, instance_id: str, name: str, payload: bytes | None) -> bool:
+        """Raise an external event; returns whether it was a repetition. Raises CommandRefused."""
+        self._check_id(instance_id)
+        if (refusal := refuse_name("event name", name)) is not None:
+            raise CommandRefused("invalid", f"{refusal} (event for '{instance_id}')")
+        self._check_payload(f"event '{name}' for '{instance_id}'", payload)
+        return await self._append(command_id, instance_id, EventRaised(name, payload), control=False)
+
+    async def suspend(self, command_id: str, instance_id: str, reason: str, requested_by: str) -> bool:
+        """Pause an instance after its current turn."""
+        return await self._control(command_id, instance_id, ExecutionSuspended(reason), requested_by)
+
+    async def resume(self, command_id: str, instance_id: str, reason: str, requested_by: str) -> bool:
+        """Let a suspended or stalled instance go on."""
+        return await self._control(command_id, instance_id, ExecutionResumed(reason), requested_by)
+
+    async def terminate(
+        self, command_id: str, instance_id: str, *, output: bytes | None, recursive: bool, reason: str, requested_by: str
+    ) -> bool:
+        """End an instance now, with its open children where `recursive`."""
+        self._check_payload(f"output of terminating '{instance_id}'", output)
+        event = ExecutionTerminated(output, recursive, reason, requested_by)
+        return await self._control(command_id, instance_id, event, requested_by)
+
+    async def _control(self, command_id: str, instance_id: str, event: Event, requested_by: str) -> bool:
+        self._check_id(instance_id)
+        reason: str = getattr(event, "reason", "")
+        if len(reason.encode()) > MAX_REASON_BYTES:
+            text = f"the reason given for '{instance_id}' has {len(reason.encode()):,} bytes, the limit is {MAX_REASON_BYTES:,}"
+            raise CommandRefused("limit", text)
+        _log.info("control command", command=type(event).__name__, instance=instance_id, reason=reason, requested_by=requested_by)
+        return await self._append(command_id, instance_id, event, control=True)
+
+    async def _append(self, command_id: str, instance_id: str, event: Event, *, control: bool) -> bool:
+        number = self._shard(instance_id)
+        message: Message = message_of(
+            encode_event(event),
+            id=command_id or self._context.new_id(),
+            at_ms=self._context.clock.now_ms(),
+            control=control,
+            remember=bool(command_id),
+        )
+        outcome = await self._execute(Append(number, instance_id, message), instance_id)
+        if isinstance(outcome, Refused):
+            if outcome.reason == "not_found":
+                raise CommandRefused("not_found", f"there is no instance '{instance_id}'; start it first, or check the id")
+            # A terminal instance drops all, and counts them: whoever raised the event cannot know better.
+            self._context.metrics.count(self._context.metrics.messages_dropped, outcome.reason)
+            return False
+        assert isinstance(outcome, Appended)
+        shard = self._owned.get(number)
+        if shard is not None and outcome.number >= 0:
+            self._loading.deliver_event(shard, instance_id, outcome.number, message, event)
+        return outcome.duplicate
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    async def get(self, instance_id: str, *, payloads: bool) -> InstanceView | None:
+        """Read an instance, or None. Raises CommandRefused: invalid, unavailable."""
+        self._check_id(instance_id)
+        return await self._read(self._views.read(instance_id, payloads=payloads))
+
+    @staticmethod
+    async def _read(work: Awaitable[_T]) -> _T:
+        try:
+            return await work
+        except StoreUnavailable as error:
+            raise CommandRefused("unavailable", f"the store cannot be read now ({error}); try again") from error
+
+    async def wait(self, instance_id: str, *, for_start: bool, timeout_seconds: float, payloads: bool) -> InstanceView | None:
+        """Wait until an instance has started or ended, at most `timeout_seconds` (and 30); answers its state of then."""
+        self._check_id(instance_id)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + min(timeout_seconds, LONGEST_WAIT_SECONDS)
+        while True:
+            live = self._live(instance_id)
+            if live is None or (for_start and live.indexed is not Status.PENDING):
+                view = await self.get(instance_id, payloads=payloads)
+                if view is None or view.status in TERMINAL or (for_start and view.status != Status.PENDING):
+                    return view
+                live = self._live(instance_id)
+            left = deadline - loop.time()
+            if left <= 0:
+                return await self.get(instance_id, payloads=payloads)
+            if live is None:
+                await asyncio.sleep(min(_POLL_SECONDS, left))
+                continue
+            await self._progress(live, left)
+            if live.ending is not None and live.phase is Phase.DROPPED:
+                return self._views.of_ended(live, payloads=payloads)
+
+    def _live(self, instance_id: str) -> LiveInstance | None:
+        shard = self._owned.get(self._shard(instance_id))
+        return shard.live.get(instance_id) if shard is not None else None
+
+    @staticmethod
+    async def _progress(live: LiveInstance, seconds: float) -> None:
+        """Wait until the instance's next commit, or until it leaves memory."""
+        changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        notify = lambda: None if changed.done() else changed.set_result(None)  # noqa: E731
+        live.on_progress.append(notify)
+        try:
+            async with asyncio.timeout(seconds):
+                await changed
+        except TimeoutError:
+            pass
+        finally:
+            if notify in live.on_progress:
+                live.on_progress.remove(notify)
+
+    async def list(self, request: ListRequest) -> tuple[list[InstanceView], str]:
+        """A page of instances, newest first, and the next page's token. Raises CommandRefused: invalid, unavailable."""
+        size = request.page_size or 100
+        if not 1 <= size <= MAX_LIST_PAGE:
+            raise CommandRefused("invalid", f"page_size is {size}; give 1 to {MAX_LIST_PAGE:,}")
+        wanted = InstanceFilter(
+            name=request.name,
+            statuses=frozenset(Status(s) for s in request.statuses),
+            created_from_ms=request.created_from_ms,
+            created_to_ms=request.created_to_ms,
+            id_prefix=request.id_prefix,
+            before=_parse_page_token(request.page_token),
+            limit=size + 1,
+        )
+        shards = range(self._context.settings.shards)
+        found = await self._read(asyncio.gather(*(self._store.list_instances(shard, wanted) for shard in shards)))
+        merged = [(shard, listed) for shard, page in zip(shards, found, strict=True) for listed in page]
+        merged.sort(key=lambda pair: (pair[1].created_at_ms, pair[1].instance_id), reverse=True)
+        page = merged[:size]
+        views = [await self._view(shard, listed, payloads=request.fetch_payloads) for shard, listed in page]
+        last = page[-1][1] if len(merged) > size else None
+        return views, "" if last is None else _page_token(last)
+
+    async def _view(self, shard: int, listed: Listed, *, payloads: bool) -> InstanceView:
+        return await self._read(self._views.of_stored(shard, listed.instance_id, listed.stored, payloads=payloads))
+
+    async def history(self, instance_id: str) -> AsyncIterator[tuple[str, int, list[bytes]]]:
+        """The history in pages: execution id, index of the first record, records. Raises CommandRefused."""
+        self._check_id(instance_id)
+        shard = self._shard(instance_id)
+        stored = await self._read(self._store.read_instance(shard, instance_id))
+        if stored is None:
+            raise CommandRefused("not_found", f"there is no instance '{instance_id}'")
+        first = 0
+        try:
+            async for page in self._loading.pages(shard, instance_id, stored.head.history_length):
+                yield stored.head.execution_id, first, page
+                first += len(page)
+        except StoreUnavailable as error:
+            raise CommandRefused("unavailable", f"the history cannot be read now ({error}); try again") from error
+        if not first:
+            yield stored.head.execution_id, 0, []
+
+    async def raw_state(self, instance_id: str, *, limit: int) -> tuple[str, int, list[tuple[str, bytes]]]:
+        """The instance's records as stored: the store's key, the shard, and (name, value) pairs."""
+        self._check_id(instance_id)
+        shard = self._shard(instance_id)
+        records = await self._read(self._store.raw_records(shard, instance_id, limit=limit))
+        if not records:
+            raise CommandRefused("not_found", f"there is no instance '{instance_id}'")
+        return self._store.key_of(shard, instance_id), shard, records
+
+    # -- purge and rerun ------------------------------------------------------------------------------------------
+
+    async def purge(self, instance_id: str, *, recursive: bool, force: bool, requested_by: str) -> int:
+        """Remove an instance; see `Purging.purge`."""
+        self._check_id(instance_id)
+        return await self._read(
+            self._purging.purge(instance_id, recursive=recursive, force=force, requested_by=requested_by)
+        )
+
+    async def rerun(self, request: RerunRequest) -> Started:
+        """Begin a new instance from a finished one's history, before the result of one operation.
+
+        Raises CommandRefused: not_found; precondition where it still runs; invalid where the operation is not in its
+        history; already_exists.
+        """
+        new_id = request.new_instance_id or self._context.new_id()
+        for checked in (request.instance_id, new_id):
+            self._check_id(checked)
+        self._check_payload(f"input for operation {request.event_id}", request.input)
+        history: list[Event] = []
+        view = await self.get(request.instance_id, payloads=False)
+        if view is None:
+            raise CommandRefused("not_found", f"there is no instance '{request.instance_id}'; nothing was rerun")
+        if view.status not in TERMINAL:
+            text = f"instance '{request.instance_id}' is {Status(view.status).name}; only a finished one can be rerun: terminate it, or wait"
+            raise CommandRefused("precondition", text)
+        async for _, _, page in self.history(request.instance_id):
+            history.extend(map(decode_event, page))
+        new = self._rerun_instance(request, new_id, history)
+        _log.info("rerun", instance=request.instance_id, new_instance=new_id, event_id=request.event_id, requested_by=request.requested_by)
+        outcome = await self._create(new)
+        if isinstance(outcome, Exists) and not outcome.duplicate:
+            raise CommandRefused("already_exists", f"instance '{new_id}' already exists and is {outcome.status.name}; use another id")
+        return Started(new_id, isinstance(outcome, Exists), new.head.execution_id)
+
+    def _rerun_instance(self, request: RerunRequest, new_id: str, history: list[Event]) -> NewInstance:
+        execution_id = self._context.new_id()
+        override = (request.input,) if request.override_input else None
+        try:
+            plan = plan_rerun(
+                history, event_id=request.event_id, instance_id=new_id, execution_id=execution_id, override=override
+            )
+        except RerunRefused as error:
+            text = f"instance '{request.instance_id}' cannot be rerun from event {request.event_id}: {error}"
+            raise CommandRefused("invalid", text) from error
+        rerun = RerunStarted(request.instance_id, request.event_id, request.requested_by)
+        received = [event for event in plan.messages if not isinstance(event, ExecutionStarted)]
+        started = next(e for e in [*plan.history, *history] if isinstance(e, ExecutionStarted))
+        if not plan.history:
+            parts = (new_id, execution_id, started.input, started.version, None, 1, started.trace_parent)
+            started = ExecutionStarted(started.name, *parts)
+        messages = [(event, f"{execution_id}/rerun/{i}") for i, event in enumerate([rerun, *received] if plan.history else received)]
+        return new_instance(
+            started,
+            start_id=request.command_id or self._context.new_id(),
+            now_ms=self._context.clock.now_ms(),
+            messages=messages,
+            history=[encode_event(event) for event in plan.history],
+            rerun_of=request.instance_id,
+        )
+
+
+def _page_token(listed: Listed) -> str:
+    return base64.urlsafe_b64encode(f"{listed.created_at_ms}:{listed.instance_id}".encode()).decode()
+
+
+def _parse_page_token(token: str) -> tuple[int, str] | None:
+    if not token:
+        return None
+    try:
+        created, _, instance_id = base64.urlsafe_b64decode(token.encode()).decode().partition(":")
+        return int(created), instance_id
+    except (ValueError, binascii.Error) as error:
+        raise CommandRefused("invalid", "the page token was not made by this API; pass next_page_token unchanged") from error

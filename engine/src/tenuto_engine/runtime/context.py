@@ -1,0 +1,64 @@
+"""What every part of the runtime shares: who this engine is, its bounds, its clock, and where ids come from."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+
+import msgspec
+
+from tenuto_engine.core.limits import Limits
+from tenuto_engine.runtime.clock import StoreClock
+from tenuto_engine.runtime.faults import Faults
+from tenuto_engine.runtime.metrics import Metrics
+
+
+class RuntimeSettings(msgspec.Struct, frozen=True):
+    """Settings of the runtime. Times in seconds unless the name says otherwise.
+
+    `lease_seconds`: how long a shard stays owned without renewal; renewed every third. 10 by default: short enough that
+    a crash is taken over soon, long enough for a paused process not to lose its shards at every hiccup.
+    `sweep_seconds`: how often ready marks are read, in case a nudge was lost. `turn_timeout_seconds`: a turn without
+    answer counts as a failed try. `max_turn_failures`: failed tries in a row, after which the instance is stalled.
+    `max_deliveries`: hand-outs of one activity call, after which it fails instead of killing worker after worker.
+    `reconnect_grace_seconds`: how long activities of a vanished worker wait for its return before others run them.
+    `live_instances`: idle instances kept in memory, oldest go first. `loads`: instances read from the store at once.
+    """
+
+    app: str = "default"
+    version: str = ""
+    shards: int = 64
+    lease_seconds: float = 10.0
+    drain_seconds: float = 25.0
+    sweep_seconds: float = 1.0
+    turn_timeout_seconds: float = 60.0
+    max_turn_failures: int = 5
+    max_deliveries: int = 20
+    reconnect_grace_seconds: float = 2.0
+    retain_completed_seconds: float = 7 * 86_400.0
+    retain_failed_seconds: float = 30 * 86_400.0
+    dedup_window_seconds: float = 120.0
+    live_instances: int = 5_000
+    loads: int = 32
+
+
+class Context:
+    """Shared by the runtime's parts; made once by the composition root."""
+
+    def __init__(self, settings: RuntimeSettings, limits: Limits, *, metrics: Metrics, faults: Faults) -> None:
+        self.settings = settings
+        self.limits = limits
+        self.metrics = metrics
+        self.faults = faults
+        self.clock = StoreClock()
+        self.engine_id = secrets.token_hex(8)
+        self._commits = itertools.count(1)
+
+    def new_commit_id(self) -> str:
+        """Unique over all engines and time: this process's random id and a counter."""
+        return f"{self.engine_id}.{next(self._commits):x}"
+
+    @staticmethod
+    def new_id() -> str:
+        """A random id of 24 hex digits, for executions and instances."""
+        return secrets.token_hex(12)

@@ -1,0 +1,202 @@
+"""One engine: its parts wired together, and the worker stream's entry points."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from tenuto_engine.core.status import TERMINAL, Status
+from tenuto_engine.ports.inbound import ActivityAnswer, Hello, TurnAnswer
+from tenuto_engine.ports.store import Commit, Committed, LeaseStore, Store, StoreInfo
+from tenuto_engine.runtime.activities import Activities
+from tenuto_engine.runtime.commands import Commands
+from tenuto_engine.runtime.committer import Committer
+from tenuto_engine.runtime.context import Context
+from tenuto_engine.runtime.instance import LiveInstance
+from tenuto_engine.runtime.leases import LeaseKeeper
+from tenuto_engine.runtime.loading import Loading
+from tenuto_engine.runtime.outbox import Outbox
+from tenuto_engine.runtime.ownership import Owned
+from tenuto_engine.runtime.purging import Purging
+from tenuto_engine.runtime.reminders import Reminders
+from tenuto_engine.runtime.shard import Shard
+from tenuto_engine.runtime.tasks import TaskOwner, forever
+from tenuto_engine.runtime.turn_commit import Outbound
+from tenuto_engine.runtime.turns import Turns
+from tenuto_engine.runtime.workers import Workers, WorkerSession
+
+_log = structlog.get_logger(__name__)
+
+
+class Engine:
+    """The runtime of one engine process over one store.
+
+    `start`, then sessions come and go, then `drain` and `stop`. All methods run on one event loop.
+    """
+
+    def __init__(self, context: Context, store: Store, leases: LeaseStore) -> None:
+        self.context = context
+        self._store = store
+        self._lease_store = leases
+        self._tasks = TaskOwner()
+        self.workers = Workers(metrics=context.metrics)
+        self._committer = Committer(store, metrics=context.metrics, faults=context.faults)
+        self._turns = Turns(context, self._committer, self.workers)
+        self._activities = Activities(context, self._committer, self.workers, self._turns)
+        self._loading = Loading(context, store, self._turns, self._tasks)
+        self._outbox = Outbox(context, self._committer)
+        self._reminders = Reminders(context, store, self._committer, self._tasks)
+        self.owned = Owned(
+            context,
+            store,
+            self._tasks,
+            loading=self._loading,
+            outbox=self._outbox,
+            reminders=self._reminders,
+            workers=self.workers,
+        )
+        self._purging = Purging(context, store, self._committer, self._loading)
+        self.commands = Commands(context, store, self._committer, self.owned, self._loading, self._purging)
+        self.info: StoreInfo
+        self._keeper: LeaseKeeper
+        self._wire()
+
+    def _wire(self) -> None:
+        """Connect the parts that need each other; here, so that each states its needs and none reaches for globals."""
+        loop_later = lambda seconds, call, *args: asyncio.get_running_loop().call_later(seconds, call, *args)  # noqa: E731
+        self._turns.effects = self
+        self._turns.loader = self._loading
+        self._turns.on_fenced = self.owned.fenced
+        self._turns.call_later = loop_later
+        self._activities.shard_owned = self.owned.get
+        self._activities.deliver = self._loading.deliver
+        self._loading.adopt = self._activities.adopt
+        self._outbox.shard_owned = self.owned.get
+        self._outbox.deliver = self._loading.deliver
+        self._outbox.born = self._loading.born
+        self.commands.nudge_reminders = self._reminders.nudge
+        self._purging.shard_owned = self.owned.get
+        self._reminders.shards = lambda: list(self.owned.shards.values())
+        self._reminders.deliver = self._loading.deliver
+        self._reminders.purge = self._purging.expire
+        self._reminders.next_look_ms = self._activities.next_look_ms
+        self._reminders.look = self._activities.look
+        self._reminders.on_fenced = self.owned.fenced
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    async def start(self, *, durability: str) -> None:
+        """Open the store and begin to own shards. Raises StoreRefused, StoreUnavailable."""
+        settings = self.context.settings
+        self.info = await self._store.open(shards=settings.shards, durability=durability)
+        self._keeper = LeaseKeeper(self.context, self._lease_store, self.owned, exclusive=self.info.exclusive)
+        self.owned.drop_lease = self._keeper.drop
+        self._tasks.start(self._committer.run(), name="committer")
+        self._tasks.start(self._reminders.run(), name="reminders")
+        self._tasks.start(forever(self.owned.sweep, pause_seconds=settings.sweep_seconds, name="sweep"), name="sweep")
+        self._tasks.start(forever(self._housekeep, pause_seconds=1.0, name="housekeeping"), name="housekeeping")
+        self._keeper.start()
+
+    async def _housekeep(self) -> None:
+        self._turns.sweep_overdue(list(self.workers.sessions.values()))
+        self.owned.evict_idle()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether commands can be taken: the store is open, and this engine is not about to go."""
+        return hasattr(self, "info") and not self.owned.draining
+
+    async def drain(self) -> None:
+        """Take no more work and let what runs end, within the drain time. Idempotent."""
+        if not self.owned.draining:
+            self.owned.draining = True
+            _log.info("draining")
+            for session in list(self.workers.sessions.values()):
+                session.draining = True
+                session.announce_drain()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.context.settings.drain_seconds
+        while self._is_busy() and loop.time() < deadline:
+            await asyncio.sleep(0.01)
+
+    def _is_busy(self) -> bool:
+        return any(session.runs or session.turns for session in self.workers.sessions.values())
+
+    async def stop(self) -> None:
+        """Release the shards and close the store. What is unfinished goes on elsewhere."""
+        await self._keeper.stop()
+        await self._tasks.close()
+        await self._store.close()
+
+    # -- effects --------------------------------------------------------------------------------------------------
+
+    def committed(self, instance: LiveInstance, commit: Commit, out: Outbound, outcome: Committed) -> None:
+        """Perform what a commit made durable."""
+        shard = instance.shard
+        if commit.activities_set or out.activities_removed:
+            self._activities.committed(instance, commit.activities_set, out)
+        if commit.reminders_set:
+            self._reminders.committed(shard, commit.reminders_set)
+        if commit.outbox:
+            self._outbox.committed(shard, commit.outbox, outcome.outbox)
+        for (target, _), result in zip(commit.appends, outcome.appended, strict=False):
+            number = getattr(result, "number", -1)
+            if number >= 0 and target != instance.id:
+                self._loading.deliver(shard, target, number)
+        if commit.head.status in TERMINAL:
+            metrics = self.context.metrics
+            metrics.count(metrics.workflows_ended, Status(commit.head.status).name.lower())
+
+    # -- workers --------------------------------------------------------------------------------------------------
+
+    def connect(self, hello: Hello, wake: Callable[[], None]) -> WorkerSession:
+        """A worker's stream began. `wake` is called whenever something is queued for it."""
+        session = WorkerSession(hello, wake)
+        session.draining = self.owned.draining
+        former = self.workers.add(session)
+        if former is not None:
+            former.alive = False
+            self._turns.session_lost(former)
+            former.runs.clear()
+        self._activities.resumed(session, hello.running)
+        _log.info(
+            "worker connected",
+            worker=session.id,
+            sdk=session.sdk,
+            workflows=len(session.workflows),
+            activities=len(session.activities),
+            running=len(hello.running),
+        )
+        self._turns.session_ready(session)
+        self._activities.session_ready(session)
+        return session
+
+    def disconnect(self, session: WorkerSession) -> None:
+        """A worker's stream ended. Its turns run elsewhere at once; its activities after a moment, it may come back."""
+        self.workers.remove(session)
+        _log.info("worker disconnected", worker=session.id, activities=len(session.runs), turns=len(session.turns))
+        self._turns.session_lost(session)
+        grace = self.context.settings.reconnect_grace_seconds
+        asyncio.get_running_loop().call_later(grace, self._give_up, session)
+
+    def _give_up(self, session: WorkerSession) -> None:
+        successor = self.workers.sessions.get(session.id)
+        if successor is not None:
+            for token in successor.runs:
+                session.runs.pop(token, None)
+        self._activities.session_lost(session)
+
+    def turn_answered(self, session: WorkerSession, answer: TurnAnswer) -> None:
+        self._turns.answered(session, answer)
+
+    def activity_answered(self, session: WorkerSession, answer: ActivityAnswer) -> None:
+        self._activities.answered(session, answer)
+
+    def worker_draining(self, session: WorkerSession) -> None:
+        """The worker takes nothing new; what it runs may still answer."""
+        session.draining = True
+
+    def shard(self, number: int) -> Shard | None:
+        return self.owned.get(number)

@@ -1,0 +1,117 @@
+"""What the owner keeps in memory of one instance: its state, its unread messages, and the turn under way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
+
+from tenuto_engine.codec.records import MetadataBody
+from tenuto_engine.core.events import Event, ExecutionStarted
+from tenuto_engine.core.state import InstanceState
+
+if TYPE_CHECKING:
+    from tenuto_engine.core.status import Status
+    from tenuto_engine.ports.inbound import TurnAnswer
+    from tenuto_engine.runtime.shard import Shard
+    from tenuto_engine.runtime.workers import WorkerSession
+
+
+class Phase(Enum):
+    """Where an instance's mailbox stands. Only IDLE may begin a turn: one turn, one commit at a time."""
+
+    LOADING = auto()
+    IDLE = auto()
+    WAITING = auto()  # a turn is planned, but no worker can take it now
+    TURN = auto()  # a worker runs it
+    CONFIRMING = auto()  # the worker answered; a message of the turn is not confirmed by the store yet
+    COMMITTING = auto()
+    DROPPED = auto()
+
+
+class Mail:
+    """One unread message. `number` is None until the store has confirmed it (it may still be refused)."""
+
+    __slots__ = ("at_ms", "carried", "event", "execution_id", "number", "raw", "refused")
+
+    def __init__(
+        self, event: Event, raw: bytes, *, number: int | None, at_ms: int, execution_id: str = "", carried: bool = False
+    ) -> None:
+        self.event = event
+        self.raw = raw
+        self.number = number
+        self.at_ms = at_ms
+        self.execution_id = execution_id
+        self.carried = carried
+        self.refused = False
+
+    def order(self) -> tuple[int, float]:
+        """The start comes first, then what the former execution left, then all else by number, unconfirmed last."""
+        rank = 0 if type(self.event) is ExecutionStarted else 1 if self.carried else 2
+        return rank, float("inf") if self.number is None else self.number
+
+
+class Turn:
+    """A turn under way: what it takes, who runs it, and what it will be committed as."""
+
+    __slots__ = ("answer", "at_ms", "commit_id", "full", "mail", "received", "releases", "resumes", "sent_at", "session", "void")
+
+    def __init__(
+        self, *, commit_id: str, at_ms: int, received: list[Mail], void: list[Mail], releases: bool = False, resumes: bool = False
+    ) -> None:
+        self.commit_id = commit_id
+        self.at_ms = at_ms
+        self.received = received
+        self.void = void
+        self.mail = [*received, *void]
+        self.releases = releases  # ends a stall or delay
+        self.full = False  # the worker was sent the whole history
+        self.resumes = resumes  # goes on with a turn recorded in part: no new TurnStarted
+        self.session: WorkerSession | None = None
+        self.sent_at = 0.0
+        self.answer: TurnAnswer | None = None
+
+
+class LiveInstance:
+    """One instance in its owner's memory.
+
+    `base_*` are what the store holds: a commit names them. `known_next`: numbers below it are known here (in `mail`
+    or consumed). `worker`: the session that holds the live instance at `base_commit_id`, if any.
+    """
+
+    __slots__ = (
+        "base_commit_id", "body", "cancelled", "custom_status", "ending", "failures", "fetching", "id", "inbox_low", "indexed", "known_next", "mail", "on_progress",
+        "phase", "series", "shard", "start_id", "state", "taken", "turn", "version", "waiting_since", "worker", "open_tail",
+    )  # fmt: skip
+
+    def __init__(self, instance_id: str, shard: Shard, state: InstanceState, body: MetadataBody) -> None:
+        self.id = instance_id
+        self.shard = shard
+        self.state = state
+        self.body = body
+        self.base_commit_id = ""
+        self.start_id = ""
+        self.version = ""
+        self.taken = 0
+        self.inbox_low = 0
+        self.known_next = 0
+        self.indexed: Status = state.status
+        self.mail: list[Mail] = []
+        self.phase = Phase.LOADING
+        self.fetching = False
+        self.turn: Turn | None = None
+        self.series: list[Any] = []
+        self.cancelled: list[int] = []
+        self.ending: Event | None = None  # the terminal event, once committed
+        self.custom_status: bytes | None = None
+        self.open_tail = False
+        self.worker: WorkerSession | None = None
+        self.failures = 0
+        self.waiting_since = 0.0
+        self.on_progress: list[Callable[[], None]] = []
+
+    def workflow_name(self) -> str:
+        """The workflow's name; before the first turn it stands only in the unread start."""
+        if self.state.name:
+            return self.state.name
+        return self.body.name

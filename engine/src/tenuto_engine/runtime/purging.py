@@ -1,0 +1,137 @@
+"""Purging: an instance and its tree are removed whole, children first, the parent last.
+
+So a purge that was interrupted is finished by repeating it. Finished instances are purged by themselves once their
+retention has run out, by a reminder that their terminal commit has written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from tenuto_engine.codec.events import decode_event, encode_event
+from tenuto_engine.codec.records import decode_metadata
+from tenuto_engine.core.events import ChildCreated, ExecutionTerminated
+from tenuto_engine.core.sharding import shard_of
+from tenuto_engine.core.status import TERMINAL
+from tenuto_engine.ports.errors import CommandRefused
+from tenuto_engine.ports.store import (
+    Append,
+    Appended,
+    Done,
+    DropReminder,
+    Outcome,
+    Purge,
+    Refused,
+    ReminderKey,
+    Store,
+    Stored,
+)
+from tenuto_engine.runtime.births import message_of
+from tenuto_engine.runtime.committer import Committer
+from tenuto_engine.runtime.context import Context
+from tenuto_engine.runtime.loading import Loading
+from tenuto_engine.runtime.shard import Shard
+from tenuto_engine.runtime.turn_commit import RETENTION_REMINDER
+
+_log = structlog.get_logger(__name__)
+
+_POLL_SECONDS = 0.05
+_TERMINATE_SECONDS = 30.0
+
+
+class Purging:
+    """Removes instances: by command, and when their retention has run out."""
+
+    def __init__(self, context: Context, store: Store, committer: Committer, loading: Loading) -> None:
+        self._context = context
+        self._store = store
+        self._committer = committer
+        self._loading = loading
+        self.shard_owned: Callable[[int], Shard | None]
+
+    async def expire(self, shard: Shard, key: ReminderKey) -> Outcome:
+        """A retention reminder is due: remove the instance, and the reminder with it."""
+        outcome = await self._committer.execute(Purge(shard.number, key.instance_id, key.execution_id, reminders=[key]))
+        if isinstance(outcome, Done):
+            self._context.metrics.purged.inc()
+        elif isinstance(outcome, Refused):
+            # The instance is gone or lives again; the reminder is void.
+            return await self._committer.execute(DropReminder(shard.number, shard.lease.token, shard.lease.version, key))
+        return outcome
+
+    async def purge(self, instance_id: str, *, recursive: bool, force: bool, requested_by: str) -> int:
+        """Remove an instance, with its children where `recursive`; returns how many were removed.
+
+        Raises CommandRefused: not_found; precondition where one still runs and `force` is not set; unavailable.
+        """
+        stored = await self._stored(instance_id)
+        if stored is None:
+            raise CommandRefused("not_found", f"there is no instance '{instance_id}'; nothing was purged")
+        tree = [(instance_id, stored)]
+        if recursive:
+            await self._collect(tree, instance_id, stored)
+        running = [i for i, s in tree if s.head.status not in TERMINAL]
+        if running and not force:
+            raise CommandRefused(
+                "precondition",
+                f"instance '{running[0]}' is still running and cannot be purged; terminate it first, or purge with force",
+            )
+        for running_id in running:
+            await self._terminate(running_id, requested_by)
+        removed = 0
+        for member_id, _ in reversed(tree):
+            removed += await self._remove(member_id)
+        _log.info("purged", instance=instance_id, removed=removed, requested_by=requested_by)
+        return removed
+
+    async def _collect(self, tree: list[tuple[str, Stored]], instance_id: str, stored: Stored) -> None:
+        """Add all descendants, parents before children. A child with another parent by now is not ours to remove."""
+        shard = shard_of(instance_id, self._context.settings.shards)
+        children = {child.instance_id for child in decode_metadata(stored.metadata).children}
+        async for page in self._loading.pages(shard, instance_id, stored.head.history_length):
+            children.update(e.instance_id for e in map(decode_event, page) if isinstance(e, ChildCreated))
+        seen = {member for member, _ in tree}
+        for child_id in sorted(children - seen):
+            child = await self._stored(child_id)
+            parent = decode_metadata(child.metadata).parent if child is not None else None
+            if child is not None and parent is not None and parent.instance_id == instance_id:
+                tree.append((child_id, child))
+                await self._collect(tree, child_id, child)
+
+    async def _stored(self, instance_id: str) -> Stored | None:
+        return await self._store.read_instance(shard_of(instance_id, self._context.settings.shards), instance_id)
+
+    async def _terminate(self, instance_id: str, requested_by: str) -> None:
+        shard = shard_of(instance_id, self._context.settings.shards)
+        event = ExecutionTerminated(None, False, "purged with force", requested_by)
+        message_id = self._context.new_id()
+        message = message_of(encode_event(event), id=message_id, at_ms=self._context.clock.now_ms(), control=True, remember=True)
+        outcome = await self._committer.execute(Append(shard, instance_id, message))
+        if isinstance(outcome, Appended):
+            owned = self.shard_owned(shard)
+            if owned is not None:
+                self._loading.deliver(owned, instance_id, outcome.number)
+        try:
+            async with asyncio.timeout(_TERMINATE_SECONDS):
+                while (stored := await self._stored(instance_id)) is not None and stored.head.status not in TERMINAL:
+                    await asyncio.sleep(_POLL_SECONDS)
+        except TimeoutError as error:
+            text = f"instance '{instance_id}' did not end within {_TERMINATE_SECONDS:g} s of being terminated; purge it again"
+            raise CommandRefused("unavailable", text) from error
+
+    async def _remove(self, instance_id: str) -> int:
+        stored = await self._stored(instance_id)
+        if stored is None:
+            return 0
+        shard = shard_of(instance_id, self._context.settings.shards)
+        key = ReminderKey(RETENTION_REMINDER, 0, stored.head.execution_id, instance_id)
+        outcome = await self._committer.execute(Purge(shard, instance_id, stored.head.execution_id, reminders=[key]))
+        if isinstance(outcome, Done):
+            self._context.metrics.purged.inc()
+            return 1
+        if isinstance(outcome, Refused):
+            return 0
+        raise CommandRefused("unavailable", f"the store did not answer while '{instance_id}' was purged; purge it again")

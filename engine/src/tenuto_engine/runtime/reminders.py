@@ -1,0 +1,164 @@
+"""Reminders: durable wake-ups, fired by the shard's owner when the store's clock says they are due.
+
+Only the earliest due time of each shard is kept in memory; the reminders themselves are read when it has come. So ten
+thousand outstanding timers cost nothing, and a timer that a lost engine armed is found by whoever owns the shard next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+from tenuto_engine.codec.events import encode_event
+from tenuto_engine.core.events import Event, TimerFired, WokenUp
+from tenuto_engine.ports.errors import StoreUnavailable
+from tenuto_engine.ports.store import (
+    Appended,
+    DropReminder,
+    Fenced,
+    FireReminder,
+    Outcome,
+    Refused,
+    Rejected,
+    ReminderKey,
+    ReminderSet,
+    Store,
+    Unconfirmed,
+)
+from tenuto_engine.runtime.births import START_REMINDER, message_of
+from tenuto_engine.runtime.committer import Committer
+from tenuto_engine.runtime.context import Context
+from tenuto_engine.runtime.shard import Shard
+from tenuto_engine.runtime.tasks import TaskOwner
+from tenuto_engine.runtime.turn_commit import RETENTION_REMINDER, TIMER_REMINDER
+
+_BATCH = 256
+_LONGEST_SLEEP_SECONDS = 1.0
+_RETRY_MS = 1_000
+_EARLY_MS = 10
+
+
+class Reminders:
+    """Fires the due reminders of all owned shards."""
+
+    def __init__(self, context: Context, store: Store, committer: Committer, tasks: TaskOwner) -> None:
+        self._context = context
+        self._store = store
+        self._committer = committer
+        self._tasks = tasks
+        self._wake = asyncio.Event()
+        self._busy: set[int] = set()
+        self.shards: Callable[[], Iterable[Shard]]
+        self.deliver: Callable[[Shard, str, int], None]
+        self.purge: Callable[[Shard, ReminderKey], Awaitable[Outcome]]
+        self.next_look_ms: Callable[[], int]
+        self.look: Callable[[], None]
+        self.on_fenced: Callable[[Shard], None]
+
+    def committed(self, shard: Shard, reminders: Iterable[ReminderSet]) -> None:
+        """Note the reminders that a commit wrote."""
+        for reminder in reminders:
+            self._context.metrics.count(self._context.metrics.reminders_registered, reminder.key.kind)
+            if shard.next_due_ms is None or reminder.due_at_ms < shard.next_due_ms:
+                shard.next_due_ms = reminder.due_at_ms
+                self._wake.set()
+
+    def nudge(self) -> None:
+        """Something may be due earlier than planned."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Fire what is due, sleep until the next, until cancelled."""
+        while True:
+            now_ms = self._context.clock.now_ms()
+            self.look()
+            earliest = self.next_look_ms()
+            for shard in self.shards():
+                if shard.next_due_ms is None:
+                    continue
+                if shard.next_due_ms <= now_ms and shard.number not in self._busy:
+                    self._busy.add(shard.number)
+                    self._tasks.start(self._fire_due(shard), name=f"reminders-{shard.number}")
+                elif shard.number not in self._busy:
+                    earliest = min(earliest, shard.next_due_ms)
+            seconds = min(max(earliest - now_ms, 1) / 1000, _LONGEST_SLEEP_SECONDS)
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+
+    async def _fire_due(self, shard: Shard) -> None:
+        """Fire all due reminders of one shard, batch by batch, and learn when the next one is due."""
+        version = self._context.settings.version
+        try:
+            while shard.alive:
+                shard.next_due_ms = None
+                batch = await self._store.read_reminders(shard.number, version, limit=_BATCH)
+                now_ms = self._context.clock.now_ms()
+                due = [(key, at_ms) for key, at_ms in batch if at_ms <= now_ms]
+                retry_ms = await self._fire(shard, due)
+                if retry_ms or len(due) < len(batch) or len(batch) < _BATCH:
+                    later = [at_ms for _, at_ms in batch[len(due) :]]
+                    next_ms = now_ms + retry_ms if retry_ms else min(later, default=None)
+                    if next_ms is not None and (shard.next_due_ms is None or next_ms < shard.next_due_ms):
+                        shard.next_due_ms = next_ms
+                    return
+        except StoreUnavailable:
+            shard.next_due_ms = self._context.clock.now_ms() + _RETRY_MS
+        finally:
+            self._busy.discard(shard.number)
+            self._wake.set()
+
+    async def _fire(self, shard: Shard, due: list[tuple[ReminderKey, int]]) -> int:
+        """Fire reminders together; returns after how many milliseconds to try again what could not be fired, or 0."""
+        waits: list[Awaitable[Outcome]] = []
+        for key, at_ms in due:
+            event = _event_of(key)
+            if key.kind == RETENTION_REMINDER:
+                waits.append(self.purge(shard, key))
+            elif event is None:
+                waits.append(self._committer.execute(DropReminder(shard.number, shard.lease.token, shard.lease.version, key)))
+            else:
+                waits.append(self._fire_one(shard, key, at_ms, event))
+        outcomes = await asyncio.gather(*waits)
+        if any(isinstance(outcome, Rejected | Unconfirmed) for outcome in outcomes):
+            return _RETRY_MS
+        # The store's clock is a little behind the estimate: it decides.
+        return _EARLY_MS if any(isinstance(o, Refused) and o.reason == "early" for o in outcomes) else 0
+
+    async def _fire_one(self, shard: Shard, key: ReminderKey, at_ms: int, event: Event) -> Outcome:
+        raw = encode_event(event)
+        control = isinstance(event, WokenUp)
+        message_id = f"{key.execution_id}/{key.kind}/{key.event_id}"
+        message = message_of(raw, id=message_id, at_ms=self._context.clock.now_ms(), execution_id=key.execution_id, control=control)
+        outcome = await self._committer.execute(
+            FireReminder(shard.number, shard.lease.token, shard.lease.version, key, message)
+        )
+        metrics = self._context.metrics
+        match outcome:
+            case Appended():
+                metrics.lateness.observe(max(0, self._context.clock.now_ms() - at_ms) / 1000)
+                metrics.count(metrics.reminders_fired, key.kind, "ok")
+                if shard.alive:
+                    self.deliver(shard, key.instance_id, outcome.number)
+            case Fenced():
+                self.on_fenced(shard)
+            case Refused():
+                metrics.count(metrics.reminders_fired, key.kind, outcome.reason)
+            case _:
+                metrics.count(metrics.reminders_fired, key.kind, "failed")
+        return outcome
+
+
+def _event_of(key: ReminderKey) -> Event | None:
+    match key.kind:
+        case kind if kind == TIMER_REMINDER:
+            return TimerFired(key.event_id)
+        case kind if kind == START_REMINDER:
+            return WokenUp("start")
+        case "wake":
+            return WokenUp("backoff")
+        case _:
+            return None

@@ -1,0 +1,58 @@
+"""One ownership of one shard. A shard lost and taken again is another object, so late answers find it dead."""
+
+from __future__ import annotations
+
+from tenuto_engine.codec.records import ActivityBody
+from tenuto_engine.ports.store import ActivityKey, Lease, OutboxRecord
+from tenuto_engine.runtime.instance import LiveInstance, Phase
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tenuto_engine.runtime.workers import WorkerSession
+
+
+class Entry:
+    """One open activity call of an owned shard, as stored, and the worker it was handed to."""
+
+    __slots__ = ("attempt", "body", "input", "key", "queued", "revision", "session", "shard", "started_at_ms")
+
+    def __init__(
+        self, shard: Shard, key: ActivityKey, body: ActivityBody, *, attempt: int, revision: int, input: bytes | None
+    ) -> None:
+        self.shard = shard
+        self.key = key
+        self.body = body
+        self.attempt = attempt
+        self.revision = revision
+        self.input = input
+        self.session: WorkerSession | None = None
+        self.queued = False
+        self.started_at_ms = 0
+
+
+class Shard:
+    """What is kept for one owned shard. `alive` ends with the lease; nothing is done for a dead shard."""
+
+    __slots__ = ("alive", "delivering", "entries", "lease", "live", "loading", "next_due_ms", "number", "outbox")
+
+    def __init__(self, lease: Lease) -> None:
+        self.number = lease.shard
+        self.lease = lease
+        self.alive = True
+        self.live: dict[str, LiveInstance] = {}
+        self.loading: set[str] = set()
+        self.entries: dict[ActivityKey, Entry] = {}
+        self.outbox: dict[int, list[OutboxRecord]] = {}
+        self.delivering: set[int] = set()
+        self.next_due_ms: int | None = None
+
+    def close(self) -> None:
+        """Forget everything: the stored state is the truth from here on."""
+        self.alive = False
+        for instance in self.live.values():
+            instance.phase = Phase.DROPPED
+            for notify in instance.on_progress:
+                notify()
+        self.live.clear()
+        self.entries.clear()
+        self.outbox.clear()

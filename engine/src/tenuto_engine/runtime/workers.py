@@ -1,0 +1,158 @@
+"""Connected workers: who has registered what, who is free, and what waits for whom.
+
+An item goes only to a worker that has registered its name. A turn goes to the worker that holds the live instance,
+else to the least busy one. Items that find no worker wait here, in memory: the store has them too (ready marks,
+activity entries), so nothing is forgotten if this engine dies.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from tenuto_engine.ports.inbound import ActivityItem, Hello, Outgoing, TurnItem
+from tenuto_engine.runtime.instance import LiveInstance, Phase
+from tenuto_engine.runtime.metrics import Metrics
+from tenuto_engine.runtime.shard import Entry
+
+DEFAULT_TURNS = 256
+DEFAULT_ACTIVITIES = 256
+
+
+class WorkerSession:
+    """One worker's stream. `wake` is set by the edge and called when something was queued for an idle stream."""
+
+    def __init__(self, hello: Hello, wake: Callable[[], None]) -> None:
+        self.id = hello.worker_id
+        self.code_hash = hello.code_hash
+        self.sdk = hello.sdk
+        self.workflows = set(hello.workflows)
+        self.activities = set(hello.activities)
+        self.max_turns = hello.max_turns or DEFAULT_TURNS
+        self.max_activities = hello.max_activities or DEFAULT_ACTIVITIES
+        self.sticky = hello.max_sticky > 0
+        self.alive = True
+        self.draining = False
+        self.turns: dict[str, LiveInstance] = {}
+        self.runs: dict[str, Entry] = {}
+        self.outgoing = Outgoing([], [], [], [])
+        self._wake = wake
+
+    def send_turn(self, item: TurnItem) -> None:
+        self.outgoing.turns.append(item)
+        self._wake()
+
+    def send_activity(self, item: ActivityItem) -> None:
+        self.outgoing.activities.append(item)
+        self._wake()
+
+    def acknowledge(self, token: str) -> None:
+        self.outgoing.acknowledged.append(token)
+        self._wake()
+
+    def forget(self, instance_id: str, execution_id: str) -> None:
+        self.outgoing.forget.append((instance_id, execution_id))
+        self._wake()
+
+    def announce_drain(self) -> None:
+        self.outgoing.draining = True
+        self._wake()
+
+    def take_outgoing(self) -> Outgoing | None:
+        """Take everything queued, or None. The caller writes it as one message."""
+        out = self.outgoing
+        if not (out.turns or out.activities or out.acknowledged or out.forget or out.draining):
+            return None
+        self.outgoing = Outgoing([], [], [], [])
+        return out
+
+
+class Workers:
+    """All sessions of this engine, and the items that wait for one of them."""
+
+    def __init__(self, *, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self.sessions: dict[str, WorkerSession] = {}
+        self._turns: dict[str, deque[LiveInstance]] = {}
+        self._calls: dict[str, deque[Entry]] = {}
+
+    def add(self, session: WorkerSession) -> WorkerSession | None:
+        """Register a session; returns the former session of the same worker, which it replaces."""
+        former = self.sessions.get(session.id)
+        self.sessions[session.id] = session
+        self._metrics.streams.set(len(self.sessions))
+        return former
+
+    def remove(self, session: WorkerSession) -> None:
+        """Forget a session whose stream ended (unless a newer one of the same worker took its place)."""
+        session.alive = False
+        if self.sessions.get(session.id) is session:
+            del self.sessions[session.id]
+        self._metrics.streams.set(len(self.sessions))
+
+    def for_turn(self, name: str, holder: WorkerSession | None) -> WorkerSession | None:
+        """The worker for a turn of workflow `name`: the holder of the live instance, else the least busy, else None."""
+        if holder is not None and holder.alive and not holder.draining and name in holder.workflows:
+            if len(holder.turns) < holder.max_turns:
+                return holder
+        free = [
+            s for s in self.sessions.values() if name in s.workflows and not s.draining and len(s.turns) < s.max_turns
+        ]
+        return min(free, key=lambda s: len(s.turns)) if free else None
+
+    def for_activity(self, name: str) -> WorkerSession | None:
+        """The least busy worker that has registered the activity and has a free slot, else None."""
+        best: WorkerSession | None = None
+        for session in self.sessions.values():
+            if name in session.activities and not session.draining and len(session.runs) < session.max_activities:
+                if best is None or len(session.runs) < len(best.runs):
+                    best = session
+        return best
+
+    def knows_workflow(self, name: str) -> bool:
+        """Whether any connected worker has registered the workflow."""
+        return any(name in session.workflows for session in self.sessions.values())
+
+    def wait_for_turn(self, name: str, instance: LiveInstance) -> None:
+        self._turns.setdefault(name, deque()).append(instance)
+
+    def wait_for_activity(self, entry: Entry) -> None:
+        if not entry.queued:
+            entry.queued = True
+            self._calls.setdefault(entry.body.name, deque()).append(entry)
+
+    def next_turns(self, session: WorkerSession) -> list[LiveInstance]:
+        """Take instances that waited and that this session may run, up to its free slots."""
+        if not self._turns or session.draining:
+            return []
+        free = session.max_turns - len(session.turns)
+        taken: list[LiveInstance] = []
+        for name in [n for n in self._turns if n in session.workflows]:
+            queue = self._turns[name]
+            while queue and len(taken) < free:
+                instance = queue.popleft()
+                if instance.phase is Phase.WAITING:
+                    taken.append(instance)
+            if not queue:
+                del self._turns[name]
+        return taken
+
+    def next_activities(self, session: WorkerSession) -> list[Entry]:
+        """Take activity calls that waited and that this session may run, up to its free slots."""
+        if not self._calls or session.draining:
+            return []
+        free = session.max_activities - len(session.runs)
+        taken: list[Entry] = []
+        for name in [n for n in self._calls if n in session.activities]:
+            queue = self._calls[name]
+            while queue and len(taken) < free:
+                entry = queue.popleft()
+                entry.queued = False
+                if entry.shard.alive and entry.shard.entries.get(entry.key) is entry:
+                    taken.append(entry)
+            if not queue:
+                del self._calls[name]
+        return taken
+
+    def waiting_calls(self) -> int:
+        return sum(len(queue) for queue in self._calls.values())

@@ -1,0 +1,159 @@
+"""The engine's settings: frozen, read once from arguments and environment, checked when built.
+
+Each option of `tenuto-engine` is also an environment variable: `--state-store` is `TENUTO_STATE_STORE`. An argument wins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from tenuto_engine import __version__
+from tenuto_engine.core.limits import Limits
+from tenuto_engine.runtime.context import RuntimeSettings
+
+_NAME = re.compile(r"[a-z0-9.-]{1,120}")
+_VERSION = re.compile(r"[A-Za-z0-9._+-]{0,63}")
+_DURABILITY = {"memory": "D0", "redis": "D1", "rediss": "D1", "redis+sentinel": "D1", "redis+cluster": "D1"}
+MAX_SHARDS = 4096
+
+
+class SettingsRefused(ValueError):
+    """A setting is missing, malformed or contradicts another; the message names it and says what to give."""
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Everything an engine process is told.
+
+    `listen`: HOST:PORT or unix:PATH of the app API; `http`: HOST:PORT of health, metrics and drain; port 0 takes a free one.
+    `durability`: D0 to D3; the default is what the store delivers by itself (memory D0, Redis D1, others D2).
+    `token_file`: file with the bearer token that clients must send; empty: none is asked for.
+    """
+
+    state_store: str
+    runtime: RuntimeSettings
+    limits: Limits
+    key_prefix: str = "tenuto"
+    durability: str = "D2"
+    durability_unverified: bool = False
+    listen: str = "127.0.0.1:50001"
+    http: str = "127.0.0.1:7071"
+    token_file: str = ""
+    log_format: str = "text"
+    log_level: str = "info"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, with every default told."""
+    made = argparse.ArgumentParser(
+        prog="tenuto-engine",
+        description="The Tenuto sidecar engine. Every option is also an environment variable: --state-store is TENUTO_STATE_STORE.",
+    )
+    option = made.add_argument
+    option("--app", help="name of the application; its engines share the instances under it (default: default)")
+    option("--version", help="version of the application's code that this engine serves (default: none, unversioned)")
+    option("--state-store", metavar="URL", help="memory:, sqlite:///path, redis://host:port/db (default: sqlite:///tenuto.db)")
+    option("--key-prefix", help="prefix of all keys in the store (default: tenuto)")
+    option("--durability", help="D0, D1, D2 or D3: what an acknowledged command survives (default: by store)")
+    option("--durability-unverified", action="store_const", const="1", help="go on where the store hides its settings")
+    option("--listen", metavar="ADDRESS", help="HOST:PORT or unix:PATH of the app API (default: 127.0.0.1:50001)")
+    option("--http", metavar="HOST:PORT", help="health, metrics and drain (default: 127.0.0.1:7071)")
+    option("--token-file", metavar="FILE", help="bearer token that clients must send (default: none)")
+    option("--shards", help="number of shards, fixed at first use of the store (default: 64)")
+    option("--lease-seconds", help="how long a shard stays owned without renewal (default: 10)")
+    option("--drain-seconds", help="how long running work may take to end when draining (default: 25)")
+    option("--retain-completed", metavar="SECONDS", help="keep completed instances this long (default: 604800, 7 days)")
+    option("--retain-failed", metavar="SECONDS", help="keep failed and terminated instances this long (default: 2592000, 30 days)")
+    option("--max-payload-bytes", help="limit of one input, result or event (default: 2097152)")
+    option("--max-history-events", help="limit of one execution's history (default: 50000)")
+    option("--turn-timeout", metavar="SECONDS", help="a turn without answer counts as failed (default: 60)")
+    option("--log-format", choices=("text", "json"), help="default: text")
+    option("--log-level", choices=("debug", "info", "warning", "error"), help="default: info")
+    option("--release", action="version", version=__version__, help="print this program's release and exit")
+    return made
+
+
+def from_arguments(arguments: Sequence[str], env: Mapping[str, str]) -> Settings:
+    """Read settings. Raises SettingsRefused; exits for --help and malformed arguments as argparse does."""
+    given = {k: v for k, v in vars(parser().parse_args(arguments)).items() if v is not None}
+    known = {a.dest for a in parser()._actions}  # noqa: SLF001 - argparse has no public list of its options
+    for name in known:
+        variable = f"TENUTO_{name.upper()}"
+        if name not in given and env.get(variable):
+            given[name] = env[variable]
+    return build(given)
+
+
+def build(given: Mapping[str, str]) -> Settings:
+    """Build settings from text values by option name. Raises SettingsRefused."""
+    runtime = RuntimeSettings(
+        app=_matching(given, "app", "default", _NAME),
+        version=_matching(given, "version", "", _VERSION),
+        shards=_integer(given, "shards", 64, low=1, high=MAX_SHARDS),
+        lease_seconds=_number(given, "lease_seconds", 10.0, low=0.5),
+        drain_seconds=_number(given, "drain_seconds", 25.0, low=0.0),
+        retain_completed_seconds=_number(given, "retain_completed", 7 * 86_400.0, low=0.0),
+        retain_failed_seconds=_number(given, "retain_failed", 30 * 86_400.0, low=0.0),
+        turn_timeout_seconds=_number(given, "turn_timeout", 60.0, low=0.1),
+    )
+    limits = Limits(
+        payload_bytes=_integer(given, "max_payload_bytes", 2 << 20, low=1024, high=32 << 20),
+        history_events=_integer(given, "max_history_events", 50_000, low=100, high=1_000_000),
+    )
+    store = given.get("state_store", "sqlite:///tenuto.db")
+    durability = given.get("durability", _DURABILITY.get(store.partition(":")[0], "D2")).upper()
+    if durability not in {"D0", "D1", "D2", "D3"}:
+        raise SettingsRefused(f"--durability is '{durability}'; give D0, D1, D2 or D3")
+    token_file = given.get("token_file", "")
+    if token_file and not Path(token_file).is_file():
+        raise SettingsRefused(f"--token-file '{token_file}' is no readable file")
+    return Settings(
+        state_store=store,
+        runtime=runtime,
+        limits=limits,
+        key_prefix=_matching(given, "key_prefix", "tenuto", _NAME),
+        durability=durability,
+        durability_unverified=given.get("durability_unverified", "") in {"1", "true", "yes"},
+        listen=given.get("listen", "127.0.0.1:50001"),
+        http=given.get("http", "127.0.0.1:7071"),
+        token_file=token_file,
+        log_format=given.get("log_format", "text"),
+        log_level=given.get("log_level", "info"),
+    )
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _matching(given: Mapping[str, str], name: str, default: str, pattern: re.Pattern[str]) -> str:
+    value = given.get(name, default)
+    if not pattern.fullmatch(value):
+        raise SettingsRefused(f"{_option(name)} is '{value}'; it must match {pattern.pattern}")
+    return value
+
+
+def _number(given: Mapping[str, str], name: str, default: float, *, low: float) -> float:
+    text = given.get(name)
+    try:
+        value = default if text is None else float(text)
+    except ValueError as error:
+        raise SettingsRefused(f"{_option(name)} is '{text}'; give a number of seconds") from error
+    if not low <= value < 1e12:
+        raise SettingsRefused(f"{_option(name)} is {value:g}; give at least {low:g}")
+    return value
+
+
+def _integer(given: Mapping[str, str], name: str, default: int, *, low: int, high: int) -> int:
+    text = given.get(name)
+    try:
+        value = default if text is None else int(text)
+    except ValueError as error:
+        raise SettingsRefused(f"{_option(name)} is '{text}'; give a whole number") from error
+    if not low <= value <= high:
+        raise SettingsRefused(f"{_option(name)} is {value}; give {low} to {high:,}")
+    return value
