@@ -7,11 +7,14 @@ Source: reference lesson, "Trace Replay Execution"; architecture section 9.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
+from tenuto._replay import events
 from tenuto._trace.content import content, subject
 from tenuto._trace.keys import state_keys
-from tenuto._trace.model import Trace, TraceEvent
+from tenuto._trace.model import Span, Trace, TraceEvent, Verdict
 from tenuto._trace.nexts import next_steps
 from tenuto._trace.steps import Index, replay_steps
 from tenuto._wire.history import HistoryEvent, UnknownEvent, WorkflowHistory
@@ -49,6 +52,7 @@ def build_trace(state: WorkflowState, history: WorkflowHistory, records: StateRe
         notes=_notes(state, history, records),
         events=tuple(_event(item, index) for item in history),
         steps=replay_steps(history, index, ended=status.is_terminal),
+        spans=_spans(index),
         nexts=next_steps(state, index, records),
         store_key=records.store_key,
         keys=state_keys(records, [(item.key, len(msgspec.msgpack.encode(item.event))) for item in history]),
@@ -66,6 +70,29 @@ def _event(item: HistoryEvent, index: Index) -> TraceEvent:
         subject=subject(item, index.names),
         content=content(item.event),
     )
+
+
+def _spans(index: Index) -> tuple[Span, ...]:
+    found: list[Span] = []
+    for number, (item, event) in index.operations.items():
+        answer = index.results.get(number)
+        if item.at is None or isinstance(event, events.EventSent):
+            continue
+        verdict = Verdict.OPEN
+        if answer is not None:
+            is_failure = isinstance(answer[1], (events.ActivityFailed, events.ChildFailed))
+            verdict = Verdict.RAISES if is_failure else Verdict.SKIPPED
+        end_at = None if answer is None else answer[0].at
+        found.append(
+            Span(
+                number, index.names.get(number, "timer"), verdict, _ms(item.at), None if end_at is None else _ms(end_at)
+            )
+        )
+    return tuple(found)
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
 
 
 def _facts(state: WorkflowState, records: StateRecords) -> tuple[tuple[str, str], ...]:

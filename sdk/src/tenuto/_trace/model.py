@@ -95,6 +95,20 @@ class StateKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """An operation in time, from the turn that asked for it to the turn that took its result.
+
+    Times in Unix ms; `end_ms` is None while there is no result.
+    """
+
+    event_id: int
+    label: str
+    verdict: Verdict
+    start_ms: int
+    end_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """All that can be said of one instance's replay. `facts` are label and value, for the head of a page."""
 
@@ -106,6 +120,7 @@ class Trace:
     notes: tuple[str, ...]
     events: tuple[TraceEvent, ...]
     steps: tuple[ReplayStep, ...]
+    spans: tuple[Span, ...]
     nexts: tuple[NextStep, ...]
     store_key: str
     keys: tuple[StateKey, ...]
@@ -114,5 +129,6 @@ class Trace:
         """Return the trace as JSON-compatible values."""
         found = asdict(self)
         found["facts"] = dict(self.facts)
-        found["steps"] = [{**step, "verdict": step["verdict"].value} for step in found["steps"]]
+        for name in ("steps", "spans"):
+            found[name] = [{**one, "verdict": one["verdict"].value} for one in found[name]]
         return found
