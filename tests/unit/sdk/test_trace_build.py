@@ -45,7 +45,7 @@ def trace_of(
 
 def inbox(number: int, event: dict[str, Any]) -> StateRecord:
     """An unread message as the engine shows it."""
-    return StateRecord(f"inbox-{number:06d}", b"..", json.dumps({"id": "m", "event": event}))
+    return StateRecord(f"inbox-{number:06d}", b"..", json.dumps({"message_id": "m", "event": event}))
 
 
 def verdicts(trace: Trace) -> list[tuple[str, str]]:
@@ -97,7 +97,7 @@ class TestTheLessonsPrompt:
 
     def test_a_result_still_in_the_inbox_comes_first(self) -> None:
         """A crash before the turn's commit leaves the result unread: the next turn takes it."""
-        unread = inbox(1, {"type": "ActivityCompleted", "event_id": 2, "result": '"Ada"'})
+        unread = inbox(1, {"event": "ActivityCompleted", "event_id": 2, "result": '"Ada"'})
         trace = trace_of(PIPELINE[:6], records=[unread])
         (step,) = trace.nexts
         assert "ActivityCompleted of operation 2 (assign_task)" in step.what
@@ -181,7 +181,7 @@ def test_a_second_result_is_ignored() -> None:
 
 def test_holds_are_explained() -> None:
     """Suspended, stalled and worker-less instances say what they wait for; unread messages are kept meanwhile."""
-    unread = inbox(0, {"type": "EventRaised", "name": "Approved"})
+    unread = inbox(0, {"event": "EventRaised", "name": "Approved"})
     suspended = whats(trace_of(PIPELINE[:2], status=pb.SUSPENDED, records=[unread]))
     assert "tenuto workflow resume order-7" in suspended
     assert "When it goes on, a turn takes EventRaised 'Approved'" in suspended
@@ -191,7 +191,7 @@ def test_holds_are_explained() -> None:
 
 def test_an_instance_without_a_turn_has_nothing_to_replay() -> None:
     """A start that is accepted and not yet run: no events, no steps, and the start message comes next."""
-    trace = trace_of([], status=pb.PENDING, records=[inbox(0, {"type": "ExecutionStarted", "name": "task_pipeline"})])
+    trace = trace_of([], status=pb.PENDING, records=[inbox(0, {"event": "ExecutionStarted", "name": "task_pipeline"})])
     assert (trace.events, trace.steps) == ((), ())
     assert "the function starts" in whats(trace)
 

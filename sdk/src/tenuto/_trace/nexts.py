@@ -46,7 +46,7 @@ def _hold(state: WorkflowState) -> list[NextStep]:
 
 def _unread(record: StateRecord, index: Index, status: WorkflowStatus) -> NextStep:
     event = _event_of(record)
-    what = str(event.get("type") or "a message")
+    what = str(event.get("event") or "a message")
     number = event.get("event_id")
     about = ""
     if isinstance(number, int):
