@@ -39,7 +39,9 @@ def configure_logging(settings: Settings) -> None:
     """Log as text for people or JSON lines for machines, to standard error."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if settings.log_format == "json" else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.processors.JSONRenderer()
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     structlog.configure(
         processors=[
@@ -55,7 +57,7 @@ def configure_logging(settings: Settings) -> None:
 
 
 def _exit(code: int, text: str) -> NoReturn:
-    print(f"tenuto-engine: {text}", file=sys.stderr)  # noqa: T201 - the last word of a command
+    print(f"tenuto-engine: {text}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -67,12 +67,16 @@ class EngineApp:
         ]
         interceptors = [TokenInterceptor(self._token)] if self._token else []
         self._server = grpc.aio.server(interceptors=interceptors, options=options)
-        self._server.add_generic_rpc_handlers((WorkerService(self.engine).handler(), ManagementService(self.engine).handler()))
+        self._server.add_generic_rpc_handlers(
+            (WorkerService(self.engine).handler(), ManagementService(self.engine).handler())
+        )
         listen = self.settings.listen
         try:
             port = self._server.add_insecure_port(listen)
         except RuntimeError as error:
-            raise SettingsRefused(f"cannot listen on --listen {listen} ({error}); is another engine running? give another port") from error
+            raise SettingsRefused(
+                f"cannot listen on --listen {listen} ({error}); is another engine running? give another port"
+            ) from error
         host = listen.rpartition(":")[0]
         self.address = listen if listen.startswith("unix:") else f"{host}:{port}"
         await self._server.start()
@@ -86,7 +90,9 @@ class EngineApp:
         try:
             await site.start()
         except OSError as error:
-            raise SettingsRefused(f"cannot listen on --http {self.settings.http} ({error}); give another port") from error
+            raise SettingsRefused(
+                f"cannot listen on --http {self.settings.http} ({error}); give another port"
+            ) from error
         bound = self._runner.addresses[0]
         self.http_address = f"{bound[0]}:{bound[1]}"
 

@@ -56,7 +56,11 @@ def parser() -> argparse.ArgumentParser:
     option = made.add_argument
     option("--app", help="name of the application; its engines share the instances under it (default: default)")
     option("--version", help="version of the application's code that this engine serves (default: none, unversioned)")
-    option("--state-store", metavar="URL", help="memory:, sqlite:///path, redis://host:port/db (default: sqlite:///tenuto.db)")
+    option(
+        "--state-store",
+        metavar="URL",
+        help="memory:, sqlite:///path, redis://host:port/db (default: sqlite:///tenuto.db)",
+    )
     option("--key-prefix", help="prefix of all keys in the store (default: tenuto)")
     option("--durability", help="D0, D1, D2 or D3: what an acknowledged command survives (default: by store)")
     option("--durability-unverified", action="store_const", const="1", help="go on where the store hides its settings")
@@ -67,7 +71,11 @@ def parser() -> argparse.ArgumentParser:
     option("--lease-seconds", help="how long a shard stays owned without renewal (default: 10)")
     option("--drain-seconds", help="how long running work may take to end when draining (default: 25)")
     option("--retain-completed", metavar="SECONDS", help="keep completed instances this long (default: 604800, 7 days)")
-    option("--retain-failed", metavar="SECONDS", help="keep failed and terminated instances this long (default: 2592000, 30 days)")
+    option(
+        "--retain-failed",
+        metavar="SECONDS",
+        help="keep failed and terminated instances this long (default: 2592000, 30 days)",
+    )
     option("--max-payload-bytes", help="limit of one input, result or event (default: 2097152)")
     option("--max-history-events", help="limit of one execution's history (default: 50000)")
     option("--turn-timeout", metavar="SECONDS", help="a turn without answer counts as failed (default: 60)")
@@ -80,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
 def from_arguments(arguments: Sequence[str], env: Mapping[str, str]) -> Settings:
     """Read settings. Raises SettingsRefused; exits for --help and malformed arguments as argparse does."""
     given = {k: v for k, v in vars(parser().parse_args(arguments)).items() if v is not None}
-    known = {a.dest for a in parser()._actions}  # noqa: SLF001 - argparse has no public list of its options
+    known = {a.dest for a in parser()._actions}
     for name in known:
         variable = f"TENUTO_{name.upper()}"
         if name not in given and env.get(variable):

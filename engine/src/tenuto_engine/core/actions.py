@@ -76,5 +76,12 @@ class ContinueAsNew(msgspec.Struct, array_like=True, frozen=True, tag=8):
 
 
 Action = (
-    ScheduleActivity | CreateTimer | CancelTimer | StartChild | SendEvent | CompleteExecution | FailExecution | ContinueAsNew
+    ScheduleActivity
+    | CreateTimer
+    | CancelTimer
+    | StartChild
+    | SendEvent
+    | CompleteExecution
+    | FailExecution
+    | ContinueAsNew
 )

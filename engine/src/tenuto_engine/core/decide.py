@@ -14,7 +14,8 @@ Rules of a turn:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import msgspec
 
@@ -27,7 +28,8 @@ from tenuto_engine.core.status import Hold
 
 CONTROL = (e.ExecutionTerminated, e.ExecutionSuspended, e.ExecutionResumed, e.WokenUp)
 
-_OPEN_CHECKS = {
+_Closing = e.ActivityCompleted | e.ActivityFailed | e.TimerFired | e.ChildCompleted | e.ChildFailed
+_OPEN_CHECKS: dict[type, Callable[[InstanceState, Any], bool]] = {
     e.ActivityCompleted: activity.is_open,
     e.ActivityFailed: activity.is_open,
     e.TimerFired: timer.is_open,
@@ -64,20 +66,20 @@ def plan_turn(state: InstanceState, unread: Sequence[e.Event]) -> TurnPlan | Non
         return None
     recorded: list[int] = []
     void: list[int] = []
-    closing: set[tuple[type, int]] = set()
+    closing: set[tuple[object, int]] = set()
     for position, event in enumerate(unread):
         (recorded if _is_wanted(state, event, closing) else void).append(position)
     return TurnPlan(recorded, void, needs_worker=bool(recorded))
 
 
-def _is_wanted(state: InstanceState, event: e.Event, closing: set[tuple[type, int]]) -> bool:
+def _is_wanted(state: InstanceState, event: e.Event, closing: set[tuple[object, int]]) -> bool:
     check = _OPEN_CHECKS.get(type(event))
     if check is None:
         return True
-    key = (check, event.event_id)  # type: ignore[union-attr]  # every event with a check has an event id
-    if key in closing or not check(state, event):  # type: ignore[operator]  # the table pairs checks with their types
+    key = (check, cast(_Closing, event).event_id)
+    if key in closing or not check(state, event):
         return False
-    closing.add(key)  # type: ignore[arg-type]
+    closing.add(key)
     return True
 
 
@@ -141,7 +143,9 @@ def decide_actions(state: InstanceState, actions: Sequence[a.Action], limits: Li
     return Decision(events, cancelled)
 
 
-def history_refusal(state: InstanceState, *, added_events: int, added_bytes: int, limits: Limits) -> e.ExecutionFailed | None:
+def history_refusal(
+    state: InstanceState, *, added_events: int, added_bytes: int, limits: Limits
+) -> e.ExecutionFailed | None:
     """Return the failure that ends an execution whose history would leave no room for its terminal event, else None."""
     length, size = state.length + added_events, state.size_bytes + added_bytes
     if length > limits.history_events - TERMINAL_ROOM_EVENTS:
@@ -150,7 +154,10 @@ def history_refusal(state: InstanceState, *, added_events: int, added_bytes: int
         text = f"{size:,} bytes, the limit history_bytes is {limits.history_bytes:,}"
     else:
         return None
-    return _limit_failure(0, f"the history of instance '{state.instance_id}' would have {text}; use continue_as_new in long-running workflows")
+    return _limit_failure(
+        0,
+        f"the history of instance '{state.instance_id}' would have {text}; use continue_as_new in long-running workflows",
+    )
 
 
 def _limit_failure(event_id: int, message: str) -> e.ExecutionFailed:
@@ -160,7 +167,9 @@ def _limit_failure(event_id: int, message: str) -> e.ExecutionFailed:
 def _refuse(action: a.Action, limits: Limits) -> str | None:
     match action:
         case a.ScheduleActivity():
-            return refuse_name("activity name", action.name) or _refuse_payload(f"input of activity '{action.name}'", action.input, limits)
+            return refuse_name("activity name", action.name) or _refuse_payload(
+                f"input of activity '{action.name}'", action.input, limits
+            )
         case a.StartChild():
             reason = refuse_name("workflow name", action.name) or refuse_instance_id(action.instance_id)
             return reason or _refuse_payload(f"input of child workflow '{action.name}'", action.input, limits)
@@ -196,7 +205,9 @@ def _timer(state: InstanceState, x: a.CreateTimer, index: int) -> e.Event:
 
 def _child(state: InstanceState, x: a.StartChild, index: int) -> e.Event:
     execution_id = derived_id(state.execution_id, "child", index)
-    return e.ChildCreated(x.event_id, x.name, x.instance_id, x.input, x.version or state.version, execution_id, x.source)
+    return e.ChildCreated(
+        x.event_id, x.name, x.instance_id, x.input, x.version or state.version, execution_id, x.source
+    )
 
 
 def _send(state: InstanceState, x: a.SendEvent, index: int) -> e.Event:
@@ -216,7 +227,7 @@ def _continue(state: InstanceState, x: a.ContinueAsNew, index: int) -> e.Event:
 
 
 # One entry per member of `Action` but CancelTimer; a test compares the two.
-_EVENT_OF = {
+_EVENT_OF: dict[type, Callable[[InstanceState, Any, int], e.Event]] = {
     a.ScheduleActivity: _activity,
     a.CreateTimer: _timer,
     a.StartChild: _child,

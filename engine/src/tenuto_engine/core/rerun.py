@@ -58,13 +58,18 @@ def plan_rerun(
     if start <= scheduled[-1]:
         # The execution ended in the very turn that scheduled the operation: that turn runs again.
         start = max(i for i in range(scheduled[-1] + 1) if isinstance(history[i], e.TurnStarted))
-        received = [x for x in history[start + 1 : cut] if not isinstance(x, (*_SCHEDULING, e.EventSent))]
+        received: list[e.Event] = [
+            x for x in history[start + 1 : cut] if not isinstance(x, (*_SCHEDULING, e.EventSent))
+        ]
     else:
         received = [x for x in history[start + 1 : cut] if isinstance(x, (*_CLOSING, e.EventRaised))]
     kept = list(history[:start])
-    open_ids = {x.event_id for x in kept if isinstance(x, _SCHEDULING)} - {x.event_id for x in kept if isinstance(x, _CLOSING)}
+    open_ids = {x.event_id for x in kept if isinstance(x, _SCHEDULING)} - {
+        x.event_id for x in kept if isinstance(x, _CLOSING)
+    }
     rewritten = [
-        _rewrite(x, instance_id, execution_id, open_ids, (event_id, override) if override is not None else None) for x in kept
+        _rewrite(x, instance_id, execution_id, open_ids, (event_id, override) if override is not None else None)
+        for x in kept
     ]
     return RerunPlan(rewritten, received)
 
@@ -74,7 +79,11 @@ def _closes(event: e.Event, event_id: int) -> bool:
 
 
 def _rewrite(
-    event: e.Event, instance_id: str, execution_id: str, open_ids: set[int], override: tuple[int, tuple[bytes | None]] | None
+    event: e.Event,
+    instance_id: str,
+    execution_id: str,
+    open_ids: set[int],
+    override: tuple[int, tuple[bytes | None]] | None,
 ) -> e.Event:
     """Give the new instance its own identity, its open children ids of their own, and the new input."""
     match event:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
@@ -24,7 +24,13 @@ def is_authorized(header: str | bytes | None, token: bytes) -> bool:
     return hmac.compare_digest(given, b"Bearer " + token)
 
 
-class TokenInterceptor(grpc.aio.ServerInterceptor):
+if TYPE_CHECKING:
+    _Interceptor = grpc.aio.ServerInterceptor[Any, Any]
+else:  # the class is generic in its stubs only
+    _Interceptor = grpc.aio.ServerInterceptor
+
+
+class TokenInterceptor(_Interceptor):
     """Refuses calls without the token as UNAUTHENTICATED."""
 
     def __init__(self, token: bytes) -> None:
@@ -37,14 +43,21 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
     ) -> grpc.RpcMethodHandler[Any, Any]:
         metadata = dict(handler_call_details.invocation_metadata or ())
         handler = await continuation(handler_call_details)
-        if handler is None or is_authorized(metadata.get("authorization"), self._token):
+        if is_authorized(metadata.get("authorization"), self._token):
             return handler
         if handler.stream_stream is not None:
-            return grpc.stream_stream_rpc_method_handler(_refuse, handler.request_deserializer, handler.response_serializer)
+            return grpc.stream_stream_rpc_method_handler(
+                _refuse, handler.request_deserializer, handler.response_serializer
+            )
         if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(_refuse, handler.request_deserializer, handler.response_serializer)
+            return grpc.unary_stream_rpc_method_handler(
+                _refuse, handler.request_deserializer, handler.response_serializer
+            )
         return grpc.unary_unary_rpc_method_handler(_refuse, handler.request_deserializer, handler.response_serializer)
 
 
 async def _refuse(_request: object, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-    await context.abort(grpc.StatusCode.UNAUTHENTICATED, "this engine asks for a token: send 'authorization: Bearer <token>' (TENUTO_TOKEN)")
+    await context.abort(
+        grpc.StatusCode.UNAUTHENTICATED,
+        "this engine asks for a token: send 'authorization: Bearer <token>' (TENUTO_TOKEN)",
+    )

@@ -48,7 +48,9 @@ class HttpEdge:
         if request.method not in {"GET", "POST"}:
             return web.Response(status=405, text="use GET or POST\n")
         if not self._may_drain(request):
-            return web.Response(status=403, text="drain needs the token ('authorization: Bearer ...') or a loopback peer\n")
+            return web.Response(
+                status=403, text="drain needs the token ('authorization: Bearer ...') or a loopback peer\n"
+            )
         await self._engine.drain()
         self.on_drain()
         return web.Response(text="drained\n")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.aio
-from tenuto_proto.v1 import management_pb2 as pb
 
 from tenuto_engine import __version__
 from tenuto_engine.edge.errors import status_of
@@ -15,6 +14,7 @@ from tenuto_engine.edge.records import record_json
 from tenuto_engine.ports.errors import EngineError
 from tenuto_engine.ports.inbound import InstanceView, ListRequest, RerunRequest, StartRequest
 from tenuto_engine.runtime.engine import Engine
+from tenuto_proto.v1 import management_pb2 as pb
 
 SERVICE = "tenuto.v1.Management"
 _Context = grpc.aio.ServicerContext[Any, Any]
@@ -28,7 +28,7 @@ class ManagementService:
         self._engine = engine
         self._commands = engine.commands
 
-    def handler(self) -> grpc.GenericRpcHandler:
+    def handler(self) -> grpc.GenericRpcHandler[Any, Any]:
         """The generic handler to register at a server."""
         unary: dict[str, tuple[Callable[[Any], Awaitable[Any]], type[Any]]] = {
             "StartInstance": (self._start, pb.StartInstanceRequest),
@@ -79,7 +79,7 @@ class ManagementService:
         return _found(view)
 
     async def _list(self, r: pb.ListInstancesRequest) -> pb.ListInstancesResponse:
-        views, token = await self._commands.list(
+        views, token = await self._commands.list_page(
             ListRequest(
                 r.name,
                 frozenset(r.statuses),
@@ -95,13 +95,19 @@ class ManagementService:
 
     async def _raise_event(self, r: pb.RaiseEventRequest) -> pb.CommandResponse:
         payload = r.payload if r.HasField("payload") else None
-        return pb.CommandResponse(duplicate=await self._commands.raise_event(r.command_id, r.instance_id, r.name, payload))
+        return pb.CommandResponse(
+            duplicate=await self._commands.raise_event(r.command_id, r.instance_id, r.name, payload)
+        )
 
     async def _suspend(self, r: pb.ControlRequest) -> pb.CommandResponse:
-        return pb.CommandResponse(duplicate=await self._commands.suspend(r.command_id, r.instance_id, r.reason, r.requested_by))
+        return pb.CommandResponse(
+            duplicate=await self._commands.suspend(r.command_id, r.instance_id, r.reason, r.requested_by)
+        )
 
     async def _resume(self, r: pb.ControlRequest) -> pb.CommandResponse:
-        return pb.CommandResponse(duplicate=await self._commands.resume(r.command_id, r.instance_id, r.reason, r.requested_by))
+        return pb.CommandResponse(
+            duplicate=await self._commands.resume(r.command_id, r.instance_id, r.reason, r.requested_by)
+        )
 
     async def _terminate(self, r: pb.TerminateRequest) -> pb.CommandResponse:
         duplicate = await self._commands.terminate(
@@ -133,8 +139,10 @@ class ManagementService:
 
     async def _state(self, r: pb.GetStateRequest) -> pb.GetStateResponse:
         limit = r.max_records or _DEFAULT_RECORDS
-        key, shard, records = await self._commands.raw_state(r.instance_id, limit=limit + 1)
-        shown = [pb.Record(key=name, value=value, json=record_json(name, value)) for name, value in records[:limit]]
+        key, shard, stored, records = await self._commands.raw_state(r.instance_id, limit=limit + 1)
+        shown = [
+            pb.Record(key=name, value=value, json=record_json(name, value, stored)) for name, value in records[:limit]
+        ]
         return pb.GetStateResponse(store_key=key, shard=shard, records=shown, truncated=len(records) > limit)
 
     async def _engine_info(self, _r: pb.GetEngineRequest) -> pb.GetEngineResponse:
@@ -188,7 +196,7 @@ def _instance(view: InstanceView) -> pb.Instance:
         execution_id=view.execution_id,
         name=view.name,
         version=view.version,
-        status=view.status,
+        status=cast("pb.Status", view.status),
         status_reason=view.status_reason,
         created_at_ms=view.created_at_ms,
         updated_at_ms=view.updated_at_ms,

@@ -9,25 +9,31 @@ import msgspec
 
 from tenuto_engine.codec.events import UndecodableError, decode_event
 from tenuto_engine.codec.records import decode_inbox, decode_metadata
+from tenuto_engine.ports.store import Stored
 
 
-def record_json(name: str, value: bytes) -> str:
+def record_json(name: str, value: bytes, stored: Stored) -> str:
     """The decoded form of a record as JSON; text says why where it cannot be decoded."""
     try:
-        return json.dumps(_decoded(name, value), ensure_ascii=False)
+        return json.dumps(_decoded(name, value, stored), ensure_ascii=False)
     except (UndecodableError, msgspec.MsgspecError, ValueError) as error:
         return json.dumps({"undecodable": str(error)})
 
 
-def _decoded(name: str, value: bytes) -> Any:
+def _decoded(name: str, value: bytes, stored: Stored) -> Any:
     if name.startswith("history-"):
         return _event(value)
     if name.startswith("inbox-") and name[6:].isdecimal():
         body = decode_inbox(value)
-        return {"message_id": body.id, "at_ms": body.at_ms, "execution_id": body.execution_id, "event": _event(body.event)}
+        return {
+            "message_id": body.id,
+            "at_ms": body.at_ms,
+            "execution_id": body.execution_id,
+            "event": _event(body.event),
+        }
     if name == "metadata":
-        head, _, rest = value.partition(b"\n")
-        return {"head": head.decode(), **_plain(decode_metadata(rest))}
+        head = {**_plain(stored.head), "status": stored.head.status.name, "hold": stored.head.hold.name}
+        return {**head, "inbox_next": stored.inbox_next, **_plain(decode_metadata(value))}
     return _plain(value)
 
 

@@ -12,15 +12,16 @@ from typing import Any
 import grpc
 import grpc.aio
 import structlog
-from tenuto_proto.v1 import worker_pb2 as pb
 
 from tenuto_engine.ports.inbound import ActivityAnswer, ActivityItem, Hello, Outgoing, TurnAnswer, TurnItem
 from tenuto_engine.runtime.engine import Engine
 from tenuto_engine.runtime.workers import WorkerSession
+from tenuto_proto.v1 import worker_pb2 as pb
 
 _log = structlog.get_logger(__name__)
 
 SERVICE = "tenuto.v1.Worker"
+_EOF: object = grpc.aio.EOF  # type: ignore[attr-defined]  # missing from the stubs
 _Stream = grpc.aio.ServicerContext[Any, Any]
 # A message is cut when its payloads exceed this, so that large items never meet the receiver's limit together.
 _MESSAGE_BYTES = 8 << 20
@@ -32,17 +33,21 @@ class WorkerService:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def handler(self) -> grpc.GenericRpcHandler:
+    def handler(self) -> grpc.GenericRpcHandler[Any, Any]:
         """The generic handler to register at a server."""
         method = grpc.stream_stream_rpc_method_handler(
-            self._work, request_deserializer=pb.WorkerMessage.FromString, response_serializer=pb.EngineMessage.SerializeToString
+            self._work,
+            request_deserializer=pb.WorkerMessage.FromString,
+            response_serializer=pb.EngineMessage.SerializeToString,
         )
         return grpc.method_handlers_generic_handler(SERVICE, {"Work": method})
 
     async def _work(self, _requests: object, context: _Stream) -> None:
         first = await context.read()
-        if first is grpc.aio.EOF or not first.HasField("hello") or not first.hello.worker_id:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first message of a worker must be a Hello with a worker_id")
+        if first is _EOF or not first.HasField("hello") or not first.hello.worker_id:
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT, "the first message of a worker must be a Hello with a worker_id"
+            )
         queued = asyncio.Event()
         await context.write(pb.EngineMessage(welcome=self._welcome()))
         session = self._engine.connect(_hello(first.hello), queued.set)
@@ -68,7 +73,7 @@ class WorkerService:
         engine = self._engine
         while True:
             message = await context.read()
-            if message is grpc.aio.EOF:
+            if message is _EOF:
                 return
             for result in message.activities:
                 answer = ActivityAnswer(

@@ -337,9 +337,7 @@ class RemoveOutbox(msgspec.Struct, frozen=True):
     numbers: Sequence[int]
 
 
-Operation = (
-    Create | Append | Commit | FireReminder | DropReminder | ReplaceActivity | Purge | Deliver | RemoveOutbox
-)
+Operation = Create | Append | Commit | FireReminder | DropReminder | ReplaceActivity | Purge | Deliver | RemoveOutbox
 
 
 # -- outcomes -----------------------------------------------------------------------------------------------------
@@ -509,7 +507,9 @@ class Store(Protocol):
         """Instances marked ready, oldest first, with their marks (Unix ms)."""
         ...
 
-    async def read_ready_many(self, shards: Sequence[int], version: str, *, limit: int) -> dict[int, list[tuple[str, int]]]:
+    async def read_ready_many(
+        self, shards: Sequence[int], version: str, *, limit: int
+    ) -> dict[int, list[tuple[str, int]]]:
         """`read_ready` for several shards in one round trip; shards without marks are left out."""
         ...
 
@@ -519,7 +519,9 @@ class Store(Protocol):
 
     async def count_reminders(self, shards: Sequence[int], version: str) -> int: ...
 
-    async def read_activities(self, shard: int, version: str, *, due_ms: int | None, limit: int) -> list[ActivityRecord]:
+    async def read_activities(
+        self, shard: int, version: str, *, due_ms: int | None, limit: int
+    ) -> list[ActivityRecord]:
         """Open entries by `look_at_ms`, earliest first; only those due by `due_ms` where it is given."""
         ...
 

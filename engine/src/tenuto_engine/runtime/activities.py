@@ -173,9 +173,16 @@ class Activities:
                 f"activity '{entry.body.name}' of instance '{entry.key.instance_id}' was delivered {entry.body.deliveries} times and "
                 "its worker vanished each time; the limit max_deliveries is reached"
             )
-            self._close(entry, ActivityFailed(entry.key.event_id, Failure(TOO_MANY_DELIVERIES, text, non_retryable=True), entry.attempt))
+            self._close(
+                entry,
+                ActivityFailed(
+                    entry.key.event_id, Failure(TOO_MANY_DELIVERIES, text, non_retryable=True), entry.attempt
+                ),
+            )
             return
-        self._replace(entry, attempt=entry.attempt, claim=self._context.engine_id, deliveries=deliveries, then=self._offer)
+        self._replace(
+            entry, attempt=entry.attempt, claim=self._context.engine_id, deliveries=deliveries, then=self._offer
+        )
 
     def _replace(
         self,
@@ -329,7 +336,10 @@ class Activities:
         number = shard_of(key.instance_id, self._context.settings.shards)
         is_success = isinstance(event, ActivityCompleted)
         message = message_of(
-            raw, id=f"{key.execution_id}/{key.event_id}/{event.attempt}", at_ms=self._context.clock.now_ms(), execution_id=key.execution_id
+            raw,
+            id=f"{key.execution_id}/{key.event_id}/{event.attempt}",
+            at_ms=self._context.clock.now_ms(),
+            execution_id=key.execution_id,
         )
         operation = Append(number, key.instance_id, message, closes=key, attempt=0 if is_success else event.attempt)
         instance, mail = self._offer_early(number, key, event, raw, entry)
@@ -404,7 +414,11 @@ class Activities:
             self._close(entry, ActivityFailed(key.event_id, Failure(TIMEOUT, text, non_retryable=True), entry.attempt))
         elif not body.claim:
             self._replace(
-                entry, attempt=entry.attempt, claim=self._context.engine_id, deliveries=body.deliveries + 1, then=self._offer
+                entry,
+                attempt=entry.attempt,
+                claim=self._context.engine_id,
+                deliveries=body.deliveries + 1,
+                then=self._offer,
             )
         elif entry.started_at_ms and now_ms >= entry.started_at_ms + body.start_to_close_ms:
             text = (

@@ -45,6 +45,7 @@ from tenuto_engine.ports.store import (
     Refused,
     Rejected,
     Store,
+    Stored,
     Unconfirmed,
 )
 from tenuto_engine.runtime.births import message_of, new_instance
@@ -150,7 +151,7 @@ class Commands:
             shard = self._owned.get(number)
             if shard is not None:
                 if new.reminders:
-                    shard.next_due_ms = min(shard.next_due_ms or new.reminders[0].due_at_ms, new.reminders[0].due_at_ms)
+                    shard.note_due(new.reminders[0].due_at_ms)
                     self.nudge_reminders()
                 if new.history:
                     self._loading.reload(shard, new.instance_id)
@@ -179,7 +180,14 @@ class Commands:
         return await self._control(command_id, instance_id, ExecutionResumed(reason), requested_by)
 
     async def terminate(
-        self, command_id: str, instance_id: str, *, output: bytes | None, recursive: bool, reason: str, requested_by: str
+        self,
+        command_id: str,
+        instance_id: str,
+        *,
+        output: bytes | None,
+        recursive: bool,
+        reason: str,
+        requested_by: str,
     ) -> bool:
         """End an instance now, with its open children where `recursive`."""
         self._check_payload(f"output of terminating '{instance_id}'", output)
@@ -192,7 +200,13 @@ class Commands:
         if len(reason.encode()) > MAX_REASON_BYTES:
             text = f"the reason given for '{instance_id}' has {len(reason.encode()):,} bytes, the limit is {MAX_REASON_BYTES:,}"
             raise CommandRefused("limit", text)
-        _log.info("control command", command=type(event).__name__, instance=instance_id, reason=reason, requested_by=requested_by)
+        _log.info(
+            "control command",
+            command=type(event).__name__,
+            instance=instance_id,
+            reason=reason,
+            requested_by=requested_by,
+        )
         return await self._append(command_id, instance_id, event, control=True)
 
     async def _append(self, command_id: str, instance_id: str, event: Event, *, control: bool) -> bool:
@@ -207,7 +221,9 @@ class Commands:
         outcome = await self._execute(Append(number, instance_id, message), instance_id)
         if isinstance(outcome, Refused):
             if outcome.reason == "not_found":
-                raise CommandRefused("not_found", f"there is no instance '{instance_id}'; start it first, or check the id")
+                raise CommandRefused(
+                    "not_found", f"there is no instance '{instance_id}'; start it first, or check the id"
+                )
             # A terminal instance drops all, and counts them: whoever raised the event cannot know better.
             self._context.metrics.count(self._context.metrics.messages_dropped, outcome.reason)
             return False
@@ -231,7 +247,9 @@ class Commands:
         except StoreUnavailable as error:
             raise CommandRefused("unavailable", f"the store cannot be read now ({error}); try again") from error
 
-    async def wait(self, instance_id: str, *, for_start: bool, timeout_seconds: float, payloads: bool) -> InstanceView | None:
+    async def wait(
+        self, instance_id: str, *, for_start: bool, timeout_seconds: float, payloads: bool
+    ) -> InstanceView | None:
         """Wait until an instance has started or ended, at most `timeout_seconds` (and 30); answers its state of then."""
         self._check_id(instance_id)
         loop = asyncio.get_running_loop()
@@ -272,7 +290,7 @@ class Commands:
             if notify in live.on_progress:
                 live.on_progress.remove(notify)
 
-    async def list(self, request: ListRequest) -> tuple[list[InstanceView], str]:
+    async def list_page(self, request: ListRequest) -> tuple[list[InstanceView], str]:
         """A page of instances, newest first, and the next page's token. Raises CommandRefused: invalid, unavailable."""
         size = request.page_size or 100
         if not 1 <= size <= MAX_LIST_PAGE:
@@ -315,14 +333,15 @@ class Commands:
         if not first:
             yield stored.head.execution_id, 0, []
 
-    async def raw_state(self, instance_id: str, *, limit: int) -> tuple[str, int, list[tuple[str, bytes]]]:
-        """The instance's records as stored: the store's key, the shard, and (name, value) pairs."""
+    async def raw_state(self, instance_id: str, *, limit: int) -> tuple[str, int, Stored, list[tuple[str, bytes]]]:
+        """The instance as stored: the store's key, the shard, the head, and (name, value) pairs of all records."""
         self._check_id(instance_id)
         shard = self._shard(instance_id)
-        records = await self._read(self._store.raw_records(shard, instance_id, limit=limit))
-        if not records:
+        stored = await self._read(self._store.read_instance(shard, instance_id))
+        if stored is None:
             raise CommandRefused("not_found", f"there is no instance '{instance_id}'")
-        return self._store.key_of(shard, instance_id), shard, records
+        records = await self._read(self._store.raw_records(shard, instance_id, limit=limit))
+        return self._store.key_of(shard, instance_id), shard, stored, records
 
     # -- purge and rerun ------------------------------------------------------------------------------------------
 
@@ -353,10 +372,18 @@ class Commands:
         async for _, _, page in self.history(request.instance_id):
             history.extend(map(decode_event, page))
         new = self._rerun_instance(request, new_id, history)
-        _log.info("rerun", instance=request.instance_id, new_instance=new_id, event_id=request.event_id, requested_by=request.requested_by)
+        _log.info(
+            "rerun",
+            instance=request.instance_id,
+            new_instance=new_id,
+            event_id=request.event_id,
+            requested_by=request.requested_by,
+        )
         outcome = await self._create(new)
         if isinstance(outcome, Exists) and not outcome.duplicate:
-            raise CommandRefused("already_exists", f"instance '{new_id}' already exists and is {outcome.status.name}; use another id")
+            raise CommandRefused(
+                "already_exists", f"instance '{new_id}' already exists and is {outcome.status.name}; use another id"
+            )
         return Started(new_id, isinstance(outcome, Exists), new.head.execution_id)
 
     def _rerun_instance(self, request: RerunRequest, new_id: str, history: list[Event]) -> NewInstance:
@@ -375,7 +402,10 @@ class Commands:
         if not plan.history:
             parts = (new_id, execution_id, started.input, started.version, None, 1, started.trace_parent)
             started = ExecutionStarted(started.name, *parts)
-        messages = [(event, f"{execution_id}/rerun/{i}") for i, event in enumerate([rerun, *received] if plan.history else received)]
+        messages = [
+            (event, f"{execution_id}/rerun/{i}")
+            for i, event in enumerate([rerun, *received] if plan.history else received)
+        ]
         return new_instance(
             started,
             start_id=request.command_id or self._context.new_id(),
@@ -397,4 +427,6 @@ def _parse_page_token(token: str) -> tuple[int, str] | None:
         created, _, instance_id = base64.urlsafe_b64decode(token.encode()).decode().partition(":")
         return int(created), instance_id
     except (ValueError, binascii.Error) as error:
-        raise CommandRefused("invalid", "the page token was not made by this API; pass next_page_token unchanged") from error
+        raise CommandRefused(
+            "invalid", "the page token was not made by this API; pass next_page_token unchanged"
+        ) from error

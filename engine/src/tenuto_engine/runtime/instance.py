@@ -54,10 +54,29 @@ class Mail:
 class Turn:
     """A turn under way: what it takes, who runs it, and what it will be committed as."""
 
-    __slots__ = ("answer", "at_ms", "commit_id", "full", "mail", "received", "releases", "resumes", "sent_at", "session", "void")
+    __slots__ = (
+        "answer",
+        "at_ms",
+        "commit_id",
+        "full",
+        "mail",
+        "received",
+        "releases",
+        "resumes",
+        "sent_at",
+        "session",
+        "void",
+    )
 
     def __init__(
-        self, *, commit_id: str, at_ms: int, received: list[Mail], void: list[Mail], releases: bool = False, resumes: bool = False
+        self,
+        *,
+        commit_id: str,
+        at_ms: int,
+        received: list[Mail],
+        void: list[Mail],
+        releases: bool = False,
+        resumes: bool = False,
     ) -> None:
         self.commit_id = commit_id
         self.at_ms = at_ms
@@ -80,8 +99,30 @@ class LiveInstance:
     """
 
     __slots__ = (
-        "base_commit_id", "body", "cancelled", "custom_status", "ending", "failures", "fetching", "id", "inbox_low", "indexed", "known_next", "mail", "on_progress",
-        "phase", "series", "shard", "start_id", "state", "taken", "turn", "version", "waiting_since", "worker", "open_tail",
+        "base_commit_id",
+        "body",
+        "cancelled",
+        "custom_status",
+        "ending",
+        "failures",
+        "fetching",
+        "id",
+        "inbox_low",
+        "indexed",
+        "known_next",
+        "mail",
+        "on_progress",
+        "open_tail",
+        "phase",
+        "series",
+        "shard",
+        "start_id",
+        "state",
+        "taken",
+        "turn",
+        "version",
+        "waiting_since",
+        "worker",
     )  # fmt: skip
 
     def __init__(self, instance_id: str, shard: Shard, state: InstanceState, body: MetadataBody) -> None:

@@ -83,20 +83,22 @@ class Loading:
             self._tasks.start(self._load(shard, instance_id), name=f"load-{shard.number}")
 
     async def _load(self, shard: Shard, instance_id: str) -> None:
+        instance: LiveInstance | None = None
         try:
             async with self._slots:
-                while shard.alive:
-                    try:
-                        instance = await self._read(shard, instance_id)
-                        break
-                    except StoreUnavailable:
-                        await asyncio.sleep(_PAUSE_SECONDS)
-                else:
-                    return
+                instance = await self._read_steadily(shard, instance_id)
         finally:
             shard.loading.discard(instance_id)
         if instance is not None and shard.alive and instance_id not in shard.live:
             self._install(instance)
+
+    async def _read_steadily(self, shard: Shard, instance_id: str) -> LiveInstance | None:
+        while shard.alive:
+            try:
+                return await self._read(shard, instance_id)
+            except StoreUnavailable:
+                await asyncio.sleep(_PAUSE_SECONDS)
+        return None
 
     async def _read(self, shard: Shard, instance_id: str) -> LiveInstance | None:
         """Read an instance whole. None where it is gone or over.
@@ -156,7 +158,9 @@ class Loading:
         known = {m.number for m in instance.mail}
         for start in range(first, end, MAX_TURN_MAIL):
             stop = min(start + MAX_TURN_MAIL, end)
-            records = await self._store.read_inbox(instance.shard.number, instance.id, first=start, end=stop, limit=MAX_TURN_MAIL)
+            records = await self._store.read_inbox(
+                instance.shard.number, instance.id, first=start, end=stop, limit=MAX_TURN_MAIL
+            )
             instance.mail.extend(_mail(r.number, r.body) for r in records if r.number not in known)
 
     # -- history --------------------------------------------------------------------------------------------------
@@ -251,7 +255,15 @@ def _mail(number: int, data: bytes) -> Mail:
 
 def _chunk(item: TurnItem, page: list[bytes]) -> TurnItem:
     return TurnItem(
-        item.instance_id, item.execution_id, item.base_commit_id, item.commit_id, item.history_length, True, [], page, more=True
+        item.instance_id,
+        item.execution_id,
+        item.base_commit_id,
+        item.commit_id,
+        item.history_length,
+        True,
+        [],
+        page,
+        more=True,
     )
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from tenuto_engine.ports import store as s
 
@@ -68,19 +68,30 @@ class Metrics:
         self.activity_deliveries = self._plain("tenuto_activity_deliveries", "Activities handed to a worker")
         self.replayed_events = self._plain("tenuto_replay_events", "History events sent for replay")
         self.nondeterminism = self._plain("tenuto_nondeterminism", "Turns refused because replay differed from history")
-        self.messages_dropped = counter("tenuto_messages_dropped", "Messages consumed without effect, by reason", "reason")
+        self.messages_dropped = counter(
+            "tenuto_messages_dropped", "Messages consumed without effect, by reason", "reason"
+        )
         self.reminders_registered = counter("tenuto_reminder_registered", "Reminders written, by kind", "kind")
         self.reminders_fired = counter("tenuto_reminder_fired", "Reminders fired, by kind and result", "kind", "result")
         self.purged = self._plain("tenuto_instances_purged", "Instances removed")
         self.leases = counter("tenuto_lease_operations", "Lease operations, by result", "op", "result")
         self.group_size = Histogram(
-            "tenuto_state_group_operations", "Operations per group commit", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256), registry=self.registry
+            "tenuto_state_group_operations",
+            "Operations per group commit",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+            registry=self.registry,
         )
         self.write_seconds = Histogram(
-            "tenuto_state_write_duration_seconds", "Duration of one group commit", buckets=_BUCKETS, registry=self.registry
+            "tenuto_state_write_duration_seconds",
+            "Duration of one group commit",
+            buckets=_BUCKETS,
+            registry=self.registry,
         )
         self.lateness = Histogram(
-            "tenuto_reminder_lateness_seconds", "From due to fired", buckets=(*_BUCKETS, 10.0, 60.0), registry=self.registry
+            "tenuto_reminder_lateness_seconds",
+            "From due to fired",
+            buckets=(*_BUCKETS, 10.0, 60.0),
+            registry=self.registry,
         )
         self.shards_owned = Gauge("tenuto_shards_owned", "Shards whose lease this engine holds", registry=self.registry)
         self.streams = Gauge("tenuto_sdk_streams", "Connected workers", registry=self.registry)

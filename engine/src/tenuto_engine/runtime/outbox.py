@@ -22,9 +22,9 @@ from tenuto_engine.ports.store import (
     Delivery,
     Exists,
     NewInstance,
-    Outcome,
     OutboxRecord,
     OutboxSend,
+    Outcome,
     Refused,
     RemoveOutbox,
 )
@@ -85,11 +85,19 @@ class Outbox:
             started = decode_event(envelope.event)
             assert isinstance(started, ExecutionStarted)
             born = new_instance(
-                started, start_id=envelope.id, now_ms=self._context.clock.now_ms(), replace=TERMINAL, started_raw=envelope.event
+                started,
+                start_id=envelope.id,
+                now_ms=self._context.clock.now_ms(),
+                replace=TERMINAL,
+                started_raw=envelope.event,
             )
             return Delivery(number, create=born)
         message = message_of(
-            envelope.event, id=envelope.id, at_ms=envelope.at_ms, execution_id=envelope.execution_id, control=envelope.control
+            envelope.event,
+            id=envelope.id,
+            at_ms=envelope.at_ms,
+            execution_id=envelope.execution_id,
+            control=envelope.control,
         )
         return Delivery(number, instance_id=envelope.instance_id, message=message)
 
@@ -138,7 +146,10 @@ class Outbox:
         )
         event = ChildFailed(parent.event_id, Failure("InstanceAlreadyExists", text, non_retryable=True))
         message = message_of(
-            encode_event(event), id=f"{envelope.id}/refused", at_ms=self._context.clock.now_ms(), execution_id=parent.execution_id
+            encode_event(event),
+            id=f"{envelope.id}/refused",
+            at_ms=self._context.clock.now_ms(),
+            execution_id=parent.execution_id,
         )
 
         def told(outcome: Outcome) -> None:
@@ -148,4 +159,3 @@ class Outbox:
 
         assert shard_of(parent.instance_id, self._context.settings.shards) == shard.number
         self._committer.submit_until_answered(Append(shard.number, parent.instance_id, message), told)
-

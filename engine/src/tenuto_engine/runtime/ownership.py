@@ -32,7 +32,15 @@ class Owned:
     """All owned shards, by number."""
 
     def __init__(
-        self, context: Context, store: Store, tasks: TaskOwner, *, loading: Loading, outbox: Outbox, reminders: Reminders, workers: Workers
+        self,
+        context: Context,
+        store: Store,
+        tasks: TaskOwner,
+        *,
+        loading: Loading,
+        outbox: Outbox,
+        reminders: Reminders,
+        workers: Workers,
     ) -> None:
         self._context = context
         self._store = store
@@ -102,8 +110,7 @@ class Owned:
             try:
                 reminders = await self._store.read_reminders(shard.number, version, limit=1)
                 if reminders and shard.alive:
-                    due_ms = reminders[0][1]
-                    shard.next_due_ms = due_ms if shard.next_due_ms is None else min(due_ms, shard.next_due_ms)
+                    shard.note_due(reminders[0][1])
                     self._reminders.nudge()
                 after = 0
                 while records := await self._store.read_outbox(shard.number, after=after, limit=_OUTBOX_BATCH):
@@ -167,7 +174,11 @@ class Owned:
         if surplus <= 0:
             return
         for shard in self.shards.values():
-            idle = [i for i in shard.live.values() if i.phase is Phase.IDLE and not i.mail and not i.state.activities and not i.fetching]
+            idle = [
+                i
+                for i in shard.live.values()
+                if i.phase is Phase.IDLE and not i.mail and not i.state.activities and not i.fetching
+            ]
             for instance in idle[: max(1, surplus * len(shard.live) // max(total, 1))]:
                 if instance.worker is not None:
                     instance.worker.forget(instance.id, instance.state.execution_id)

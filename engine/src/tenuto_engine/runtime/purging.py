@@ -59,7 +59,9 @@ class Purging:
             self._context.metrics.purged.inc()
         elif isinstance(outcome, Refused):
             # The instance is gone or lives again; the reminder is void.
-            return await self._committer.execute(DropReminder(shard.number, shard.lease.token, shard.lease.version, key))
+            return await self._committer.execute(
+                DropReminder(shard.number, shard.lease.token, shard.lease.version, key)
+            )
         return outcome
 
     async def purge(self, instance_id: str, *, recursive: bool, force: bool, requested_by: str) -> int:
@@ -108,7 +110,9 @@ class Purging:
         shard = shard_of(instance_id, self._context.settings.shards)
         event = ExecutionTerminated(None, False, "purged with force", requested_by)
         message_id = self._context.new_id()
-        message = message_of(encode_event(event), id=message_id, at_ms=self._context.clock.now_ms(), control=True, remember=True)
+        message = message_of(
+            encode_event(event), id=message_id, at_ms=self._context.clock.now_ms(), control=True, remember=True
+        )
         outcome = await self._committer.execute(Append(shard, instance_id, message))
         if isinstance(outcome, Appended):
             owned = self.shard_owned(shard)
@@ -134,4 +138,6 @@ class Purging:
             return 1
         if isinstance(outcome, Refused):
             return 0
-        raise CommandRefused("unavailable", f"the store did not answer while '{instance_id}' was purged; purge it again")
+        raise CommandRefused(
+            "unavailable", f"the store did not answer while '{instance_id}' was purged; purge it again"
+        )

@@ -59,8 +59,7 @@ class Reminders:
         """Note the reminders that a commit wrote."""
         for reminder in reminders:
             self._context.metrics.count(self._context.metrics.reminders_registered, reminder.key.kind)
-            if shard.next_due_ms is None or reminder.due_at_ms < shard.next_due_ms:
-                shard.next_due_ms = reminder.due_at_ms
+            if shard.note_due(reminder.due_at_ms):
                 self._wake.set()
 
     def nudge(self) -> None:
@@ -102,11 +101,11 @@ class Reminders:
                 if retry_ms or len(due) < len(batch) or len(batch) < _BATCH:
                     later = [at_ms for _, at_ms in batch[len(due) :]]
                     next_ms = now_ms + retry_ms if retry_ms else min(later, default=None)
-                    if next_ms is not None and (shard.next_due_ms is None or next_ms < shard.next_due_ms):
-                        shard.next_due_ms = next_ms
+                    if next_ms is not None:
+                        shard.note_due(next_ms)
                     return
         except StoreUnavailable:
-            shard.next_due_ms = self._context.clock.now_ms() + _RETRY_MS
+            shard.note_due(self._context.clock.now_ms() + _RETRY_MS)
         finally:
             self._busy.discard(shard.number)
             self._wake.set()
@@ -119,7 +118,9 @@ class Reminders:
             if key.kind == RETENTION_REMINDER:
                 waits.append(self.purge(shard, key))
             elif event is None:
-                waits.append(self._committer.execute(DropReminder(shard.number, shard.lease.token, shard.lease.version, key)))
+                waits.append(
+                    self._committer.execute(DropReminder(shard.number, shard.lease.token, shard.lease.version, key))
+                )
             else:
                 waits.append(self._fire_one(shard, key, at_ms, event))
         outcomes = await asyncio.gather(*waits)
@@ -132,7 +133,9 @@ class Reminders:
         raw = encode_event(event)
         control = isinstance(event, WokenUp)
         message_id = f"{key.execution_id}/{key.kind}/{key.event_id}"
-        message = message_of(raw, id=message_id, at_ms=self._context.clock.now_ms(), execution_id=key.execution_id, control=control)
+        message = message_of(
+            raw, id=message_id, at_ms=self._context.clock.now_ms(), execution_id=key.execution_id, control=control
+        )
         outcome = await self._committer.execute(
             FireReminder(shard.number, shard.lease.token, shard.lease.version, key, message)
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tenuto_engine.codec.records import ActivityBody
 from tenuto_engine.ports.store import ActivityKey, Lease, OutboxRecord
 from tenuto_engine.runtime.instance import LiveInstance, Phase
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tenuto_engine.runtime.workers import WorkerSession
@@ -45,6 +46,13 @@ class Shard:
         self.outbox: dict[int, list[OutboxRecord]] = {}
         self.delivering: set[int] = set()
         self.next_due_ms: int | None = None
+
+    def note_due(self, due_at_ms: int) -> bool:
+        """Remember that a reminder is due then; returns whether it is the earliest known."""
+        if self.next_due_ms is not None and self.next_due_ms <= due_at_ms:
+            return False
+        self.next_due_ms = due_at_ms
+        return True
 
     def close(self) -> None:
         """Forget everything: the stored state is the truth from here on."""

@@ -72,11 +72,22 @@ def translate(effects: Sequence[f.Effect], instance: LiveInstance, context: Cont
                 _child(out, effect, state, context)
             case f.SendExternalEvent():
                 event = EventRaised(effect.name, effect.payload)
-                _send(out, instance, context, effect.instance_id, event, id=f"{state.execution_id}/{effect.history_index}")
+                _send(
+                    out, instance, context, effect.instance_id, event, id=f"{state.execution_id}/{effect.history_index}"
+                )
             case f.TerminateChild():
                 terminated = ExecutionTerminated(None, True, effect.reason or f"terminated with '{state.instance_id}'")
                 message_id = f"{state.execution_id}/end/{effect.execution_id}"
-                _send(out, instance, context, effect.instance_id, terminated, id=message_id, execution_id=effect.execution_id, control=True)
+                _send(
+                    out,
+                    instance,
+                    context,
+                    effect.instance_id,
+                    terminated,
+                    id=message_id,
+                    execution_id=effect.execution_id,
+                    control=True,
+                )
             case f.NotifyParent():
                 _notify(out, instance, context, effect)
             case f.EndExecution():
@@ -118,10 +129,22 @@ def _child(out: Outbound, effect: f.StartChildInstance, state: InstanceState, co
     event = effect.event
     parent = Parent(state.instance_id, state.execution_id, event.event_id, state.name)
     started = ExecutionStarted(
-        event.name, event.instance_id, event.child_execution_id, event.input, event.version, parent, 1, state.trace_parent
+        event.name,
+        event.instance_id,
+        event.child_execution_id,
+        event.input,
+        event.version,
+        parent,
+        1,
+        state.trace_parent,
     )
     envelope = Envelope(
-        event.instance_id, f"{event.child_execution_id}/start", "", encode_event(started), start=True, at_ms=context.clock.now_ms()
+        event.instance_id,
+        f"{event.child_execution_id}/start",
+        "",
+        encode_event(started),
+        start=True,
+        at_ms=context.clock.now_ms(),
     )
     out.outbox.append(OutboxSend(shard_of(event.instance_id, context.settings.shards), encode_record(envelope)))
 
@@ -129,7 +152,9 @@ def _child(out: Outbound, effect: f.StartChildInstance, state: InstanceState, co
 def _notify(out: Outbound, instance: LiveInstance, context: Context, effect: f.NotifyParent) -> None:
     parent = effect.parent
     event: Event = (
-        ChildFailed(parent.event_id, effect.failure) if effect.failure is not None else ChildCompleted(parent.event_id, effect.result)
+        ChildFailed(parent.event_id, effect.failure)
+        if effect.failure is not None
+        else ChildCompleted(parent.event_id, effect.result)
     )
     message_id = f"{instance.state.execution_id}/result"
     _send(out, instance, context, parent.instance_id, event, id=message_id, execution_id=parent.execution_id)
@@ -214,7 +239,15 @@ def build_commit(
         instance.body.scheduled_at_ms,
     )
     head = Head(
-        state.status, state.hold, state.execution_id, commit_id, length, taken, instance.inbox_low, state.version, instance.start_id
+        state.status,
+        state.hold,
+        state.execution_id,
+        commit_id,
+        length,
+        taken,
+        instance.inbox_low,
+        state.version,
+        instance.start_id,
     )
     moved = instance.indexed is not state.status
     name, created = body.name, body.created_at_ms
@@ -253,7 +286,9 @@ def _retention(state: InstanceState, now_ms: int, context: Context) -> ReminderS
     return ReminderSet(ReminderKey(RETENTION_REMINDER, 0, state.execution_id, state.instance_id), now_ms + keep_ms)
 
 
-def renew(instance: LiveInstance, effect: f.BeginExecution, now_ms: int) -> tuple[InstanceState, list[tuple[str, Message]]]:
+def renew(
+    instance: LiveInstance, effect: f.BeginExecution, now_ms: int
+) -> tuple[InstanceState, list[tuple[str, Message]]]:
     """The state of the next execution, and the messages that begin it: its start, then the events carried over."""
     old = instance.state
     execution_id = derived_id(old.execution_id, "next", old.length)
@@ -270,10 +305,19 @@ def renew(instance: LiveInstance, effect: f.BeginExecution, now_ms: int) -> tupl
         carried=old.open_children(),
     )
     started = ExecutionStarted(
-        old.name, old.instance_id, execution_id, effect.input, effect.version, old.parent, state.generation, old.trace_parent
+        old.name,
+        old.instance_id,
+        execution_id,
+        effect.input,
+        effect.version,
+        old.parent,
+        state.generation,
+        old.trace_parent,
     )
     start_id = f"{execution_id}/start"
-    messages = [(old.instance_id, message_of(encode_event(started), id=start_id, at_ms=now_ms, execution_id=execution_id))]
+    messages = [
+        (old.instance_id, message_of(encode_event(started), id=start_id, at_ms=now_ms, execution_id=execution_id))
+    ]
     for position, event in enumerate(effect.carryover):
         carried = message_of(encode_event(event), id=f"{execution_id}/carried/{position}", at_ms=now_ms, carried=True)
         messages.append((old.instance_id, carried))

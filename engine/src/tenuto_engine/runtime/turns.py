@@ -25,7 +25,17 @@ from tenuto_engine.core.limits import Limits
 from tenuto_engine.core.state import InstanceState
 from tenuto_engine.core.status import TERMINAL, Hold, Status
 from tenuto_engine.ports.inbound import TurnAnswer, TurnItem, TurnOutcome
-from tenuto_engine.ports.store import Commit, Committed, Conflict, Fenced, Outcome, Rejected, ReminderKey, ReminderSet, Unconfirmed
+from tenuto_engine.ports.store import (
+    Commit,
+    Committed,
+    Conflict,
+    Fenced,
+    Outcome,
+    Rejected,
+    ReminderKey,
+    ReminderSet,
+    Unconfirmed,
+)
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase, Turn
@@ -115,7 +125,9 @@ class Turns:
         if instance.phase is not Phase.IDLE or instance.fetching or not instance.shard.alive:
             return
         if instance.open_tail:
-            self._begin(instance, Turn(commit_id=self._context.new_commit_id(), at_ms=0, received=[], void=[], resumes=True))
+            self._begin(
+                instance, Turn(commit_id=self._context.new_commit_id(), at_ms=0, received=[], void=[], resumes=True)
+            )
             self._hand_out(instance)
             return
         if instance.mail:
@@ -180,7 +192,13 @@ class Turns:
         state = instance.state
         new_events = [] if turn.resumes else [encode_event(TurnStarted(turn.at_ms)), *(m.raw for m in turn.received)]
         item = TurnItem(
-            instance.id, state.execution_id, instance.base_commit_id, turn.commit_id, state.length, turn.full, new_events
+            instance.id,
+            state.execution_id,
+            instance.base_commit_id,
+            turn.commit_id,
+            state.length,
+            turn.full,
+            new_events,
         )
         self._context.faults.reach("turn:before", instance.workflow_name())
         if turn.full and state.length:
@@ -347,7 +365,9 @@ class Turns:
             case Fenced() | Unconfirmed() | Committed():
                 self.on_fenced(instance.shard)
             case Conflict():
-                _log.warning("commit conflicts, loading anew", instance=instance.id, what=outcome.what, detail=outcome.detail)
+                _log.warning(
+                    "commit conflicts, loading anew", instance=instance.id, what=outcome.what, detail=outcome.detail
+                )
                 self.discard(instance)
             case _:
                 raise AssertionError(f"a commit is never answered by {outcome!r}")
@@ -424,14 +444,22 @@ class Turns:
         instance.failures += 1
         instance.worker = None
         limit = context.settings.max_turn_failures
-        _log.warning("turn failed", instance=instance.id, workflow=instance.workflow_name(), tries=instance.failures, reason=reason)
+        _log.warning(
+            "turn failed",
+            instance=instance.id,
+            workflow=instance.workflow_name(),
+            tries=instance.failures,
+            reason=reason,
+        )
         if instance.failures >= limit:
             self._stall(instance, f"the turn failed {instance.failures} times in a row; last: {reason}")
         elif instance.failures == 1:
             self._hand_out(instance)
         else:
             backoff = min(_FIRST_BACKOFF_MS << (instance.failures - 2), _LONGEST_BACKOFF_MS)
-            self._hold(instance, Hold.DELAYED, instance.state.status, reason, wake_at_ms=context.clock.now_ms() + backoff)
+            self._hold(
+                instance, Hold.DELAYED, instance.state.status, reason, wake_at_ms=context.clock.now_ms() + backoff
+            )
 
     def _stall(self, instance: LiveInstance, reason: str) -> None:
         _log.error("instance stalled", instance=instance.id, workflow=instance.workflow_name(), reason=reason)
@@ -468,7 +496,12 @@ class Turns:
         for session in sessions:
             for instance in list(session.turns.values()):
                 turn = instance.turn
-                if turn is not None and turn.session is session and turn.sent_at < limit and instance.phase is Phase.TURN:
+                if (
+                    turn is not None
+                    and turn.session is session
+                    and turn.sent_at < limit
+                    and instance.phase is Phase.TURN
+                ):
                     session.turns.pop(instance.id, None)
                     session.forget(instance.id, instance.state.execution_id)
                     self._turn_failed(instance, f"no answer within {self._context.settings.turn_timeout_seconds:g} s")

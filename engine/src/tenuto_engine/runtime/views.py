@@ -122,7 +122,9 @@ class Views:
                 if isinstance(event, ExecutionStarted):
                     return event.input
         end = min(stored.inbox_next, head.inbox_low + _START_SEARCH)
-        for record in await self._store.read_inbox(shard, instance_id, first=head.inbox_low, end=end, limit=_START_SEARCH):
+        for record in await self._store.read_inbox(
+            shard, instance_id, first=head.inbox_low, end=end, limit=_START_SEARCH
+        ):
             event = decode_event(decode_inbox(record.body).event)
             if isinstance(event, ExecutionStarted):
                 return event.input
@@ -140,7 +142,9 @@ def _ending(event: Event | None, *, payloads: bool) -> tuple[bytes | None, bytes
             return (event.result if payloads else None), b""
         case ExecutionTerminated():
             text = event.reason or "the workflow was terminated"
-            return (event.output if payloads else None), encode_failure(Failure("WorkflowTerminated", text, non_retryable=True))
+            return (event.output if payloads else None), encode_failure(
+                Failure("WorkflowTerminated", text, non_retryable=True)
+            )
         case ExecutionFailed():
             return None, encode_failure(event.failure)
         case _:

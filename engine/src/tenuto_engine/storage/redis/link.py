@@ -93,7 +93,8 @@ class Link:
             await self._disconnect()
 
     async def _make_ready(self) -> None:
-        if self._is_ready and self._connection.is_connected:
+        # What is readable now is the end of the connection, for no reply is due: nothing is sent into a closed one.
+        if self._is_ready and self._connection.is_connected and not await self._connection.can_read():
             return
         self._is_ready = False
         try:

@@ -334,7 +334,8 @@ def _index_moves(
         return (), ()
     gained = {shard.all, shard.status(new.status), shard.name(new.name)}
     if old is None:
-        return (), sorted(gained)
+        # Where it stood is not said: it is removed from wherever it may.
+        return sorted({shard.status(status) for status in Status} - gained), sorted(gained)
     lost = {shard.status(old.status), shard.name(old.name)} - gained
     if old.created_at_ms == new.created_at_ms:
         gained -= {shard.all, shard.status(old.status), shard.name(old.name)}
