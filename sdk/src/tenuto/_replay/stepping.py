@@ -99,7 +99,7 @@ def _is_steppable(value: object) -> TypeGuard[Generator[Any, Any, Any]]:
 def _refuse(yielded: Any) -> TypeError:
     is_several = isinstance(yielded, (list, tuple))
     hint = "wait for several with when_all or when_any" if is_several else "everything else belongs into an activity"
-    kind: type[Any] = type(yielded)
+    kind: Any = type(yielded)  # pyright: ignore[reportUnknownVariableType]  # of a list, its members' type is unknown
     return TypeError(
         f"a workflow waits only for tasks made by its context, but waited for a {kind.__module__}.{kind.__qualname__}; "
         f"{hint}"

@@ -1,0 +1,161 @@
+"""Activities: run in threads or on the loop, each answered once per delivery.
+
+The same call may arrive again while it runs here, after a lost stream. It is not run a second time: its one result
+answers both deliveries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from tenuto._payloads import Payloads
+from tenuto._replay.actions import encode_failure
+from tenuto._replay.events import Failure
+from tenuto._replay.failures import from_exception
+from tenuto._wire.worker import ActivityAnswer, ActivityCall
+from tenuto._worker.activity_context import WorkflowActivityContext
+from tenuto._worker.outbox import Outbox
+from tenuto._worker.registry import ActivityCode, Registry
+from tenuto._worker.threads import ThreadPool
+
+_Key = tuple[str, str, int, int]
+_Result = tuple[bytes | None, bytes]
+_log = logging.getLogger("tenuto.worker")
+
+
+class ActivityRunner:
+    """Runs activities on behalf of one event loop.
+
+    Args:
+        registry: the code.
+        payloads: how payloads are read and written.
+        outbox: where answers go.
+        max_threads: threads for synchronous activities.
+    """
+
+    def __init__(self, registry: Registry, payloads: Payloads, outbox: Outbox, *, max_threads: int) -> None:
+        self._registry = registry
+        self._payloads = payloads
+        self._outbox = outbox
+        self._loop = asyncio.get_running_loop()
+        self._threads = ThreadPool(max_threads, self._wake)
+        self._running: dict[_Key, list[str]] = {}
+        self._tasks: dict[_Key, asyncio.Task[None]] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.is_draining = False
+        self.max_payload_bytes = 0
+
+    @property
+    def running_tokens(self) -> Iterator[str]:
+        """Tokens of the calls that run now."""
+        return (token for tokens in self._running.values() for token in tokens)
+
+    def start(self, call: ActivityCall, owner: asyncio.TaskGroup) -> None:
+        """Begins a call; its answer reaches the outbox later, or at once where it cannot be run here."""
+        code = self._registry.activity(call.name)
+        if code is None or self.is_draining:
+            self._outbox.add_activity(ActivityAnswer(call.token, is_rejected=True))
+            return
+        key = (call.instance_id, call.execution_id, call.event_id, call.attempt)
+        present = self._running.get(key)
+        if present is not None:
+            present.append(call.token)
+            return
+        self._running[key] = [call.token]
+        self._idle.clear()
+        if code.is_async:
+            self._tasks[key] = owner.create_task(self._run_async(code, call, key))
+        else:
+            self._threads.submit(lambda: (key, self._run_sync(code, call)))
+
+    async def wait_idle(self) -> None:
+        """Waits until nothing runs."""
+        await self._idle.wait()
+
+    def abandon(self) -> None:
+        """Cancels what runs on the loop; threads end by themselves, their results have no reader."""
+        for task in self._tasks.values():
+            task.cancel()
+        self._threads.stop()
+
+    def _wake(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._collect)
+        except RuntimeError:  # The loop is closed: the worker stopped without waiting for this activity.
+            return
+
+    def _collect(self) -> None:
+        for key, result in self._threads.take():
+            self._finish(key, result)
+
+    def _finish(self, key: _Key, result: _Result) -> None:
+        self._tasks.pop(key, None)
+        for token in self._running.pop(key, ()):
+            self._outbox.add_activity(ActivityAnswer(token, result=result[0], failure=result[1]))
+        if not self._running:
+            self._idle.set()
+
+    def _run_sync(self, code: ActivityCode, call: ActivityCall) -> _Result:
+        try:
+            value = code.function(*self._arguments(code, call))
+        except BaseException as error:  # An activity may raise anything; in its thread, even SystemExit is its failure.
+            return _failed(call, error)
+        return self._encode(call, value)
+
+    async def _run_async(self, code: ActivityCode, call: ActivityCall, key: _Key) -> None:
+        seconds = call.start_to_close_ms / 1000 or None
+        try:
+            async with asyncio.timeout(seconds):
+                value = await code.function(*self._arguments(code, call))
+        except BaseException as error:  # See _run_sync.
+            if isinstance(error, KeyboardInterrupt) or _is_cancelled_from_outside(error):
+                raise  # The worker stops: this is no result, the engine delivers the call again.
+            result = _failed(call, error)
+        else:
+            result = self._encode(call, value)
+        self._finish(key, result)
+
+    def _arguments(self, code: ActivityCode, call: ActivityCall) -> tuple[Any, ...]:
+        if not code.takes_input:
+            return (WorkflowActivityContext(call),) if code.takes_context else ()
+        value = self._payloads.load(call.input, code.input_type, what=f"input of activity '{call.name}'")
+        return WorkflowActivityContext(call), value
+
+    def _encode(self, call: ActivityCall, value: Any) -> _Result:
+        try:
+            data = self._payloads.dump(value, what=f"result of activity '{call.name}'")
+        except ValueError as error:
+            return _failed(call, error)
+        limit = self.max_payload_bytes
+        if limit and data is not None and len(data) > limit:
+            return None, encode_failure(
+                Failure(
+                    type="LimitExceeded",
+                    message=f"the result of activity '{call.name}' has {len(data):,} bytes, the limit payload_bytes is "
+                    f"{limit:,}; store it elsewhere and return a reference",
+                    non_retryable=True,
+                )
+            )
+        return data, b""
+
+
+def _is_cancelled_from_outside(error: BaseException) -> bool:
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+def _failed(call: ActivityCall, error: BaseException) -> _Result:
+    _log.warning(
+        "activity '%s' of instance '%s' failed (operation %d, attempt %d): %s: %s",
+        call.name,
+        call.instance_id,
+        call.event_id,
+        call.attempt,
+        type(error).__qualname__,
+        error,
+    )
+    return None, encode_failure(from_exception(error))

@@ -1,0 +1,144 @@
+"""Turns: from an item of the engine to its answer, with live instances kept between turns."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+
+import msgspec
+
+from tenuto._payloads import Payloads
+from tenuto._replay.actions import encode_actions, encode_failure
+from tenuto._replay.events import Event, decode_event
+from tenuto._replay.executor import Executor, TurnOutcome, UnknownWorkflow
+from tenuto._replay.failures import from_exception
+from tenuto._wire.worker import Outcome, Turn, TurnAnswer
+from tenuto._worker.registry import Registry
+
+_log = logging.getLogger("tenuto.worker")
+
+
+class _Live(msgspec.Struct):
+    """A live instance and the commit it stands at."""
+
+    executor: Executor
+    execution_id: str
+    commit_id: str
+
+
+class TurnRunner:
+    """Runs turns one at a time.
+
+    A live instance is used again only where the engine's item builds on exactly the commit it stands at; otherwise it
+    is dropped and the engine asked for the full history. That makes keeping one safe whatever became of its last turn.
+
+    Args:
+        registry: the code.
+        payloads: how payloads are read and written.
+        max_sticky: live instances kept, the least recently used dropped first; 0 keeps none.
+    """
+
+    def __init__(self, registry: Registry, payloads: Payloads, *, max_sticky: int) -> None:
+        self._registry = registry
+        self._payloads = payloads
+        self._max_sticky = max_sticky
+        self._live: OrderedDict[str, _Live] = OrderedDict()
+        self._chunks: dict[str, list[bytes]] = {}
+
+    @property
+    def live_count(self) -> int:
+        """How many live instances are kept."""
+        return len(self._live)
+
+    def run(self, turn: Turn) -> TurnAnswer | None:
+        """Runs a turn; None for a chunk of history that more follow."""
+        history = turn.history
+        if turn.has_more:
+            self._chunks.setdefault(turn.commit_id, []).extend(history)
+            return None
+        if self._chunks:
+            history = [*self._chunks.pop(turn.commit_id, ()), *history]
+        live = self._find(turn)
+        if live is None:
+            return TurnAnswer(turn.instance_id, turn.execution_id, turn.commit_id, Outcome.NEED_HISTORY)
+        try:
+            past: list[Event] = [decode_event(data) for data in history]
+            fresh: list[Event] = [decode_event(data) for data in turn.new_events]
+            outcome = live.executor.run(past, fresh)
+            answer = self._answer(turn, outcome)
+        except UnknownWorkflow as error:
+            return self._give_up(turn, Outcome.NOT_REGISTERED, error)
+        except Exception as error:  # Whatever it is (bytes of a newer engine, a fault of ours), other turns must go on.
+            _log.exception("instance '%s': the turn could not be run; the engine tries again later", turn.instance_id)
+            return self._give_up(turn, Outcome.FAILED, error)
+        if outcome.is_finished or outcome.problem is not None:
+            self.forget(turn.instance_id)
+        else:
+            live.commit_id = turn.commit_id
+            self._shrink()
+        return answer
+
+    def forget(self, instance_id: str, execution_id: str = "") -> None:
+        """Drops a live instance; an empty execution id means any."""
+        live = self._live.get(instance_id)
+        if live is not None and execution_id in ("", live.execution_id):
+            del self._live[instance_id]
+            live.executor.close()
+
+    def forget_all(self) -> None:
+        """Drops every live instance."""
+        for instance_id in list(self._live):
+            self.forget(instance_id)
+        self.forget_chunks()
+
+    def forget_chunks(self) -> None:
+        """Drops history received in part: its rest was lost with the stream."""
+        self._chunks.clear()
+
+    def _find(self, turn: Turn) -> _Live | None:
+        """The live instance to go on with, a new one where all history is at hand, else None."""
+        if turn.is_full or turn.history_length == 0:
+            self.forget(turn.instance_id)
+            executor = Executor(
+                turn.instance_id, turn.execution_id, definitions=self._registry, payloads=self._payloads
+            )
+            begun = self._live[turn.instance_id] = _Live(executor, turn.execution_id, "")
+            return begun
+        live = self._live.get(turn.instance_id)
+        if live is None:
+            return None
+        if live.execution_id != turn.execution_id or live.commit_id != turn.base_commit_id:
+            self.forget(turn.instance_id)
+            return None
+        self._live.move_to_end(turn.instance_id)
+        return live
+
+    def _answer(self, turn: Turn, outcome: TurnOutcome) -> TurnAnswer:
+        if outcome.problem is not None:
+            _log.error("instance '%s' stalls: %s", turn.instance_id, outcome.problem)
+            return TurnAnswer(
+                turn.instance_id,
+                turn.execution_id,
+                turn.commit_id,
+                Outcome.NON_DETERMINISTIC,
+                failure=encode_failure(from_exception(outcome.problem)),
+            )
+        return TurnAnswer(
+            turn.instance_id,
+            turn.execution_id,
+            turn.commit_id,
+            Outcome.COMPLETED,
+            encode_actions(outcome.actions),
+            outcome.custom_status,
+            outcome.patches,
+        )
+
+    def _give_up(self, turn: Turn, outcome: Outcome, error: Exception) -> TurnAnswer:
+        self.forget(turn.instance_id)
+        failure = encode_failure(from_exception(error))
+        return TurnAnswer(turn.instance_id, turn.execution_id, turn.commit_id, outcome, failure=failure)
+
+    def _shrink(self) -> None:
+        while len(self._live) > self._max_sticky:
+            _, live = self._live.popitem(last=False)
+            live.executor.close()

@@ -1,0 +1,192 @@
+"""The worker's life: connect, take items, answer, reconnect for ever, drain, stop.
+
+One event loop does everything but synchronous activities. Turns run inline as they arrive: a hop to a thread would cost
+more than most turns. What is answered while a write is under way leaves together in the next message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Coroutine
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from tenuto._payloads import Payloads
+from tenuto._transport.backoff import Backoff
+from tenuto._transport.client_channel import ClientSettings
+from tenuto._transport.stream import StreamLost, WorkStream, open_stream
+from tenuto._wire.worker import Greeting, Incoming, Introduction, encode_answers
+from tenuto._worker.activities import ActivityRunner
+from tenuto._worker.outbox import Outbox
+from tenuto._worker.registry import Registry
+from tenuto._worker.settings import WorkerSettings
+from tenuto._worker.turns import TurnRunner
+from tenuto._worker.watchdog import Watchdog
+
+_log = logging.getLogger("tenuto.worker")
+
+
+class Worker:
+    """Serves one engine from the running event loop.
+
+    Args:
+        registry: what can be run; complete, for it is announced on connecting.
+        payloads: how payloads are read and written.
+        connection: where the engine is.
+        settings: how much to take on.
+        on_connected: called on the loop each time the engine has greeted.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        payloads: Payloads,
+        *,
+        connection: ClientSettings,
+        settings: WorkerSettings,
+        on_connected: Callable[[], None],
+    ) -> None:
+        self._registry = registry
+        self._connection = connection
+        self._settings = settings
+        self._on_connected = on_connected
+        self._worker_id = secrets.token_hex(8)
+        self._outbox = Outbox()
+        self._turns = TurnRunner(registry, payloads, max_sticky=settings.max_sticky)
+        self._activities = ActivityRunner(registry, payloads, self._outbox, max_threads=settings.max_threads)
+        self._watchdog = Watchdog(settings.slow_turn_s)
+        self._engine_id = ""
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Begins to drain: no new items, running activities end, their results are delivered; then `run` returns."""
+        self._activities.is_draining = True
+        self._stopping.set()
+        self._outbox.nudge()
+
+    async def run(self) -> None:
+        """Serves until `stop`; cancelling it stops at once."""
+        self._watchdog.start()
+        try:
+            async with asyncio.TaskGroup() as owner:
+                serving = owner.create_task(self._serve_for_ever(owner))
+                await self._stopping.wait()
+                await self._drain()
+                serving.cancel()
+                self._activities.abandon()
+        finally:
+            self._watchdog.stop()
+            self._turns.forget_all()
+            _log.info("worker %s stopped", self._worker_id)
+
+    async def _drain(self) -> None:
+        grace = self._settings.shutdown_grace_s
+        try:
+            async with asyncio.timeout(grace):
+                await self._activities.wait_idle()
+                await self._outbox.wait_settled()
+        except TimeoutError:
+            _log.warning(
+                "worker %s stops after %g s with activities unfinished or results undelivered; the engine delivers "
+                "those calls again",
+                self._worker_id,
+                grace,
+            )
+
+    async def _serve_for_ever(self, owner: asyncio.TaskGroup) -> None:
+        backoff = Backoff()
+        last_reason = ""
+        while True:
+            try:
+                async with open_stream(self._connection, self._introduction()) as (stream, greeting):
+                    backoff.reset()
+                    last_reason = ""
+                    self._greeted(greeting)
+                    await self._serve(stream, owner)
+            except (StreamLost, OSError) as error:
+                if str(error) != last_reason:  # One line per change, not one per try.
+                    last_reason = str(error)
+                    _log.warning("no engine at %s: %s; trying again until there is one", self._connection.target, error)
+            await asyncio.sleep(backoff.next_seconds())
+
+    def _introduction(self) -> Introduction:
+        settings = self._settings
+        return Introduction(
+            worker_id=self._worker_id,
+            sdk=f"python/{_sdk_version()}",
+            code_hash=self._registry.code_hash(),
+            workflows=self._registry.workflow_names,
+            activities=self._registry.activity_names,
+            max_turns=settings.max_turns,
+            max_activities=settings.max_activities,
+            max_sticky=settings.max_sticky,
+            running=[*self._activities.running_tokens, *self._outbox.kept_tokens],
+        )
+
+    def _greeted(self, greeting: Greeting) -> None:
+        _log.info(
+            "connected to engine %s (app '%s', version '%s') at %s",
+            greeting.engine_id,
+            greeting.app,
+            greeting.version,
+            self._connection.target,
+        )
+        if greeting.engine_id != self._engine_id:
+            self._turns.forget_all()
+            self._engine_id = greeting.engine_id
+        self._turns.forget_chunks()
+        self._activities.max_payload_bytes = greeting.max_payload_bytes
+        self._outbox.begin_stream()
+        self._on_connected()
+
+    async def _serve(self, stream: WorkStream, owner: asyncio.TaskGroup) -> None:
+        """Reads and writes until the stream is lost, whichever side notices first."""
+        lost: list[StreamLost] = []
+
+        async def note_loss(part: Coroutine[Any, Any, None]) -> None:
+            try:
+                await part
+            except StreamLost as error:
+                lost.append(error)
+                reading.cancel()
+                writing.cancel()
+
+        async with asyncio.TaskGroup() as both:
+            reading = both.create_task(note_loss(self._read(stream, owner)))
+            writing = both.create_task(note_loss(self._write(stream)))
+        raise lost[0]
+
+    async def _read(self, stream: WorkStream, owner: asyncio.TaskGroup) -> None:
+        while True:
+            self._take(await stream.read(), owner)
+
+    async def _write(self, stream: WorkStream) -> None:
+        while True:
+            turns, activities = await self._outbox.take()
+            for data in encode_answers(turns, activities, is_draining=self._stopping.is_set()):
+                await stream.write(data)
+
+    def _take(self, message: Incoming, owner: asyncio.TaskGroup) -> None:
+        for token in message.acknowledged:
+            self._outbox.acknowledge(token)
+        for instance_id, execution_id in message.forgotten:
+            self._turns.forget(instance_id, execution_id)
+        for call in message.activities:
+            self._activities.start(call, owner)
+        for turn in message.turns:
+            self._watchdog.enter(turn.instance_id)
+            answer = self._turns.run(turn)
+            self._watchdog.leave()
+            if answer is not None:
+                self._outbox.add_turn(answer)
+        if message.is_draining:
+            _log.info("engine %s is draining; results still reach it", self._engine_id)
+
+
+def _sdk_version() -> str:
+    try:
+        return version("tenuto")
+    except PackageNotFoundError:  # Run from a source tree that was never installed.
+        return "unknown"
