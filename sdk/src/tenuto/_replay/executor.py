@@ -86,6 +86,7 @@ class Executor:
         self._is_replaying = True
         self._now_ms = 0
         self._may_lack_record = False
+        self._continuation: actions.ContinueAsNew | None = None
 
     def run(self, history: Sequence[events.Event], new_events: Sequence[events.Event]) -> TurnOutcome:
         """Replays `history`, then applies `new_events`; returns what the code asks for beyond what is recorded.
@@ -199,6 +200,9 @@ class Executor:
         if operations is not None:
             operations.receive(event)
             self._advance(operations)
+        elif self._continuation is not None:
+            # It came in the very turn in which the code continued as new: the next execution's to read.
+            self._continuation.carryover.append(event)
 
     def _receiver(self) -> Operations | None:
         """The operations, where the code still takes received events."""
@@ -249,10 +253,12 @@ class Executor:
             return actions.FailExecution(event_id, from_exception(ending.error))
         following = operations.next_input
         if following is not None:
-            kept = operations.unread_events() if following.keep_events else []
-            return actions.ContinueAsNew(
+            kept = list(operations.unread_events()) if following.keep_events else []
+            continuation = actions.ContinueAsNew(
                 event_id, following.input, following.keep_events, following.version, carryover=kept
             )
+            self._continuation = continuation if following.keep_events else None
+            return continuation
         try:
             result = self._payloads.dump(ending.value, what=f"result of workflow '{operations.info.name}'")
         except PayloadError as error:
