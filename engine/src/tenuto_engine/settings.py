@@ -1,6 +1,7 @@
 """The engine's settings: frozen, read once from arguments and environment, checked when built.
 
-Each option of `tenuto-engine` is also an environment variable: `--state-store` is `TENUTO_STATE_STORE`. An argument wins.
+Each option of `tenuto-engine` is also an environment variable: `--state-store` is `TENUTO_STATE_STORE`. An argument
+wins.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ class SettingsRefused(ValueError):
 class Settings(msgspec.Struct, frozen=True):
     """Everything an engine process is told.
 
-    `listen`: HOST:PORT or unix:PATH of the app API; `http`: HOST:PORT of health, metrics and drain; port 0 takes a free one.
-    `durability`: D0 to D3; the default is what the store delivers by itself (memory D0, Redis D1, others D2).
+    `listen`: HOST:PORT or unix:PATH of the app API; `http`: HOST:PORT of health, metrics and drain; port 0 takes a free
+    one. `durability`: D0 to D3; the default is what the store delivers by itself (memory D0, Redis D1, others D2).
     `token_file`: file with the bearer token that clients must send; empty: none is asked for.
     """
 
@@ -51,7 +52,10 @@ def parser() -> argparse.ArgumentParser:
     """The command line, with every default told."""
     made = argparse.ArgumentParser(
         prog="tenuto-engine",
-        description="The Tenuto sidecar engine. Every option is also an environment variable: --state-store is TENUTO_STATE_STORE.",
+        description=(
+            "The Tenuto sidecar engine. Every option is also an environment variable: "
+            "--state-store is TENUTO_STATE_STORE."
+        ),
     )
     option = made.add_argument
     option("--app", help="name of the application; its engines share the instances under it (default: default)")

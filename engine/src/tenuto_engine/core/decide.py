@@ -136,8 +136,9 @@ def decide_actions(state: InstanceState, actions: Sequence[a.Action], limits: Li
     added = len(events)
     if state.pending_operations + added > limits.pending_operations:
         text = (
-            f"instance '{state.instance_id}' would have {state.pending_operations + added:,} pending operations, the limit "
-            f"pending_operations is {limits.pending_operations:,}; start fewer at once, in batches or in child workflows"
+            f"instance '{state.instance_id}' would have {state.pending_operations + added:,} pending operations, the "
+            f"limit pending_operations is {limits.pending_operations:,}; start fewer at once, in batches or in child "
+            "workflows"
         )
         return Decision([_limit_failure(0, text)])
     return Decision(events, cancelled)
@@ -156,7 +157,8 @@ def history_refusal(
         return None
     return _limit_failure(
         0,
-        f"the history of instance '{state.instance_id}' would have {text}; use continue_as_new in long-running workflows",
+        f"the history of instance '{state.instance_id}' would have {text}; "
+        "use continue_as_new in long-running workflows",
     )
 
 

@@ -1,7 +1,7 @@
 """Health, metrics and drain over HTTP, for kubelets, Prometheus and people.
 
-`/livez`: the process's loop turns. `/readyz`: commands can be taken. `/drain`: begin to go, answered when drained; only for a
-loopback peer or with the token, because whoever may call it can stop the engine's work.
+`/livez`: the process's loop turns. `/readyz`: commands can be taken. `/drain`: begin to go, answered when drained;
+only for a loopback peer or with the token, because whoever may call it can stop the engine's work.
 """
 
 from __future__ import annotations

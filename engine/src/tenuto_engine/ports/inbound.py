@@ -123,7 +123,7 @@ class InstanceView(msgspec.Struct, frozen=True):
 
 
 class StartRequest(msgspec.Struct, frozen=True):
-    """A start; see `tenuto.v1.StartInstanceRequest`. `reuse_policy` has its numbers; empty ids are made by the engine."""
+    """A start; see `tenuto.v1.StartInstanceRequest`. `reuse_policy` has its numbers; the engine makes empty ids."""
 
     command_id: str
     name: str

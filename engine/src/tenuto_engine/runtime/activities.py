@@ -46,7 +46,7 @@ TOO_MANY_DELIVERIES = "ActivityDeliveriesExhausted"
 
 
 def token_of(key: ActivityKey, *, attempt: int, deliveries: int) -> str:
-    """The completion token of one delivery: any engine can read it, so a result outlives the engine that asked for it."""
+    """The completion token of one delivery: any engine can read it, so a result outlives the engine that asked."""
     return f"{key.event_id}.{attempt}.{deliveries}.{key.execution_id}.{key.instance_id}"
 
 
@@ -87,7 +87,7 @@ class Activities:
                 gone.session.runs.pop(self._token(gone), None)
 
     def adopt(self, entry: Entry, look_at_ms: int) -> None:
-        """Take a call read from the store. One that a worker of this engine still runs stays with it; others start over."""
+        """Take a call read from the store. One that a worker here still runs stays with it; others start over."""
         entry.shard.entries[entry.key] = entry
         for session in self._workers.sessions.values():
             held = session.runs.get(self._token(entry))
@@ -170,8 +170,8 @@ class Activities:
         deliveries = entry.body.deliveries + 1
         if deliveries > self._context.settings.max_deliveries:
             text = (
-                f"activity '{entry.body.name}' of instance '{entry.key.instance_id}' was delivered {entry.body.deliveries} times and "
-                "its worker vanished each time; the limit max_deliveries is reached"
+                f"activity '{entry.body.name}' of instance '{entry.key.instance_id}' was delivered "
+                f"{entry.body.deliveries} times and its worker vanished each time; the limit max_deliveries is reached"
             )
             self._close(
                 entry,
@@ -263,8 +263,9 @@ class Activities:
         self, session: WorkerSession, answer: ActivityAnswer, entry: Entry | None, key: ActivityKey, attempt: int
     ) -> None:
         text = (
-            f"the result of activity {key.event_id} of instance '{key.instance_id}' has {len(answer.result or b''):,} bytes, the limit "
-            f"payload_bytes is {self._context.limits.payload_bytes:,}; store it elsewhere and return a reference"
+            f"the result of activity {key.event_id} of instance '{key.instance_id}' has "
+            f"{len(answer.result or b''):,} bytes, the limit payload_bytes is "
+            f"{self._context.limits.payload_bytes:,}; store it elsewhere and return a reference"
         )
         failure = Failure("LimitExceeded", text, non_retryable=True)
         self._store(session, answer.token, key, ActivityFailed(key.event_id, failure, attempt), entry)
@@ -406,8 +407,8 @@ class Activities:
         body, key = entry.body, entry.key
         if now_ms >= self._schedule_deadline(body):
             text = (
-                f"activity '{body.name}' of instance '{key.instance_id}' did not end within its schedule-to-close timeout of "
-                f"{body.schedule_to_close_ms} ms (attempt {entry.attempt})"
+                f"activity '{body.name}' of instance '{key.instance_id}' did not end within its schedule-to-close "
+                f"timeout of {body.schedule_to_close_ms} ms (attempt {entry.attempt})"
             )
             if body.last_failure:
                 text = f"{text}; last failure: {body.last_failure}"
@@ -422,8 +423,8 @@ class Activities:
             )
         elif entry.started_at_ms and now_ms >= entry.started_at_ms + body.start_to_close_ms:
             text = (
-                f"attempt {entry.attempt} of activity '{body.name}' of instance '{key.instance_id}' did not end within its "
-                f"start-to-close timeout of {body.start_to_close_ms} ms"
+                f"attempt {entry.attempt} of activity '{body.name}' of instance '{key.instance_id}' did not end within "
+                f"its start-to-close timeout of {body.start_to_close_ms} ms"
             )
             failure = Failure(TIMEOUT, text)
             entry.started_at_ms = 0

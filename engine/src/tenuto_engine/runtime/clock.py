@@ -1,7 +1,7 @@
 """The owner's estimate of the store's clock.
 
 Turn times and due times are the store's. Asking it for each turn would cost a round trip, so the offset to this
-process's monotonic clock is learned at every heartbeat. Where precision matters (expiry, due), the store compares itself.
+process's monotonic clock is learned at every heartbeat. Where precision matters (expiry, due), the store compares.
 """
 
 from __future__ import annotations

@@ -88,7 +88,10 @@ class Commands:
     async def _execute(self, operation: Operation, instance_id: str) -> Outcome:
         outcome = await self._committer.execute(operation)
         if isinstance(outcome, Rejected | Unconfirmed):
-            text = f"the store did not take the command for '{instance_id}' ({outcome.error}); repeat it with the same command id"
+            text = (
+                f"the store did not take the command for '{instance_id}' ({outcome.error}); "
+                "repeat it with the same command id"
+            )
             raise CommandRefused("unavailable", text)
         return outcome
 
@@ -102,7 +105,8 @@ class Commands:
         if payload is not None and len(payload) > limit:
             raise CommandRefused(
                 "limit",
-                f"the {what} has {len(payload):,} bytes, the limit payload_bytes is {limit:,}; store it elsewhere and pass a reference",
+                f"the {what} has {len(payload):,} bytes, the limit payload_bytes is {limit:,}; "
+                "store it elsewhere and pass a reference",
             )
 
     # -- starting -------------------------------------------------------------------------------------------------
@@ -140,7 +144,8 @@ class Commands:
             return Started(instance_id, True, outcome.execution_id)
         raise CommandRefused(
             "already_exists",
-            f"instance '{instance_id}' already exists and is {outcome.status.name}; use another id, or a reuse policy that replaces it",
+            f"instance '{instance_id}' already exists and is {outcome.status.name}; "
+            "use another id, or a reuse policy that replaces it",
         )
 
     async def _create(self, new: NewInstance) -> Created | Exists:
@@ -198,7 +203,8 @@ class Commands:
         self._check_id(instance_id)
         reason: str = getattr(event, "reason", "")
         if len(reason.encode()) > MAX_REASON_BYTES:
-            text = f"the reason given for '{instance_id}' has {len(reason.encode()):,} bytes, the limit is {MAX_REASON_BYTES:,}"
+            size = len(reason.encode())
+            text = f"the reason given for '{instance_id}' has {size:,} bytes, the limit is {MAX_REASON_BYTES:,}"
             raise CommandRefused("limit", text)
         _log.info(
             "control command",
@@ -250,7 +256,7 @@ class Commands:
     async def wait(
         self, instance_id: str, *, for_start: bool, timeout_seconds: float, payloads: bool
     ) -> InstanceView | None:
-        """Wait until an instance has started or ended, at most `timeout_seconds` (and 30); answers its state of then."""
+        """Wait until an instance has started or ended, at most `timeout_seconds` (and 30); answers its state then."""
         self._check_id(instance_id)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + min(timeout_seconds, LONGEST_WAIT_SECONDS)
@@ -367,7 +373,10 @@ class Commands:
         if view is None:
             raise CommandRefused("not_found", f"there is no instance '{request.instance_id}'; nothing was rerun")
         if view.status not in TERMINAL:
-            text = f"instance '{request.instance_id}' is {Status(view.status).name}; only a finished one can be rerun: terminate it, or wait"
+            text = (
+                f"instance '{request.instance_id}' is {Status(view.status).name}; "
+                "only a finished one can be rerun: terminate it, or wait"
+            )
             raise CommandRefused("precondition", text)
         async for _, _, page in self.history(request.instance_id):
             history.extend(map(decode_event, page))

@@ -55,8 +55,8 @@ class Faults:
             return cls()
         if env.get("TENUTO_ALLOW_FAULTS") != "1":
             raise FaultsRefused(
-                "TENUTO_FAULT or TENUTO_FAULT_LOG is set, and would kill or slow this engine on purpose; unset it, or set "
-                "TENUTO_ALLOW_FAULTS=1 in a test"
+                "TENUTO_FAULT or TENUTO_FAULT_LOG is set, and would kill or slow this engine on purpose; unset it, or "
+                "set TENUTO_ALLOW_FAULTS=1 in a test"
             )
         rest, _, count = wanted.partition("#")
         point, _, subject = rest.partition("@")

@@ -166,7 +166,7 @@ class Loading:
     # -- history --------------------------------------------------------------------------------------------------
 
     async def pages(self, shard: int, instance_id: str, length: int) -> AsyncIterator[list[bytes]]:
-        """History records [0, length) in pages bounded by events and bytes. Raises StoreUnavailable if one is missing."""
+        """History records [0, length) in pages bounded by events and bytes. Raises StoreUnavailable if any misses."""
         first = 0
         while first < length:
             page = await self._store.read_history(

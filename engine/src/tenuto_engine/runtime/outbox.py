@@ -1,7 +1,7 @@
-"""The outbox: messages for other shards, committed with the turn that sent them and delivered until the target has them.
+"""The outbox: messages for other shards, committed with the turn that sent them, delivered until the target has them.
 
-Delivery to one target shard is in order and one batch at a time. The target takes each number once, so a delivery may be
-repeated after any crash. A child whose id is taken is answered to its parent before the message is forgotten.
+Delivery to one target shard is in order and one batch at a time. The target takes each number once, so a delivery may
+be repeated after any crash. A child whose id is taken is answered to its parent before the message is forgotten.
 """
 
 from __future__ import annotations

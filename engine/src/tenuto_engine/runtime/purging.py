@@ -79,7 +79,8 @@ class Purging:
         if running and not force:
             raise CommandRefused(
                 "precondition",
-                f"instance '{running[0]}' is still running and cannot be purged; terminate it first, or purge with force",
+                f"instance '{running[0]}' is still running and cannot be purged; "
+                "terminate it first, or purge with force",
             )
         for running_id in running:
             await self._terminate(running_id, requested_by)
@@ -123,7 +124,10 @@ class Purging:
                 while (stored := await self._stored(instance_id)) is not None and stored.head.status not in TERMINAL:
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError as error:
-            text = f"instance '{instance_id}' did not end within {_TERMINATE_SECONDS:g} s of being terminated; purge it again"
+            text = (
+                f"instance '{instance_id}' did not end within {_TERMINATE_SECONDS:g} s of being terminated; "
+                "purge it again"
+            )
             raise CommandRefused("unavailable", text) from error
 
     async def _remove(self, instance_id: str) -> int:
