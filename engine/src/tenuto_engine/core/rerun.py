@@ -68,7 +68,13 @@ def plan_rerun(
         x.event_id for x in kept if isinstance(x, _CLOSING)
     }
     rewritten = [
-        _rewrite(x, instance_id, execution_id, open_ids, (event_id, override) if override is not None else None)
+        _rewrite(
+            x,
+            instance_id=instance_id,
+            execution_id=execution_id,
+            open_ids=open_ids,
+            override=(event_id, override) if override is not None else None,
+        )
         for x in kept
     ]
     return RerunPlan(rewritten, received)
@@ -80,6 +86,7 @@ def _closes(event: e.Event, event_id: int) -> bool:
 
 def _rewrite(
     event: e.Event,
+    *,
     instance_id: str,
     execution_id: str,
     open_ids: set[int],

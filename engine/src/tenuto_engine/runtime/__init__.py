@@ -1,1 +1,1 @@
-"""The shell around the core: loops, queues and tasks that own shards, run turns, fire reminders and deliver messages."""
+"""The shell around the core: loops, queues and tasks that own shards, run turns, fire reminders, deliver messages."""

@@ -77,7 +77,7 @@ class Activities:
         """Hand out the calls that a commit scheduled, and forget those it removed."""
         shard = instance.shard
         for record, (body, payload) in zip(records, out.bodies, strict=True):
-            entry = Entry(shard, record.key, body, attempt=1, revision=1, input=payload)
+            entry = Entry(shard, record.key, body, attempt=1, revision=1, payload=payload)
             shard.entries[record.key] = entry
             self._watch_until(entry, record.look_at_ms)
             self._offer(entry)
@@ -127,7 +127,7 @@ class Activities:
                 key.execution_id,
                 key.event_id,
                 body.name,
-                entry.input,
+                entry.payload,
                 entry.attempt,
                 body.deliveries,
                 body.start_to_close_ms,
@@ -247,20 +247,20 @@ class Activities:
             session.acknowledge(answer.token)
             self._rejected(session, entry)
         elif answer.failure:
-            self._failed(session, answer, entry, key, attempt)
+            self._failed(session, answer, entry, key=key, attempt=attempt)
         else:
             event = ActivityCompleted(key.event_id, self._bounded(answer.result), attempt)
             if answer.result is not None and event.result is None:
-                self._too_large(session, answer, entry, key, attempt)
+                self._too_large(session, answer, entry, key=key, attempt=attempt)
             else:
-                self._store(session, answer.token, key, event, entry)
+                self._store(session, answer.token, event, key=key, entry=entry)
         self.session_ready(session)
 
     def _bounded(self, result: bytes | None) -> bytes | None:
         return result if result is None or len(result) <= self._context.limits.payload_bytes else None
 
     def _too_large(
-        self, session: WorkerSession, answer: ActivityAnswer, entry: Entry | None, key: ActivityKey, attempt: int
+        self, session: WorkerSession, answer: ActivityAnswer, entry: Entry | None, *, key: ActivityKey, attempt: int
     ) -> None:
         text = (
             f"the result of activity {key.event_id} of instance '{key.instance_id}' has "
@@ -268,7 +268,7 @@ class Activities:
             f"{self._context.limits.payload_bytes:,}; store it elsewhere and return a reference"
         )
         failure = Failure("LimitExceeded", text, non_retryable=True)
-        self._store(session, answer.token, key, ActivityFailed(key.event_id, failure, attempt), entry)
+        self._store(session, answer.token, ActivityFailed(key.event_id, failure, attempt), key=key, entry=entry)
 
     def _rejected(self, session: WorkerSession, entry: Entry | None) -> None:
         """The worker did not run it (not registered there, or draining): another one gets it."""
@@ -280,7 +280,7 @@ class Activities:
         self._offer(entry)
 
     def _failed(
-        self, session: WorkerSession, answer: ActivityAnswer, entry: Entry | None, key: ActivityKey, attempt: int
+        self, session: WorkerSession, answer: ActivityAnswer, entry: Entry | None, *, key: ActivityKey, attempt: int
     ) -> None:
         try:
             failure = decode_failure(answer.failure)
@@ -293,7 +293,7 @@ class Activities:
         if entry is not None and self._retry(entry, failure):
             session.acknowledge(answer.token)
             return
-        self._store(session, answer.token, key, ActivityFailed(key.event_id, failure, attempt), entry)
+        self._store(session, answer.token, ActivityFailed(key.event_id, failure, attempt), key=key, entry=entry)
 
     def _retry(self, entry: Entry, failure: Failure) -> bool:
         """Whether the failed attempt is tried again; arranges it."""
@@ -322,14 +322,15 @@ class Activities:
 
     def _close(self, entry: Entry, event: ActivityFailed) -> None:
         """End a call by this engine's own decision (a deadline, too many deliveries)."""
-        self._store(None, "", entry.key, event, entry)
+        self._store(None, "", event, key=entry.key, entry=entry)
 
     def _store(
         self,
         session: WorkerSession | None,
         token: str,
-        key: ActivityKey,
         event: ActivityCompleted | ActivityFailed,
+        *,
+        key: ActivityKey,
         entry: Entry | None,
     ) -> None:
         """Append the final result, and let the instance go on with it meanwhile."""
@@ -338,12 +339,12 @@ class Activities:
         is_success = isinstance(event, ActivityCompleted)
         message = message_of(
             raw,
-            id=f"{key.execution_id}/{key.event_id}/{event.attempt}",
+            message_id=f"{key.execution_id}/{key.event_id}/{event.attempt}",
             at_ms=self._context.clock.now_ms(),
             execution_id=key.execution_id,
         )
         operation = Append(number, key.instance_id, message, closes=key, attempt=0 if is_success else event.attempt)
-        instance, mail = self._offer_early(number, key, event, raw, entry)
+        instance, mail = self._offer_early(number, event, raw, key=key, entry=entry)
 
         def answered(outcome: Outcome) -> None:
             self._context.faults.reach("activity:after", entry.body.name if entry is not None else "")
@@ -366,7 +367,13 @@ class Activities:
         self._committer.submit_until_answered(operation, answered)
 
     def _offer_early(
-        self, number: int, key: ActivityKey, event: ActivityCompleted | ActivityFailed, raw: bytes, entry: Entry | None
+        self,
+        number: int,
+        event: ActivityCompleted | ActivityFailed,
+        raw: bytes,
+        *,
+        key: ActivityKey,
+        entry: Entry | None,
     ) -> tuple[LiveInstance | None, Mail | None]:
         """Put the result into the live instance's memory before it is stored, if this engine owns it."""
         shard = self.shard_owned(number)

@@ -16,7 +16,7 @@ START_REMINDER = "start"
 def message_of(
     event_raw: bytes,
     *,
-    id: str,
+    message_id: str,
     at_ms: int,
     execution_id: str = "",
     control: bool = False,
@@ -24,8 +24,8 @@ def message_of(
     remember: bool = False,
 ) -> Message:
     """An inbox message around an encoded event. `remember`: a client's command, whose id is kept for the window."""
-    body = encode_record(InboxBody(id, at_ms, execution_id, event_raw, carried))
-    return Message(id=id, body=body, execution_id=execution_id, control=control, remember=remember)
+    body = encode_record(InboxBody(message_id, at_ms, execution_id, event_raw, carried))
+    return Message(id=message_id, body=body, execution_id=execution_id, control=control, remember=remember)
 
 
 def new_instance(
@@ -45,10 +45,10 @@ def new_instance(
     `messages` (event, id) follow. A start in the future is held until its reminder fires.
     """
     pairs = list(messages)
-    inbox = [message_of(encode_event(event), id=id, at_ms=now_ms) for event, id in pairs]
+    inbox = [message_of(encode_event(event), message_id=message_id, at_ms=now_ms) for event, message_id in pairs]
     if not history:
         raw = started_raw if started_raw is not None else encode_event(started)
-        inbox.insert(0, message_of(raw, id=start_id, at_ms=now_ms))
+        inbox.insert(0, message_of(raw, message_id=start_id, at_ms=now_ms))
     delayed = started.scheduled_at_ms > now_ms
     key = ReminderKey(START_REMINDER, 0, started.execution_id, started.instance_id)
     body = MetadataBody(

@@ -71,7 +71,14 @@ class Commands:
     """Starts, reads and controls instances."""
 
     def __init__(
-        self, context: Context, store: Store, committer: Committer, owned: Owned, loading: Loading, purging: Purging
+        self,
+        context: Context,
+        store: Store,
+        committer: Committer,
+        *,
+        owned: Owned,
+        loading: Loading,
+        purging: Purging,
     ) -> None:
         self._context = context
         self._store = store
@@ -219,7 +226,7 @@ class Commands:
         number = self._shard(instance_id)
         message: Message = message_of(
             encode_event(event),
-            id=command_id or self._context.new_id(),
+            message_id=command_id or self._context.new_id(),
             at_ms=self._context.clock.now_ms(),
             control=control,
             remember=bool(command_id),
@@ -236,7 +243,7 @@ class Commands:
         assert isinstance(outcome, Appended)
         shard = self._owned.get(number)
         if shard is not None and outcome.number >= 0:
-            self._loading.deliver_event(shard, instance_id, outcome.number, message, event)
+            self._loading.deliver_event(shard, instance_id, number=outcome.number, message=message, event=event)
         return outcome.duplicate
 
     # -- reading --------------------------------------------------------------------------------------------------
@@ -274,7 +281,7 @@ class Commands:
                 await asyncio.sleep(min(_POLL_SECONDS, left))
                 continue
             await self._progress(live, left)
-            if live.ending is not None and live.phase is Phase.DROPPED:
+            if live.ending is not None and live.phase is Phase.DROPPED and (live.knows_custom_status or not payloads):
                 return self._views.of_ended(live, payloads=payloads)
 
     def _live(self, instance_id: str) -> LiveInstance | None:

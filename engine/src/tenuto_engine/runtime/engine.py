@@ -58,7 +58,9 @@ class Engine:
             workers=self.workers,
         )
         self._purging = Purging(context, store, self._committer, self._loading)
-        self.commands = Commands(context, store, self._committer, self.owned, self._loading, self._purging)
+        self.commands = Commands(
+            context, store, self._committer, owned=self.owned, loading=self._loading, purging=self._purging
+        )
         self.info: StoreInfo
         self._keeper: LeaseKeeper
         self._wire()
@@ -118,7 +120,8 @@ class Engine:
                 session.announce_drain()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.context.settings.drain_seconds
-        while self._is_busy() and loop.time() < deadline:
+        # Asked again and again, but only here: telling the drain of every answer would cost each one a call.
+        while self._is_busy() and loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
     def _is_busy(self) -> bool:

@@ -1,8 +1,8 @@
 """Keeping leases: a thread of its own with a connection of its own, so that load never costs a shard.
 
 Every third of the lease it heartbeats, renews what is owned and acquires what is free. What it learns is handed to the
-event loop. If the store does not answer for almost a whole lease (measured on the monotonic clock, from before the request),
-the engine lets go by itself; correctness never depends on that, because every write carries the token.
+event loop. If the store does not answer for almost a whole lease (measured on the monotonic clock, from before the
+request), the engine lets go by itself; correctness never depends on that, because every write carries the token.
 """
 
 from __future__ import annotations

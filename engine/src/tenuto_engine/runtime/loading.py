@@ -58,7 +58,7 @@ class Loading:
             self.fetch_missing(instance, number + 1)
             instance.known_next = number + 1
 
-    def deliver_event(self, shard: Shard, instance_id: str, number: int, message: Message, event: Event) -> None:
+    def deliver_event(self, shard: Shard, instance_id: str, *, number: int, message: Message, event: Event) -> None:
         """As `deliver`, where the message itself is at hand: an instance in memory takes it without a read."""
         instance = shard.live.get(instance_id)
         if instance is None or number != instance.known_next:
@@ -72,6 +72,7 @@ class Loading:
         if not shard.alive or new.instance_id in shard.live or new.instance_id in shard.loading or new.history:
             return
         instance = self._instance(shard, new.instance_id, Stored(new.head, new.metadata, len(new.messages)))
+        instance.knows_custom_status = True
         for number, message in enumerate(new.messages):
             instance.mail.append(_mail(number, message.body))
         self._install(instance)
@@ -221,7 +222,7 @@ class Loading:
             _log.warning("open activity without its event in history", instance=key.instance_id, event_id=key.event_id)
             return
         if shard.alive and key not in shard.entries:
-            entry = Entry(shard, key, body, attempt=record.attempt, revision=record.revision, input=scheduled.input)
+            entry = Entry(shard, key, body, attempt=record.attempt, revision=record.revision, payload=scheduled.input)
             self.adopt(entry, record.look_at_ms)
 
 

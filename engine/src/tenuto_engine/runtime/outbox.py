@@ -76,7 +76,7 @@ class Outbox:
             if not shard.alive:
                 return
             assert isinstance(outcome, Delivered)
-            self._taken(shard, target, batch, envelopes, deliveries, outcome)
+            self._taken(shard, target, list(zip(batch, envelopes, deliveries, outcome.outcomes, strict=True)))
 
         self._committer.submit_until_answered(operation, answered)
 
@@ -94,7 +94,7 @@ class Outbox:
             return Delivery(number, create=born)
         message = message_of(
             envelope.event,
-            id=envelope.id,
+            message_id=envelope.id,
             at_ms=envelope.at_ms,
             execution_id=envelope.execution_id,
             control=envelope.control,
@@ -105,15 +105,12 @@ class Outbox:
         self,
         shard: Shard,
         target: int,
-        batch: Sequence[OutboxRecord],
-        envelopes: Sequence[Envelope],
-        deliveries: Sequence[Delivery],
-        outcome: Delivered,
+        answers: Sequence[tuple[OutboxRecord, Envelope, Delivery, Appended | Refused | Created | Exists]],
     ) -> None:
         """The target has answered: pass on what arrived, answer what was refused, forget the rest."""
         owned = self.shard_owned(target)
         done: list[int] = []
-        for record, envelope, delivery, result in zip(batch, envelopes, deliveries, outcome.outcomes, strict=True):
+        for record, envelope, delivery, result in answers:
             match result:
                 case Exists() if not result.duplicate and envelope.start:
                     self._refuse_child(shard, record, envelope)
@@ -129,7 +126,7 @@ class Outbox:
                     pass
             done.append(record.number)
         queue = shard.outbox[target]
-        del queue[: len(batch)]
+        del queue[: len(answers)]
         shard.delivering.discard(target)
         if done:
             self._committer.submit_until_answered(RemoveOutbox(shard.number, done), lambda _: None)
@@ -138,8 +135,9 @@ class Outbox:
     def _refuse_child(self, shard: Shard, record: OutboxRecord, envelope: Envelope) -> None:
         """Tell the parent, in this shard, that its child's id is taken; only then is the message forgotten."""
         started = decode_event(envelope.event)
-        assert isinstance(started, ExecutionStarted) and started.parent is not None
+        assert isinstance(started, ExecutionStarted)
         parent = started.parent
+        assert parent is not None
         text = (
             f"child workflow '{started.name}' was not started: an instance '{started.instance_id}' is already running; "
             "give the child another instance_id"
@@ -147,7 +145,7 @@ class Outbox:
         event = ChildFailed(parent.event_id, Failure("InstanceAlreadyExists", text, non_retryable=True))
         message = message_of(
             encode_event(event),
-            id=f"{envelope.id}/refused",
+            message_id=f"{envelope.id}/refused",
             at_ms=self._context.clock.now_ms(),
             execution_id=parent.execution_id,
         )

@@ -24,7 +24,7 @@ _log = structlog.get_logger(__name__)
 _READY_BATCH = 1_000
 _OUTBOX_BATCH = 1_000
 _PAUSE_SECONDS = 0.5
-# An instance may be marked ready and look idle for as long as its message is on the way from the store's answer to memory.
+# An instance may be marked ready and look idle for as long as its message is on the way from the store to memory.
 _SETTLE_MS = 1_000
 
 
@@ -167,7 +167,7 @@ class Owned:
                 self._loading.deliver(shard, instance_id, stored.inbox_next - 1)
 
     def evict_idle(self) -> None:
-        """Keep memory bounded: idle instances beyond the setting go, oldest first; they are loaded again when needed."""
+        """Keep memory bounded: idle instances beyond the setting go, oldest first; they are loaded when needed."""
         total = sum(len(shard.live) for shard in self.shards.values())
         self._context.metrics.instances_live.set(total)
         surplus = total - self._context.settings.live_instances

@@ -112,7 +112,7 @@ class Purging:
         event = ExecutionTerminated(None, False, "purged with force", requested_by)
         message_id = self._context.new_id()
         message = message_of(
-            encode_event(event), id=message_id, at_ms=self._context.clock.now_ms(), control=True, remember=True
+            encode_event(event), message_id=message_id, at_ms=self._context.clock.now_ms(), control=True, remember=True
         )
         outcome = await self._committer.execute(Append(shard, instance_id, message))
         if isinstance(outcome, Appended):
@@ -121,7 +121,8 @@ class Purging:
                 self._loading.deliver(owned, instance_id, outcome.number)
         try:
             async with asyncio.timeout(_TERMINATE_SECONDS):
-                while (stored := await self._stored(instance_id)) is not None and stored.head.status not in TERMINAL:
+                # Another engine may own the instance, so only the store can tell.
+                while not await self._is_over(instance_id):  # noqa: ASYNC110
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError as error:
             text = (
@@ -129,6 +130,10 @@ class Purging:
                 "purge it again"
             )
             raise CommandRefused("unavailable", text) from error
+
+    async def _is_over(self, instance_id: str) -> bool:
+        stored = await self._stored(instance_id)
+        return stored is None or stored.head.status in TERMINAL
 
     async def _remove(self, instance_id: str) -> int:
         stored = await self._stored(instance_id)

@@ -134,7 +134,11 @@ class Reminders:
         control = isinstance(event, WokenUp)
         message_id = f"{key.execution_id}/{key.kind}/{key.event_id}"
         message = message_of(
-            raw, id=message_id, at_ms=self._context.clock.now_ms(), execution_id=key.execution_id, control=control
+            raw,
+            message_id=message_id,
+            at_ms=self._context.clock.now_ms(),
+            execution_id=key.execution_id,
+            control=control,
         )
         outcome = await self._committer.execute(
             FireReminder(shard.number, shard.lease.token, shard.lease.version, key, message)

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 class Entry:
     """One open activity call of an owned shard, as stored, and the worker it was handed to."""
 
-    __slots__ = ("attempt", "body", "input", "key", "queued", "revision", "session", "shard", "started_at_ms")
+    __slots__ = ("attempt", "body", "key", "payload", "queued", "revision", "session", "shard", "started_at_ms")
 
     def __init__(
-        self, shard: Shard, key: ActivityKey, body: ActivityBody, *, attempt: int, revision: int, input: bytes | None
+        self, shard: Shard, key: ActivityKey, body: ActivityBody, *, attempt: int, revision: int, payload: bytes | None
     ) -> None:
         self.shard = shard
         self.key = key
         self.body = body
         self.attempt = attempt
         self.revision = revision
-        self.input = input
+        self.payload = payload
         self.session: WorkerSession | None = None
         self.queued = False
         self.started_at_ms = 0

@@ -72,9 +72,8 @@ def translate(effects: Sequence[f.Effect], instance: LiveInstance, context: Cont
                 _child(out, effect, state, context)
             case f.SendExternalEvent():
                 event = EventRaised(effect.name, effect.payload)
-                _send(
-                    out, instance, context, effect.instance_id, event, id=f"{state.execution_id}/{effect.history_index}"
-                )
+                message_id = f"{state.execution_id}/{effect.history_index}"
+                _send(out, instance, context, target=effect.instance_id, event=event, message_id=message_id)
             case f.TerminateChild():
                 terminated = ExecutionTerminated(None, True, effect.reason or f"terminated with '{state.instance_id}'")
                 message_id = f"{state.execution_id}/end/{effect.execution_id}"
@@ -82,9 +81,9 @@ def translate(effects: Sequence[f.Effect], instance: LiveInstance, context: Cont
                     out,
                     instance,
                     context,
-                    effect.instance_id,
-                    terminated,
-                    id=message_id,
+                    target=effect.instance_id,
+                    event=terminated,
+                    message_id=message_id,
                     execution_id=effect.execution_id,
                     control=True,
                 )
@@ -157,27 +156,35 @@ def _notify(out: Outbound, instance: LiveInstance, context: Context, effect: f.N
         else ChildCompleted(parent.event_id, effect.result)
     )
     message_id = f"{instance.state.execution_id}/result"
-    _send(out, instance, context, parent.instance_id, event, id=message_id, execution_id=parent.execution_id)
+    _send(
+        out,
+        instance,
+        context,
+        target=parent.instance_id,
+        event=event,
+        message_id=message_id,
+        execution_id=parent.execution_id,
+    )
 
 
 def _send(
     out: Outbound,
     instance: LiveInstance,
     context: Context,
+    *,
     target: str,
     event: Event,
-    *,
-    id: str,
+    message_id: str,
     execution_id: str = "",
     control: bool = False,
 ) -> None:
     raw, now_ms = encode_event(event), context.clock.now_ms()
     shard = shard_of(target, context.settings.shards)
     if shard == instance.shard.number and target != instance.id:
-        message = message_of(raw, id=id, at_ms=now_ms, execution_id=execution_id, control=control)
+        message = message_of(raw, message_id=message_id, at_ms=now_ms, execution_id=execution_id, control=control)
         out.appends.append((target, message))
         return
-    envelope = Envelope(target, id, execution_id, raw, control=control, at_ms=now_ms)
+    envelope = Envelope(target, message_id, execution_id, raw, control=control, at_ms=now_ms)
     out.outbox.append(OutboxSend(shard, encode_record(envelope)))
 
 
@@ -316,9 +323,13 @@ def renew(
     )
     start_id = f"{execution_id}/start"
     messages = [
-        (old.instance_id, message_of(encode_event(started), id=start_id, at_ms=now_ms, execution_id=execution_id))
+        (
+            old.instance_id,
+            message_of(encode_event(started), message_id=start_id, at_ms=now_ms, execution_id=execution_id),
+        )
     ]
     for position, event in enumerate(effect.carryover):
-        carried = message_of(encode_event(event), id=f"{execution_id}/carried/{position}", at_ms=now_ms, carried=True)
+        message_id = f"{execution_id}/carried/{position}"
+        carried = message_of(encode_event(event), message_id=message_id, at_ms=now_ms, carried=True)
         messages.append((old.instance_id, carried))
     return state, messages

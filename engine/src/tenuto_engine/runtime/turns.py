@@ -261,7 +261,8 @@ class Turns:
     def _try_finish(self, instance: LiveInstance) -> None:
         """Go on once every message of the turn is confirmed."""
         turn = instance.turn
-        assert turn is not None and turn.answer is not None
+        assert turn is not None
+        assert turn.answer is not None
         for mail in turn.mail:
             if mail.number is None:
                 return
@@ -314,7 +315,8 @@ class Turns:
     ) -> None:
         """Commit one part of a turn: all of it, but for oversized turns."""
         state, context, turn = instance.state, self._context, instance.turn
-        assert turn is not None and turn.answer is not None
+        assert turn is not None
+        assert turn.answer is not None
         effects: list[Effect] = []
         history: list[bytes] = []
         for event, raw in part:
@@ -381,6 +383,8 @@ class Turns:
         instance.base_commit_id = head.commit_id
         instance.taken = head.taken
         instance.indexed = head.status
+        if commit.custom_status is not None:
+            instance.custom_status = commit.custom_status
         self.effects.committed(instance, commit, out, outcome)
         if instance.series:
             self._commit_part(instance, instance.series.pop(0))
@@ -514,7 +518,7 @@ def _in_order(mail: list[Mail]) -> list[Mail]:
     ordered = sorted(mail, key=Mail.order)
     if len(ordered) <= MAX_TURN_MAIL:
         return ordered
-    control = [m for m in ordered if isinstance(m.event, CONTROL | ExecutionStarted)]
+    control = [m for m in ordered if isinstance(m.event, (*CONTROL, ExecutionStarted))]
     has_control = any(isinstance(m.event, CONTROL) for m in control)
     return control if has_control else ordered[:MAX_TURN_MAIL]
 

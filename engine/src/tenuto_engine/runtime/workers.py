@@ -92,21 +92,18 @@ class Workers:
 
     def for_turn(self, name: str, holder: WorkerSession | None) -> WorkerSession | None:
         """The worker for a turn of workflow `name`: the holder of the live instance, else the least busy, else None."""
-        if holder is not None and holder.alive and not holder.draining and name in holder.workflows:
-            if len(holder.turns) < holder.max_turns:
-                return holder
-        free = [
-            s for s in self.sessions.values() if name in s.workflows and not s.draining and len(s.turns) < s.max_turns
-        ]
+        if holder is not None and holder.alive and _may_run(holder, name):
+            return holder
+        free = [session for session in self.sessions.values() if _may_run(session, name)]
         return min(free, key=lambda s: len(s.turns)) if free else None
 
     def for_activity(self, name: str) -> WorkerSession | None:
         """The least busy worker that has registered the activity and has a free slot, else None."""
         best: WorkerSession | None = None
         for session in self.sessions.values():
-            if name in session.activities and not session.draining and len(session.runs) < session.max_activities:
-                if best is None or len(session.runs) < len(best.runs):
-                    best = session
+            is_free = len(session.runs) < session.max_activities and not session.draining
+            if is_free and name in session.activities and (best is None or len(session.runs) < len(best.runs)):
+                best = session
         return best
 
     def knows_workflow(self, name: str) -> bool:
@@ -156,3 +153,8 @@ class Workers:
 
     def waiting_calls(self) -> int:
         return sum(len(queue) for queue in self._calls.values())
+
+
+def _may_run(session: WorkerSession, name: str) -> bool:
+    """Whether a worker can take a turn of workflow `name` now."""
+    return name in session.workflows and not session.draining and len(session.turns) < session.max_turns

@@ -82,7 +82,7 @@ def _statements(script: str) -> list[str]:
     return statements
 
 
-def _refuse(path: str, version: int, stored: Layout, wanted: Layout, newest: int) -> None:
+def _refuse(path: str, version: int, stored: Layout, *, wanted: Layout, newest: int) -> None:
     if version > newest:
         raise LayoutTooNew(
             f"{path} has layout {version}, made by a newer release; this one reads layouts up to {newest}. "
@@ -119,7 +119,7 @@ def prepare(
     try:
         found = _stored_layout(connection)
         if found is not None:
-            _refuse(path, *found, wanted, len(scripts))
+            _refuse(path, *found, wanted=wanted, newest=len(scripts))
         version = 0 if found is None else found[0]
         for script in scripts[version:]:
             for statement in _statements(script):
