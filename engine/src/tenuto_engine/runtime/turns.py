@@ -49,6 +49,7 @@ _log = structlog.get_logger(__name__)
 MAX_TURN_MAIL = 400
 _CONTROL_ANSWER = TurnAnswer("", "", "", TurnOutcome.COMPLETED)
 _RETRY_PAUSE_SECONDS = 0.25
+_SET_ASIDE_SECONDS = 5.0
 _FIRST_BACKOFF_MS = 1_000
 _LONGEST_BACKOFF_MS = 60_000
 
@@ -124,14 +125,15 @@ class Turns:
         """Begin the next turn, if the instance is idle and has something to do."""
         if instance.phase is not Phase.IDLE or instance.fetching or not instance.shard.alive:
             return
-        if instance.open_tail:
-            self._begin(
-                instance, Turn(commit_id=self._context.new_commit_id(), at_ms=0, received=[], void=[], resumes=True)
-            )
-            self._hand_out(instance)
-            return
-        if instance.mail:
-            self._plan(instance)
+        try:
+            if instance.open_tail:
+                commit_id = self._context.new_commit_id()
+                self._begin(instance, Turn(commit_id=commit_id, at_ms=0, received=[], void=[], resumes=True))
+                self._hand_out(instance)
+            elif instance.mail:
+                self._plan(instance)
+        except Exception as error:  # a fault of ours met by one instance must not reach the others
+            self._set_aside(instance, error)
 
     def _plan(self, instance: LiveInstance) -> None:
         unread = _in_order(instance.mail)
@@ -232,7 +234,10 @@ class Turns:
             return
         del session.turns[answer.instance_id]
         self._context.faults.reach("turn:after", instance.workflow_name())
-        self._take_answer(instance, turn, answer)
+        try:
+            self._take_answer(instance, turn, answer)
+        except Exception as error:  # as in wake
+            self._set_aside(instance, error)
         self.session_ready(session)
 
     def _take_answer(self, instance: LiveInstance, turn: Turn, answer: TurnAnswer) -> None:
@@ -358,6 +363,12 @@ class Turns:
     def _commit_answered(self, instance: LiveInstance, commit: Commit, out: Outbound, outcome: Outcome) -> None:
         if not instance.shard.alive or instance.phase is Phase.DROPPED:
             return
+        try:
+            self._take_outcome(instance, commit, out, outcome)
+        except Exception as error:  # as in wake
+            self._set_aside(instance, error)
+
+    def _take_outcome(self, instance: LiveInstance, commit: Commit, out: Outbound, outcome: Outcome) -> None:
         match outcome:
             case Committed() if not outcome.duplicate:
                 self._committed(instance, commit, out, outcome)
@@ -433,6 +444,15 @@ class Turns:
             notify()
         if shard.alive:
             self.loader.reload(shard, instance.id)
+
+    def _set_aside(self, instance: LiveInstance, error: Exception) -> None:
+        """Something unforeseen happened with this instance: drop it from memory, and try again after a while."""
+        _log.error("instance set aside after an unexpected error", instance=instance.id, exc_info=error)
+        shard = instance.shard
+        instance.phase = Phase.DROPPED
+        self._forget(instance)
+        shard.live.pop(instance.id, None)
+        self.call_later(_SET_ASIDE_SECONDS, self.loader.reload, shard, instance.id)
 
     def _forget(self, instance: LiveInstance) -> None:
         turn = instance.turn

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from tenuto._payloads import Payloads
-from tenuto._transport.backoff import Backoff
+from tenuto._transport.backoff import LONGEST_SECONDS, Backoff
 from tenuto._transport.client_channel import ClientSettings
 from tenuto._transport.stream import StreamLost, WorkStream, open_stream
 from tenuto._wire.worker import Greeting, Incoming, Introduction, encode_answers
@@ -99,16 +99,19 @@ class Worker:
         backoff = Backoff()
         last_reason = ""
         while True:
+            began = asyncio.get_running_loop().time()
             try:
                 async with open_stream(self._connection, self._introduction()) as (stream, greeting):
-                    backoff.reset()
-                    last_reason = ""
                     self._greeted(greeting)
                     await self._serve(stream, owner)
             except (StreamLost, OSError) as error:
                 if str(error) != last_reason:  # One line per change, not one per try.
                     last_reason = str(error)
                     _log.warning("no engine at %s: %s; trying again until there is one", self._connection.target, error)
+            if asyncio.get_running_loop().time() - began > LONGEST_SECONDS:
+                # Only a stream that lasted was a success: an engine that greets and fails at once must not be hammered.
+                backoff.reset()
+                last_reason = ""
             await asyncio.sleep(backoff.next_seconds())
 
     def _introduction(self) -> Introduction:
@@ -170,7 +173,7 @@ class Worker:
 
     def _take(self, message: Incoming, owner: asyncio.TaskGroup) -> None:
         for token in message.acknowledged:
-            self._outbox.acknowledge(token)
+            self._activities.acknowledge(token)
         for instance_id, execution_id in message.forgotten:
             self._turns.forget(instance_id, execution_id)
         for call in message.activities:
