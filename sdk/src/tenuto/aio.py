@@ -16,11 +16,12 @@ from typing import Any, TypeVar
 import grpc
 import grpc.aio
 
+from tenuto._replay.definitions import name_of
 from tenuto._transport.client_channel import ClientSettings, read_settings
 from tenuto._wire.calls import Attempts, Call, Method, check_retry_window
 from tenuto._wire.history import WorkflowHistory
 from tenuto._wire.instances import WorkflowIdReusePolicy, WorkflowPage, WorkflowState, WorkflowStatus
-from tenuto._wire.management import METHODS, RESUME, SUSPEND, UNSET, Deadline, Requests, workflow_name
+from tenuto._wire.management import METHODS, RESUME, SUSPEND, UNSET, Deadline, Requests
 from tenuto._wire.records import EngineInfo, StateRecords
 from tenuto.client import DEFAULT_RETRY_WINDOW, new_command_id
 from tenuto.errors import TenutoError
@@ -86,7 +87,7 @@ class WorkflowClient:
         """Start a workflow and return its instance id; the start is durable then."""
         return await self._send(
             self._requests.start(
-                workflow_name(workflow),
+                name_of(workflow),
                 value=input,
                 instance_id=instance_id,
                 start_at=start_at,

@@ -19,11 +19,12 @@ from typing import Any, Final, TypeVar, cast
 
 import grpc
 
+from tenuto._replay.definitions import name_of
 from tenuto._transport.client_channel import ClientSettings, read_settings
 from tenuto._wire.calls import DEFAULT_RETRY_WINDOW_S, Attempts, Call, Method, check_retry_window
 from tenuto._wire.history import HistoryEvent, WorkflowHistory
 from tenuto._wire.instances import WorkflowIdReusePolicy, WorkflowPage, WorkflowState, WorkflowStatus
-from tenuto._wire.management import METHODS, RESUME, SUSPEND, UNSET, Deadline, Requests, workflow_name
+from tenuto._wire.management import METHODS, RESUME, SUSPEND, UNSET, Deadline, Requests
 from tenuto._wire.records import EngineInfo, StateRecord, StateRecords
 from tenuto.errors import TenutoError
 from tenuto.payload import PayloadCodec
@@ -129,7 +130,7 @@ class WorkflowClient:
         """
         return self._send(
             self._requests.start(
-                workflow_name(workflow),
+                name_of(workflow),
                 value=input,
                 instance_id=instance_id,
                 start_at=start_at,

@@ -31,8 +31,10 @@ DEFAULT_STORE: Final = "sqlite:///.tenuto/dev.db"
 _SETTLED_S: Final = 3.0
 _MAX_QUICK_ENDS: Final = 3
 _PAUSE_S: Final = 0.5
-# Longer than an engine's or app's own time to finish what runs; then they are killed.
-_STOP_S: Final = 15.0
+# Long enough to finish what usually runs; what is cut off runs again at the next start.
+_DRAIN_S: Final = 5
+_STOP_S: Final = 8.0
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MAX_LINE_BYTES: Final = 1 << 20
 
 
@@ -65,11 +67,13 @@ def dev(
         session.stop("the engine is not installed here: pip install tenuto[engine]", Exit.USAGE)
     address = listen or session.engine or "127.0.0.1:50001"
     _make_folder(state_store)
+    environment = {"TENUTO_ENGINE": address}
+    if session.token_file is not None:
+        environment["TENUTO_TOKEN_FILE"] = session.token_file
     engine = [sys.executable, "-m", "tenuto_engine", "--state-store", state_store, "--listen", address, "--http", http]
-    programs = [Program("engine", "cyan", engine)]
+    programs = [Program("engine", "cyan", [*engine, "--drain-seconds", str(_DRAIN_S)], environment)]
     if target is not None:
-        command = [sys.executable, "-m", "tenuto._cli.app_host", target]
-        programs.append(Program("app", "green", command, {"TENUTO_ENGINE": address}))
+        programs.append(Program("app", "green", [sys.executable, "-m", "tenuto._cli.app_host", target], environment))
     raise typer.Exit(asyncio.run(Supervisor(programs, session.console).run()))
 
 
@@ -98,14 +102,18 @@ class Supervisor:
     async def run(self) -> Exit:
         """Run until SIGINT, SIGTERM or SIGHUP, or until a program keeps ending; then stop all."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in _SIGNALS:
             loop.add_signal_handler(number, self._on_signal)
-        async with asyncio.TaskGroup() as tasks:
-            for program in self._programs:
-                tasks.create_task(self._keep(program))
-            await self._stop.wait()
-            for program in reversed(self._programs):
-                await self._end(program)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for program in self._programs:
+                    tasks.create_task(self._keep(program))
+                await self._stop.wait()
+                for program in reversed(self._programs):
+                    await self._end(program)
+        finally:
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
         return self._code
 
     def _on_signal(self) -> None:

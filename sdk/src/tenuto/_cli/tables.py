@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tenuto._trace.content import content
+from tenuto._trace.content import content, moment_text
 from tenuto._trace.steps import Index
 from tenuto._trace.text import shorten
 from tenuto.client import StateRecord, StateRecords, WorkflowHistory, WorkflowPage, WorkflowState, WorkflowStatus
@@ -61,8 +61,8 @@ def state_table(state: WorkflowState) -> RenderableType:
         ("workflow", state.name + (f" (version {state.version})" if state.version else "")),
         ("status", status_text(state)),
         ("execution", f"{state.execution_id} (generation {state.generation})"),
-        ("created", _moment(state.created_at.isoformat(sep=" ", timespec="milliseconds"))),
-        ("updated", _moment(state.last_updated_at.isoformat(sep=" ", timespec="milliseconds"))),
+        ("created", moment_text(state.created_at)),
+        ("updated", moment_text(state.last_updated_at)),
         ("history", f"{state.history_length:,} events, {state.history_bytes:,} bytes"),
         ("parent", state.parent_instance_id),
         ("rerun of", state.rerun_of),
@@ -78,10 +78,6 @@ def state_table(state: WorkflowState) -> RenderableType:
         if failure.stack_trace:
             table.add_row("", Text(failure.stack_trace.rstrip(), style="dim"))
     return table
-
-
-def _moment(text: str) -> str:
-    return text.replace("+00:00", "Z")
 
 
 def history_table(history: WorkflowHistory) -> RenderableType:
@@ -105,13 +101,19 @@ def records_table(records: StateRecords) -> RenderableType:
         Text.assemble(("store key  ", "dim"), (records.store_key, "cyan")),
         Text.assemble(("shard      ", "dim"), str(records.shard)),
         Text(""),
-        _record_lines(records.records),
+        _record_lines(sorted(records.records, key=_place)),
     ]
     if records.related:
         parts += [Text(""), Text("of the shard, for this instance:", style="dim"), _record_lines(records.related)]
     if records.is_truncated:
         parts.append(Text("there are more records; ask for more with --max-records", style="yellow"))
     return Group(*parts)
+
+
+def _place(record: StateRecord) -> tuple[int, str]:
+    """Facts of the whole first, then history, then what is unread."""
+    kinds = ("metadata", "customStatus", "history-", "inbox-")
+    return next((n for n, kind in enumerate(kinds) if record.key.startswith(kind)), len(kinds)), record.key
 
 
 def _record_lines(records: Iterable[StateRecord]) -> Table:

@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 
 from tenuto._replay import events
-from tenuto._trace.content import content, subject
+from tenuto._trace.content import content, moment_text, subject
 from tenuto._trace.keys import state_keys
 from tenuto._trace.model import Span, Trace, TraceEvent, Verdict
 from tenuto._trace.nexts import next_steps
@@ -64,7 +64,7 @@ def _event(item: HistoryEvent, index: Index) -> TraceEvent:
         key=item.key,
         index=item.index,
         turn=item.turn,
-        at="" if item.at is None else item.at.isoformat(sep=" ", timespec="milliseconds"),
+        at="" if item.at is None else moment_text(item.at),
         type=item.type,
         event_id=item.event_id,
         subject=subject(item, index.names),
@@ -101,8 +101,8 @@ def _facts(state: WorkflowState, records: StateRecords) -> tuple[tuple[str, str]
         ("Workflow", state.name + (f", version {state.version}" if state.version else "")),
         ("Status", status),
         ("Execution", f"{state.execution_id} (generation {state.generation})"),
-        ("Started", state.created_at.isoformat(sep=" ", timespec="milliseconds")),
-        ("Last change", state.last_updated_at.isoformat(sep=" ", timespec="milliseconds")),
+        ("Started", moment_text(state.created_at)),
+        ("Last change", moment_text(state.last_updated_at)),
         ("History", f"{state.history_length:,} events, {state.history_bytes:,} bytes"),
         ("Store key", records.store_key),
         ("Shard", str(records.shard)),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tenuto._replay import events
 from tenuto._wire.history import UnknownEvent
@@ -11,6 +12,9 @@ from tenuto._wire.instances import payload_text
 
 if TYPE_CHECKING:
     from tenuto._wire.history import HistoryEvent
+
+# An engine's default bound of one commit; a larger turn is an ordered series of them.
+_COMMIT_RECORDS: Final = 1_000
 
 Results = (
     events.ActivityCompleted | events.ActivityFailed | events.TimerFired | events.ChildCompleted | events.ChildFailed
@@ -31,7 +35,12 @@ def failure_text(failure: events.Failure) -> str:
 
 def time_text(unix_ms: int) -> str:
     """Return Unix milliseconds as a UTC moment, to the millisecond."""
-    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(sep=" ", timespec="milliseconds")[:-6] + "Z"
+    return moment_text(datetime.fromtimestamp(unix_ms / 1000, UTC))
+
+
+def moment_text(at: datetime) -> str:
+    """Return a moment in UTC, to the millisecond."""
+    return at.astimezone(UTC).isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def operation_code(event: Operations) -> str:
@@ -119,3 +128,8 @@ def _rare_content(event: events.Event | UnknownEvent) -> str:
             return f"an event of type {event.tag}, written by a newer engine"
         case _:
             return ""
+
+
+def turn_note(rows: Sized) -> str:
+    """Return how a turn of so many records was written."""
+    return "one commit" if len(rows) <= _COMMIT_RECORDS else "an ordered series of commits"

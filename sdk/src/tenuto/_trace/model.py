@@ -64,6 +64,7 @@ class ReplayStep:
         keys: those records.
         payload: the recorded value, as text; empty: none.
         event_id: number of the operation; None where it is none.
+        source: file and line of the statement, as recorded; empty where it was not.
     """
 
     number: int
@@ -74,6 +75,7 @@ class ReplayStep:
     keys: tuple[str, ...]
     payload: str = ""
     event_id: int | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,14 @@ def next_steps(state: WorkflowState, index: Index, records: StateRecords) -> tup
     for item, event in index.open_operations():
         if event.event_id not in answered:
             found.append(_open(item, event, state))
+    has_activity = any(isinstance(event, events.ActivityScheduled) for _item, event in index.open_operations())
     if not found:
         found.append(_idle(state))
+    elif not unread and not has_activity and status is WorkflowStatus.RUNNING:
+        # A wait for an external event leaves no record, so it can only be named as a possibility.
+        found.append(
+            NextStep(f"An external event wakes it too: `tenuto workflow raise-event {state.instance_id} NAME`.")
+        )
     return tuple(found)
 
 

@@ -11,6 +11,7 @@ from importlib import resources
 from itertools import groupby
 from typing import Final
 
+from tenuto._trace.content import turn_note
 from tenuto._trace.model import NextStep, ReplayStep, Span, StateKey, Trace, TraceEvent
 
 # Lanes beyond this make a timeline unreadable; the lists below it stay complete.
@@ -56,7 +57,9 @@ def _keys_attribute(keys: tuple[str, ...]) -> str:
 
 
 def _step(step: ReplayStep) -> str:
-    number = "" if step.event_id is None else _tag("span", f"op {step.event_id}", "op")
+    place = f"op {step.event_id}" if step.event_id is not None else ""
+    place += f" · {step.source}" if step.source else ""
+    number = _tag("span", place, "op") if place else ""
     payload = _tag("pre", step.payload) if step.payload else ""
     return (
         f'<li class="step {step.verdict.value}" tabindex="-1" data-keys="{_keys_attribute(step.keys)}">'
@@ -71,7 +74,8 @@ def _history(events: tuple[TraceEvent, ...]) -> str:
     parts: list[str] = []
     for turn, found in groupby(events, key=lambda event: event.turn):
         rows = list(found)
-        head = f"<h3>Turn {turn} {_tag('small', f'{rows[0].at} · one commit')}</h3>"
+        note = _tag("small", f"{rows[0].at} · {turn_note(rows)}")
+        head = f"<h3>Turn {turn} {note}</h3>"
         parts.append(f'<section class="turn">{head}<ol>{"".join(_event(event) for event in rows)}</ol></section>')
     return "".join(parts)
 

@@ -76,7 +76,7 @@ def replay_steps(history: Sequence[HistoryEvent], index: Index, *, ended: bool) 
 def _step(item: HistoryEvent, index: Index, ended: bool) -> ReplayStep | None:
     event = item.event
     if is_operation(event):
-        return _operation_step(item, event, index, ended)
+        return replace(_operation_step(item, event, index, ended), source=event.source)
     if is_result(event):
         return _stray_result(item, event, index)
     match event:

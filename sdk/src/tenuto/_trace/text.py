@@ -12,6 +12,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from tenuto._trace.content import turn_note
 from tenuto._trace.model import ReplayStep, Trace, TraceEvent, Verdict
 
 STYLES: Final = {
@@ -25,6 +26,8 @@ STYLES: Final = {
     Verdict.NOTED: "dim",
 }
 _MAX_TEXT: Final = 160
+# Sentences on longer lines are hard to read.
+_MAX_WIDTH: Final = 140
 
 
 def shorten(text: str, limit: int = _MAX_TEXT) -> str:
@@ -35,8 +38,9 @@ def shorten(text: str, limit: int = _MAX_TEXT) -> str:
 
 def print_trace(trace: Trace, console: Console) -> None:
     """Write the whole explanation, in the order of its four questions."""
+    width = min(console.width, _MAX_WIDTH)
     for part in render(trace):
-        console.print(part)
+        console.print(part, width=width)
 
 
 def render(trace: Trace) -> list[RenderableType]:
@@ -79,7 +83,9 @@ def _history(trace: Trace) -> list[RenderableType]:
     table.add_column("what it says", overflow="fold")
     for turn, events in groupby(trace.events, key=lambda event: event.turn):
         found = list(events)
-        table.add_row("", Text(f"turn {turn}", style="bold"), "", Text(f"{found[0].at} · one commit", style="dim"))
+        table.add_row(
+            "", Text(f"turn {turn}", style="bold"), "", Text(f"{found[0].at} · {turn_note(found)}", style="dim")
+        )
         for event in found:
             number = "" if event.event_id is None else str(event.event_id)
             table.add_row(event.key, event.type, number, _says(event))
@@ -113,6 +119,8 @@ def _steps(trace: Trace) -> list[RenderableType]:
 
 def _step_text(step: ReplayStep) -> Text:
     text = Text(shorten(step.code), style="bold")
+    if step.source:
+        text.append(f"  {step.source}", style="dim not bold")
     text.append(f"\n{step.happens}", style="none")
     if step.payload:
         text.append(": ", style="none").append(shorten(step.payload), style="green")

@@ -55,16 +55,6 @@ METHODS: Final = (
 )  # fmt: skip
 
 
-def workflow_name(workflow: str | Callable[..., Any]) -> str:
-    """Return the registered name of a workflow function, or the name itself."""
-    if isinstance(workflow, str):
-        return workflow
-    name: object = getattr(workflow, "__tenuto_name__", None) or getattr(workflow, "__name__", None)
-    if not isinstance(name, str):
-        raise InvalidRequest(f"{workflow!r} has no name; give the workflow's registered name as text")
-    return name
-
-
 def _unix_ms(moment: datetime | None) -> int:
     if moment is None:
         return 0
