@@ -1,7 +1,7 @@
 """Activities: run in threads or on the loop, each answered once per delivery.
 
-The same call may arrive again while it runs here, after a lost stream. It is not run a second time: its one result
-answers both deliveries.
+The same attempt may arrive again after a lost stream or engine, while it runs here or its result is on the way. It is
+not run a second time: its one result answers every delivery.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class ActivityRunner:
         self._threads = ThreadPool(max_threads, self._wake)
         self._running: dict[_Key, list[str]] = {}
         self._tasks: dict[_Key, asyncio.Task[None]] = {}
+        self._unacknowledged: dict[_Key, _Result] = {}
+        self._keys: dict[str, _Key] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         self.is_draining = False
@@ -65,12 +67,23 @@ class ActivityRunner:
         if present is not None:
             present.append(call.token)
             return
+        result = self._unacknowledged.get(key)
+        if result is not None:
+            self._answer(key, call.token, result)
+            return
         self._running[key] = [call.token]
         self._idle.clear()
         if code.is_async:
             self._tasks[key] = owner.create_task(self._run_async(code, call, key))
         else:
             self._threads.submit(lambda: (key, self._run_sync(code, call)))
+
+    def acknowledge(self, token: str) -> None:
+        """A result is durable, or nobody wants it any more: it need not be kept."""
+        key = self._keys.pop(token, None)
+        if key is not None:
+            self._unacknowledged.pop(key, None)
+        self._outbox.acknowledge(token)
 
     async def wait_idle(self) -> None:
         """Waits until nothing runs."""
@@ -94,10 +107,15 @@ class ActivityRunner:
 
     def _finish(self, key: _Key, result: _Result) -> None:
         self._tasks.pop(key, None)
+        self._unacknowledged[key] = result
         for token in self._running.pop(key, ()):
-            self._outbox.add_activity(ActivityAnswer(token, result=result[0], failure=result[1]))
+            self._answer(key, token, result)
         if not self._running:
             self._idle.set()
+
+    def _answer(self, key: _Key, token: str, result: _Result) -> None:
+        self._keys[token] = key
+        self._outbox.add_activity(ActivityAnswer(token, result=result[0], failure=result[1]))
 
     def _run_sync(self, code: ActivityCode, call: ActivityCall) -> _Result:
         try:
