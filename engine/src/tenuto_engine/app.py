@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 
 from tenuto_engine.edge.auth import TokenInterceptor, read_token
+from tenuto_engine.edge.handlers import new_server
 from tenuto_engine.edge.http import HttpEdge
 from tenuto_engine.edge.management_service import ManagementService
 from tenuto_engine.edge.worker_service import WorkerService
@@ -66,10 +67,9 @@ class EngineApp:
             ("grpc.keepalive_permit_without_calls", 1),
         ]
         interceptors = [TokenInterceptor(self._token)] if self._token else []
-        self._server = grpc.aio.server(interceptors=interceptors, options=options)
-        self._server.add_generic_rpc_handlers(
-            (WorkerService(self.engine).handler(), ManagementService(self.engine).handler())
-        )
+        engine = self.engine
+        services = [WorkerService(engine).handler(), ManagementService(engine.commands, engine.describe).handler()]
+        self._server = new_server(services, interceptors=interceptors, options=options)
         listen = self.settings.listen
         try:
             port = self._server.add_insecure_port(listen)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import grpc.aio
 
+from tenuto_engine.edge.handlers import CallContext, Handler, refusing
+
 
 def read_token(path: str) -> bytes:
     """The token in a file, without surrounding white space."""
@@ -38,25 +40,17 @@ class TokenInterceptor(_Interceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any]:
+    ) -> Handler:
         metadata = dict(handler_call_details.invocation_metadata or ())
         handler = await continuation(handler_call_details)
         if is_authorized(metadata.get("authorization"), self._token):
             return handler
-        if handler.stream_stream is not None:
-            return grpc.stream_stream_rpc_method_handler(
-                _refuse, handler.request_deserializer, handler.response_serializer
-            )
-        if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(
-                _refuse, handler.request_deserializer, handler.response_serializer
-            )
-        return grpc.unary_unary_rpc_method_handler(_refuse, handler.request_deserializer, handler.response_serializer)
+        return refusing(handler, _refuse)
 
 
-async def _refuse(_request: object, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+async def _refuse(_request: object, context: CallContext) -> None:
     await context.abort(
         grpc.StatusCode.UNAUTHENTICATED,
         "this engine asks for a token: send 'authorization: Bearer <token>' (TENUTO_TOKEN)",

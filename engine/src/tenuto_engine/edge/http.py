@@ -12,13 +12,13 @@ from collections.abc import Callable
 from aiohttp import web
 
 from tenuto_engine.edge.auth import is_authorized
-from tenuto_engine.runtime.engine import Engine
+from tenuto_engine.ports.serving import Probed
 
 
 class HttpEdge:
     """The HTTP application of one engine."""
 
-    def __init__(self, engine: Engine, *, token: bytes) -> None:
+    def __init__(self, engine: Probed, *, token: bytes) -> None:
         self._engine = engine
         self._token = token
         self.on_drain: Callable[[], None] = lambda: None
@@ -41,7 +41,7 @@ class HttpEdge:
         return web.Response(status=503, text="draining: this engine takes no more work\n")
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        body, content_type = self._engine.context.metrics.render(request.headers.get("Accept", ""))
+        body, content_type = self._engine.metrics_page(request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def _drain(self, request: web.Request) -> web.Response:

@@ -5,32 +5,29 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, cast
 
-import grpc
-import grpc.aio
-
 from tenuto_engine import __version__
 from tenuto_engine.edge.errors import status_of
+from tenuto_engine.edge.handlers import CallContext, Handler, Service, server_stream, service, unary
 from tenuto_engine.edge.records import record_json
 from tenuto_engine.ports.errors import EngineError
 from tenuto_engine.ports.inbound import InstanceView, ListRequest, RerunRequest, StartRequest
-from tenuto_engine.runtime.engine import Engine
+from tenuto_engine.ports.serving import EngineView, Management
 from tenuto_proto.v1 import management_pb2 as pb
 
 SERVICE = "tenuto.v1.Management"
-_Context = grpc.aio.ServicerContext[Any, Any]
 _DEFAULT_RECORDS = 10_000
 
 
 class ManagementService:
     """Serves `tenuto.v1.Management`."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._commands = engine.commands
+    def __init__(self, commands: Management, describe: Callable[[], EngineView]) -> None:
+        self._commands = commands
+        self._describe = describe
 
-    def handler(self) -> grpc.GenericRpcHandler[Any, Any]:
+    def handler(self) -> Service:
         """The generic handler to register at a server."""
-        unary: dict[str, tuple[Callable[[Any], Awaitable[Any]], type[Any]]] = {
+        methods: dict[str, tuple[Callable[[Any], Awaitable[Any]], type[Any]]] = {
             "StartInstance": (self._start, pb.StartInstanceRequest),
             "GetInstance": (self._get, pb.GetInstanceRequest),
             "WaitInstance": (self._wait, pb.WaitInstanceRequest),
@@ -44,16 +41,11 @@ class ManagementService:
             "GetState": (self._state, pb.GetStateRequest),
             "GetEngine": (self._engine_info, pb.GetEngineRequest),
         }
-        methods: dict[str, Any] = {
-            name: grpc.unary_unary_rpc_method_handler(
-                _guarded(method), request_deserializer=request.FromString, response_serializer=_serialize
-            )
-            for name, (method, request) in unary.items()
+        handlers: dict[str, Handler] = {
+            name: unary(_guarded(method), request) for name, (method, request) in methods.items()
         }
-        methods["GetHistory"] = grpc.unary_stream_rpc_method_handler(
-            self._history, request_deserializer=pb.GetHistoryRequest.FromString, response_serializer=_serialize
-        )
-        return grpc.method_handlers_generic_handler(SERVICE, methods)
+        handlers["GetHistory"] = server_stream(self._history, pb.GetHistoryRequest)
+        return service(SERVICE, handlers)
 
     async def _start(self, r: pb.StartInstanceRequest) -> pb.StartInstanceResponse:
         payload = r.input if r.HasField("input") else None
@@ -146,23 +138,22 @@ class ManagementService:
         return pb.GetStateResponse(store_key=key, shard=shard, records=shown, truncated=len(records) > limit)
 
     async def _engine_info(self, _r: pb.GetEngineRequest) -> pb.GetEngineResponse:
-        engine = self._engine
-        settings = engine.context.settings
+        engine = self._describe()
         return pb.GetEngineResponse(
-            engine_id=engine.context.engine_id,
-            app=settings.app,
-            version=settings.version,
-            store=engine.info.description,
-            durability=engine.info.durability,
-            durability_verified=engine.info.verified,
-            shards=settings.shards,
-            shards_owned=len(engine.owned.shards),
-            workers=len(engine.workers.sessions),
-            draining=engine.owned.draining,
+            engine_id=engine.engine_id,
+            app=engine.app,
+            version=engine.version,
+            store=engine.store,
+            durability=engine.durability,
+            durability_verified=engine.durability_verified,
+            shards=engine.shards,
+            shards_owned=engine.shards_owned,
+            workers=engine.workers,
+            draining=engine.draining,
             release=__version__,
         )
 
-    async def _history(self, r: pb.GetHistoryRequest, context: _Context) -> AsyncIterator[pb.HistoryPage]:
+    async def _history(self, r: pb.GetHistoryRequest, context: CallContext) -> AsyncIterator[pb.HistoryPage]:
         try:
             async for execution_id, first, page in self._commands.history(r.instance_id):
                 yield pb.HistoryPage(execution_id=execution_id, first_index=first, events=page)
@@ -170,12 +161,8 @@ class ManagementService:
             await context.abort(status_of(error), str(error))
 
 
-def _serialize(message: Any) -> bytes:
-    return message.SerializeToString()  # type: ignore[no-any-return]  # protobuf's classes share no typed base
-
-
-def _guarded(method: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, _Context], Awaitable[Any]]:
-    async def call(request: Any, context: _Context) -> Any:
+def _guarded(method: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, CallContext], Awaitable[Any]]:
+    async def call(request: Any, context: CallContext) -> Any:
         try:
             return await method(request)
         except EngineError as error:

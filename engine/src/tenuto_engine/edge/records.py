@@ -52,5 +52,5 @@ def _plain(value: Any) -> Any:
         except (ValueError, UnicodeDecodeError):
             return value.decode("utf-8", "backslashreplace")
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
     return value

@@ -7,44 +7,33 @@ together in the next message.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Generic
 
 import grpc
-import grpc.aio
-import structlog
 
+from tenuto_engine.edge.handlers import END_OF_STREAM, CallContext, Service, service, stream
 from tenuto_engine.ports.inbound import ActivityAnswer, ActivityItem, Hello, Outgoing, TurnAnswer, TurnItem
-from tenuto_engine.runtime.engine import Engine
-from tenuto_engine.runtime.workers import WorkerSession
+from tenuto_engine.ports.serving import AnySession, Session, WorkerHost
 from tenuto_proto.v1 import worker_pb2 as pb
 
-_log = structlog.get_logger(__name__)
-
 SERVICE = "tenuto.v1.Worker"
-_EOF: object = grpc.aio.EOF  # type: ignore[attr-defined]  # missing from the stubs
-_Stream = grpc.aio.ServicerContext[Any, Any]
 # A message is cut when its payloads exceed this, so that large items never meet the receiver's limit together.
 _MESSAGE_BYTES = 8 << 20
 
 
-class WorkerService:
+class WorkerService(Generic[AnySession]):
     """Serves `tenuto.v1.Worker`."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: WorkerHost[AnySession]) -> None:
         self._engine = engine
 
-    def handler(self) -> grpc.GenericRpcHandler[Any, Any]:
+    def handler(self) -> Service:
         """The generic handler to register at a server."""
-        method = grpc.stream_stream_rpc_method_handler(
-            self._work,
-            request_deserializer=pb.WorkerMessage.FromString,
-            response_serializer=pb.EngineMessage.SerializeToString,
-        )
-        return grpc.method_handlers_generic_handler(SERVICE, {"Work": method})
+        return service(SERVICE, {"Work": stream(self._work, pb.WorkerMessage, pb.EngineMessage)})
 
-    async def _work(self, _requests: object, context: _Stream) -> None:
+    async def _work(self, _requests: object, context: CallContext) -> None:
         first = await context.read()
-        if first is _EOF or not first.HasField("hello") or not first.hello.worker_id:
+        if first is END_OF_STREAM or not first.HasField("hello") or not first.hello.worker_id:
             await context.abort(
                 grpc.StatusCode.INVALID_ARGUMENT, "the first message of a worker must be a Hello with a worker_id"
             )
@@ -60,20 +49,20 @@ class WorkerService:
             self._engine.disconnect(session)
 
     def _welcome(self) -> pb.Welcome:
-        context = self._engine.context
+        engine = self._engine.describe()
         return pb.Welcome(
-            engine_id=context.engine_id,
-            app=context.settings.app,
-            version=context.settings.version,
-            max_payload_bytes=context.limits.payload_bytes,
-            max_message_bytes=context.limits.message_bytes,
+            engine_id=engine.engine_id,
+            app=engine.app,
+            version=engine.version,
+            max_payload_bytes=engine.max_payload_bytes,
+            max_message_bytes=engine.max_message_bytes,
         )
 
-    async def _read(self, session: WorkerSession, context: _Stream) -> None:
+    async def _read(self, session: AnySession, context: CallContext) -> None:
         engine = self._engine
         while True:
             message = await context.read()
-            if message is _EOF:
+            if message is END_OF_STREAM:
                 return
             for result in message.activities:
                 answer = ActivityAnswer(
@@ -86,7 +75,7 @@ class WorkerService:
                 engine.worker_draining(session)
 
     @staticmethod
-    async def _write(session: WorkerSession, context: _Stream, queued: asyncio.Event) -> None:
+    async def _write(session: Session, context: CallContext, queued: asyncio.Event) -> None:
         while True:
             await queued.wait()
             queued.clear()

@@ -9,6 +9,7 @@ import structlog
 
 from tenuto_engine.core.status import TERMINAL, Status
 from tenuto_engine.ports.inbound import ActivityAnswer, Hello, TurnAnswer
+from tenuto_engine.ports.serving import EngineView
 from tenuto_engine.ports.store import Commit, Committed, LeaseStore, Store, StoreInfo
 from tenuto_engine.runtime.activities import Activities
 from tenuto_engine.runtime.commands import Commands
@@ -67,11 +68,10 @@ class Engine:
 
     def _wire(self) -> None:
         """Connect the parts that need each other; here, so that each states its needs and none reaches for globals."""
-        loop_later = lambda seconds, call, *args: asyncio.get_running_loop().call_later(seconds, call, *args)  # noqa: E731
         self._turns.effects = self
         self._turns.loader = self._loading
         self._turns.on_fenced = self.owned.fenced
-        self._turns.call_later = loop_later
+        self._turns.call_later = _call_later
         self._activities.shard_owned = self.owned.get
         self._activities.deliver = self._loading.deliver
         self._loading.adopt = self._activities.adopt
@@ -197,9 +197,35 @@ class Engine:
     def activity_answered(self, session: WorkerSession, answer: ActivityAnswer) -> None:
         self._activities.answered(session, answer)
 
+    def describe(self) -> EngineView:
+        """What this engine says of itself, now."""
+        context = self.context
+        return EngineView(
+            engine_id=context.engine_id,
+            app=context.settings.app,
+            version=context.settings.version,
+            store=self.info.description,
+            durability=self.info.durability,
+            durability_verified=self.info.verified,
+            shards=context.settings.shards,
+            shards_owned=len(self.owned.shards),
+            workers=len(self.workers.sessions),
+            draining=self.owned.draining,
+            max_payload_bytes=context.limits.payload_bytes,
+            max_message_bytes=context.limits.message_bytes,
+        )
+
+    def metrics_page(self, accept: str) -> tuple[bytes, str]:
+        """The engine's counters and their content type, as the Accept header asks."""
+        return self.context.metrics.render(accept)
+
     def worker_draining(self, session: WorkerSession) -> None:
         """The worker takes nothing new; what it runs may still answer."""
         session.draining = True
 
     def shard(self, number: int) -> Shard | None:
         return self.owned.get(number)
+
+
+def _call_later(seconds: float, call: Callable[..., object], *args: object) -> None:
+    asyncio.get_running_loop().call_later(seconds, call, *args)

@@ -7,14 +7,15 @@ in one process (tests) do not share counts.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS
-from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics import exposition
 
 from tenuto_engine.ports import store as s
 
+_openmetrics: Any = exposition  # its functions carry no annotations
 _BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _OPERATIONS: dict[type, str] = {
     s.Create: "create",
@@ -136,5 +137,5 @@ class Metrics:
     def render(self, accept: str) -> tuple[bytes, str]:
         """Return the exposition and its content type: OpenMetrics where it is asked for."""
         if "application/openmetrics-text" in accept:
-            return generate_openmetrics(self.registry), OPENMETRICS
+            return _openmetrics.generate_latest(self.registry), _openmetrics.CONTENT_TYPE_LATEST
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
