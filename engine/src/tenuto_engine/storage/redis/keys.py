@@ -1,8 +1,9 @@
 """Names of keys, record headers and members: how the state model of architecture section 3 is written in Redis.
 
-All keys of one shard share the hash tag `{app/shard}`, so that an operation is one script on one node. Text inside
-headers and members is separated by single spaces. An empty text is written `-`, and a text that begins with `-` gets
-another one in front, so that both can be told apart.
+All keys of one shard share the hash tag `{app/shard}`, so that an operation is one script on one node. Texts inside
+headers and members are separated by single spaces. An empty text is written `-`, and a text that begins with `-` gets
+another one in front, so that both can be told apart. The port says that these texts hold no space; one that does is
+escaped (`%20`), because the header is what every later operation must be able to read.
 """
 
 from __future__ import annotations
@@ -11,15 +12,20 @@ import re
 
 from tenuto_engine.ports.store import ActivityKey, ActivityRecord, Head, Hold, ReminderKey, Status
 
+_ESCAPES = str.maketrans({" ": "%20", "\n": "%0A", "%": "%25"})
 _NAME = re.compile(r"[a-z0-9.-]{1,120}")
 
 
 def write_text(text: str) -> str:
-    """Write a text without spaces so that it is never empty."""
-    return text if text and text[0] != "-" else "-" + text
+    """Write a text so that it is neither empty nor holds a separator."""
+    if not text or text[0] == "-":
+        text = "-" + text
+    return text.translate(_ESCAPES)
 
 
 def read_text(written: str) -> str:
+    if "%" in written:
+        written = written.replace("%20", " ").replace("%0A", "\n").replace("%25", "%")
     return written[1:] if written[:1] == "-" else written
 
 

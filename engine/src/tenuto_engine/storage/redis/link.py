@@ -69,6 +69,7 @@ class Link:
         self._timeout_s = timeout_s
         self._prepare = prepare
         self._is_ready = False
+        self._is_closed = False
         self._turn = asyncio.Lock()
 
     async def exchange(self, commands: Sequence[tuple[Any, ...]]) -> list[Reply]:
@@ -89,13 +90,17 @@ class Link:
         return await self._exchange(b"".join(map(_pack, commands)), len(commands))
 
     async def close(self) -> None:
+        """Close for good: later exchanges raise LinkNotReady."""
         async with self._turn:
+            self._is_closed = True
             await self._disconnect()
 
     async def _make_ready(self) -> None:
         # What is readable now is the end of the connection, for no reply is due: nothing is sent into a closed one.
         if self._is_ready and self._connection.is_connected and not await self._connection.can_read():
             return
+        if self._is_closed:
+            raise LinkNotReady("the store is closed")
         self._is_ready = False
         try:
             async with asyncio.timeout(self._timeout_s):

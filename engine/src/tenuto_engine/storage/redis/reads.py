@@ -17,6 +17,7 @@ from tenuto_engine.ports.store import (
     ReminderKey,
     Stored,
 )
+from tenuto_engine.storage.redis import scripts
 from tenuto_engine.storage.redis.beliefs import Beliefs
 from tenuto_engine.storage.redis.keys import (
     Keys,
@@ -27,10 +28,8 @@ from tenuto_engine.storage.redis.keys import (
 )
 from tenuto_engine.storage.redis.link import LinkPool
 
-# Records asked for in one command: a page of small ones is one round trip, and large ones do not pile up in memory.
+# Records asked for in one command: small ones are few round trips, large ones do not hold the server up for long.
 _PAGE = 500
-# Lengths are asked for first where records may be large; they cost a few bytes each.
-_HISTORY_PAGE = 500
 
 
 class RedisReads:
@@ -78,24 +77,17 @@ class RedisReads:
     ) -> list[bytes]:
         key = self.key_of(shard, instance_id)
         events: list[bytes] = []
-        size, end = 0, first + count
+        end = first + count
         while first < end:
-            names = [f"history-{index:06d}" for index in range(first, min(end, first + _HISTORY_PAGE))]
-            lengths: list[int] = await self._links.ask(*[("HSTRLEN", key, name) for name in names])
-            fitting = 0
-            for length in lengths:
-                if length == 0 or (size + length > max_bytes and (events or fitting)):
-                    break
-                size += length
-                fitting += 1
-            if not fitting:
+            page_end = min(end, first + _PAGE)
+            is_first = int(not events)
+            command = ("EVAL", scripts.READ_HISTORY.source, 1, key, first, page_end, max_bytes, is_first)
+            page: list[bytes] = (await self._links.ask(command))[0]
+            events += page
+            if len(page) < page_end - first:
                 break
-            (page,) = await self._links.ask(("HMGET", key, *names[:fitting]))
-            present = page if None not in page else page[: page.index(None)]
-            events += present
-            if len(present) < len(names):
-                break
-            first += len(names)
+            max_bytes -= sum(map(len, page))
+            first = page_end
         return events
 
     async def read_ready(self, shard: int, version: str, *, limit: int) -> list[tuple[str, int]]:

@@ -99,7 +99,9 @@ class Requests:
             shard.open,
             shard.reminders(head.version),
         ]
-        if new.replace:
+        # Only what is terminal may be replaced: a running instance has more than its record to remove.
+        replaceable = "".join(f"{status:d}" for status in new.replace if status in TERMINAL)
+        if replaceable:
             keys += _former_keys(shard, former_version, former_name)
         self._beliefs.note_new(new.instance_id, head.version)
         control = max((number + 1 for number, message in enumerate(new.messages) if message.control), default=0)
@@ -117,7 +119,7 @@ class Requests:
             new.instance_id,
             write_text(head.version),
             write_text(head.start_id),
-            "".join(f"{status:d}" for status in new.replace),
+            replaceable,
             write_text(former_version),
             former_name,
             index.created_at_ms,
@@ -321,7 +323,7 @@ def _fields(op: Commit) -> list[Argument]:
         index += 1
     if op.custom_status is not None:
         fields += ("customStatus", op.custom_status)
-    if op.index is not None and (op.old_index is None or _index_field(op.old_index) != _index_field(op.index)):
+    if op.index is not None:
         fields += ("index", _index_field(op.index))
     return fields
 
@@ -335,8 +337,7 @@ def _index_moves(
     gained = {shard.all, shard.status(new.status), shard.name(new.name)}
     if old is None:
         # Where it stood is not said: it is removed from wherever it may.
-        return sorted({shard.status(status) for status in Status} - gained), sorted(gained)
-    lost = {shard.status(old.status), shard.name(old.name)} - gained
-    if old.created_at_ms == new.created_at_ms:
-        gained -= {shard.all, shard.status(old.status), shard.name(old.name)}
-    return sorted(lost), sorted(gained)
+        lost = {shard.status(status) for status in Status}
+    else:
+        lost = {shard.status(old.status), shard.name(old.name)}
+    return sorted(lost - gained), sorted(gained)

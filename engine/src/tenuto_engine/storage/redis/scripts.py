@@ -41,6 +41,7 @@ OPERATIONS = (
     APPEND, CREATE, COMMIT, FIRE_REMINDER, DROP_REMINDER, REPLACE_ACTIVITY, PURGE, DELIVER, REMOVE_OUTBOX,
 )  # fmt: skip
 
+READ_HISTORY = _compose("read_history")
 LAYOUT = _compose("common", "layout")
 ACQUIRE = _compose("common", "acquire")
 RENEW = _compose("common", "renew")

@@ -139,7 +139,7 @@ def _check_durability(settings: dict[str, str] | None, demand: Demand) -> bool:
 
 
 def _read_info(reply: bytes) -> dict[str, str]:
-    pairs = (line.partition(":") for line in reply.decode().splitlines())
+    pairs = (line.partition(":") for line in reply.decode(errors="replace").splitlines())
     return {name: value for name, _, value in pairs}
 
 

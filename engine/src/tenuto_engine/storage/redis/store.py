@@ -103,8 +103,9 @@ class RedisStore(RedisListing):
     async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Execute a group in order; answer each. See the port."""
         outcomes: list[Outcome] = []
-        for flight in _split(operations):
-            outcomes += await self._fly(flight)
+        if operations:
+            for flight in _split(operations):
+                outcomes += await self._fly(flight)
         return outcomes
 
     async def _prepare(self, link: Link) -> None:
@@ -181,7 +182,6 @@ class RedisStore(RedisListing):
 
     async def _learn_former(self, operations: Sequence[Operation]) -> None:
         """Read version and name of what is to be removed, for they are part of the names of keys."""
-        self._beliefs.forget_former()
         wanted = [(op.shard, instance_id, of) for op in operations for instance_id, of in _removed_by(op).items()]
         if not wanted:
             return

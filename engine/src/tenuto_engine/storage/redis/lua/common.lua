@@ -1,8 +1,8 @@
 -- What every script of the data path begins with. ARGV[1] is the de-duplication window in milliseconds.
 -- Redis does not roll back: each script checks all that can fail (types, numbers, preconditions) before its first
 -- write, and that first write is one which a full server refuses. Key names that a script may touch are all in KEYS.
-local call, match, gmatch, find, sub = redis.call, string.match, string.gmatch, string.find, string.sub
-local format, floor = string.format, math.floor
+local call, match, gmatch, find = redis.call, string.match, string.gmatch, string.find
+local sub, gsub, format, floor = string.sub, string.gsub, string.format, math.floor
 
 -- Redis before 7 refuses writes after TIME unless the effects are replicated rather than the script.
 if redis.replicate_commands then redis.replicate_commands() end

@@ -27,8 +27,11 @@ local function check_former(former)
   call('ZCARD', former.name)
 end
 
--- The start id as the client gave it: an empty one is written '-', one that begins with '-' gets another.
+-- The start id as the client gave it: see write_text in keys.py.
 local function plain(text)
+  if find(text, '%', 1, true) then
+    text = gsub(gsub(gsub(text, '%%20', ' '), '%%0A', '\n'), '%%25', '%%')
+  end
   if sub(text, 1, 1) == '-' then return sub(text, 2) end
   return text
 end
