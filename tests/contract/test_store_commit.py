@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -444,7 +445,7 @@ async def test_a_terminal_instance_is_never_ready(world: World) -> None:
 async def test_a_resumed_instance_with_old_mark_gets_a_new_one(world: World, renew: bool) -> None:
     """The mark after a hold is the moment of the commit that ended it."""
     await world.create(hold=Hold.DELAYED, messages=[message("start")])
-    fields = {"renew": True, "execution_id": "e2"} if renew else {}
+    fields: dict[str, Any] = {"renew": True, "execution_id": "e2"} if renew else {}
     before = await world.store.now_ms()
     await world.commit(hold=Hold.NONE, **fields)
     ((_, mark),) = await world.store.read_ready(0, "", limit=10)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from contract.dumps import dump
@@ -32,7 +34,7 @@ async def test_a_new_instance_is_read_back_as_given(world: World) -> None:
 
 async def test_every_field_of_a_head_survives(world: World) -> None:
     """No field of a head is lost, mixed up or rounded, also empty texts and large numbers."""
-    heads = [
+    heads: list[dict[str, Any]] = [
         {"status": Status.STALLED, "hold": Hold.STALLED, "execution_id": "x-1", "commit_id": "c-1", "start_id": "s-1"},
         {"history_length": 50_000, "taken": 2**40, "inbox_low": 2**39, "version": "v1.2-3", "start_id": ""},
         {"execution_id": "", "commit_id": "", "version": ""},
@@ -124,7 +126,8 @@ async def test_replacing_leaves_nothing_of_the_former_instance(world: World) -> 
     found = (await dump(world.store, shards=SHARDS))[0]
     mark = "version "
     assert [name for name, _ in found[mark]["ready"]] == [name for name, _ in expected[mark]["ready"]]
-    found[mark].pop("ready"), expected[mark].pop("ready")
+    found[mark].pop("ready")
+    expected[mark].pop("ready")
     assert found == expected
 
 

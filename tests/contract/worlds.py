@@ -91,12 +91,11 @@ class World:
 
     def token(self, shard: int = 0, version: str = "") -> str:
         """The token of the shard's lease, taken by force at the first use."""
-        lease = self.held.get((shard, version))
-        if lease is None:
+        if (shard, version) not in self.held:
             (lease,) = self.leases.acquire([shard], version=version, owner="me", lease_ms=FAR_MS, force=True)
             assert isinstance(lease, Lease)
             self.held[shard, version] = lease
-        return lease.token
+        return self.held[shard, version].token
 
     async def do(self, operation: Operation) -> Outcome:
         (outcome,) = await self.store.execute([operation])

@@ -205,9 +205,9 @@ class Commit(msgspec.Struct, frozen=True):
     those that do not exist are ignored), then set (under `head.version`; the versions differ only where the instance
     passes to another one, and then the owner lists all entries); outbox records (numbered in order, rising for the
     life of the shard, never below the store's clock in microseconds); index entry where `index` is not None
-    (`old_index` names the one it replaces); `appends` to instances of the same shard (each as an `Append` would,
-    seen ids included, and against what this commit has just written; refusals are reported, never fail the commit);
-    `creates` likewise (as `Create`).
+    (`old_index` is the one it replaces; while an instance lives only the status of its entry changes); `appends` to
+    instances of the same shard (each as an `Append` would, seen ids included, and against what this commit has just
+    written; refusals are reported, never fail the commit); `creates` likewise (as `Create`).
 
     The ready mark is settled last. "Unread" means that the inbox numbering, appends to itself included, differs from
     `head.taken`. The mark (under `lease_version` and `head.version`) is
@@ -321,8 +321,9 @@ class Deliver(msgspec.Struct, frozen=True):
 
     `deliveries` are in rising order of number; each holds a message for `instance_id` or a `create`. One whose number
     is not above the highest recorded for `source_shard` is ignored: `Appended(-1, duplicate=True)`; but an ignored
-    `create` that would be refused now with `Exists(duplicate=False)` answers so. Any other is executed as `Append` or `Create` would; refusals count as taken.
-    The effects and the new highest number are one operation. Answers `Delivered` with one outcome per delivery.
+    `create` that would be refused now with `Exists(duplicate=False)` answers so. Any other is executed as `Append` or
+    `Create` would; refusals count as taken. The effects and the new highest number are one operation. Answers
+    `Delivered` with one outcome per delivery.
     """
 
     shard: int

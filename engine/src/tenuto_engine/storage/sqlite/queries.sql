@@ -123,8 +123,11 @@ WHERE shard = ? AND instance = ?
 SELECT value FROM instances JOIN records ON records.key = instances.key AND records.name = ?3
 WHERE shard = ?1 AND instance = ?2
 
--- name: read_key
-SELECT key FROM instances WHERE shard = ? AND instance = ?
+-- name: read_inbox_bounds
+SELECT key, inbox_low, inbox_next FROM instances WHERE shard = ? AND instance = ?
+
+-- name: read_history_bounds
+SELECT key, history_length FROM instances WHERE shard = ? AND instance = ?
 
 -- name: read_value
 SELECT value FROM records WHERE key = ? AND name = ?

@@ -42,19 +42,16 @@ def custom_status(connection: sqlite3.Connection, shard: int, instance_id: str) 
     return None if row is None else row[0]
 
 
-def _key(connection: sqlite3.Connection, shard: int, instance_id: str) -> int | None:
-    row = connection.execute(QUERIES["read_key"], (shard, instance_id)).fetchone()
-    return None if row is None else row[0]
-
-
 def inbox(
     connection: sqlite3.Connection, shard: int, instance_id: str, *, first: int, end: int, limit: int
 ) -> list[InboxRecord]:
-    key = _key(connection, shard, instance_id)
-    if key is None:
+    row = connection.execute(QUERIES["read_inbox_bounds"], (shard, instance_id)).fetchone()
+    if row is None:
         return []
+    key, inbox_low, inbox_next = row
     found: list[InboxRecord] = []
-    for number in range(first, end):
+    # Numbers that were never given, or whose messages are certainly gone, are not asked for one by one.
+    for number in range(max(first, inbox_low), min(end, inbox_next)):
         if len(found) == limit:
             break
         row = connection.execute(QUERIES["read_value"], (key, inbox_name(number))).fetchone()
@@ -66,9 +63,12 @@ def inbox(
 def history(
     connection: sqlite3.Connection, shard: int, instance_id: str, *, first: int, count: int, max_bytes: int
 ) -> list[bytes]:
-    key = _key(connection, shard, instance_id)
+    found = connection.execute(QUERIES["read_history_bounds"], (shard, instance_id)).fetchone()
+    if found is None:
+        return []
+    key, length = found
     records: list[bytes] = []
-    for index in range(first, first + count):
+    for index in range(first, min(first + count, length)):
         row = connection.execute(QUERIES["read_value"], (key, history_name(index))).fetchone()
         if row is None:
             break

@@ -66,7 +66,7 @@ class SqliteStore:
         self._writer: Writer | None = None
         self._reader: sqlite3.Connection | None = None
         self._lister: sqlite3.Connection | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tenuto-sqlite-list")
+        self._thread: ThreadPoolExecutor | None = None
 
     async def open(self, *, shards: int, durability: str) -> StoreInfo:
         synchronous = synchronous_for(durability, self._path)
@@ -90,6 +90,7 @@ class SqliteStore:
             connection.close()
         self._reader = connect(self._path, synchronous=synchronous, busy_ms=BUSY_MS, read_only=True)
         self._lister = connect(self._path, synchronous=synchronous, busy_ms=BUSY_MS, read_only=True)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tenuto-sqlite-list")
         self._writer = Writer(
             self._path, synchronous=synchronous, clock=self._clock, window_ms=self._window_ms, gate=self._gate
         )
@@ -98,8 +99,10 @@ class SqliteStore:
         writer, self._writer = self._writer, None
         if writer is not None:
             await writer.close()
-        # Waits for a listing that is under way, which uses the connection closed next.
-        self._thread.shutdown()
+        if self._thread is not None:
+            # Waits for a listing that is under way, which uses the connection closed next.
+            self._thread.shutdown()
+            self._thread = None
         for connection in (self._reader, self._lister):
             if connection is not None:
                 connection.close()
@@ -183,7 +186,7 @@ class SqliteStore:
 
     async def list_instances(self, shard: int, wanted: InstanceFilter) -> list[Listed]:
         lister = self._lister
-        if lister is None:
+        if lister is None or self._thread is None:
             raise self._closed()
         work = asyncio.get_running_loop().run_in_executor(self._thread, reads.instances, lister, shard, wanted)
         try:

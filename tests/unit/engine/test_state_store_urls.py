@@ -1,0 +1,55 @@
+"""State-store URLs: which driver they mean, and what is said of those that mean none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tenuto_engine.ports.errors import StoreRefused
+from tenuto_engine.storage.memory import MemoryLeaseStore, MemoryStore
+from tenuto_engine.storage.redis import RedisLeaseStore, RedisStore
+from tenuto_engine.storage.sqlite import SqliteLeaseStore, SqliteStore
+from tenuto_engine.storage.urls import default_durability, open_stores
+
+
+@pytest.mark.parametrize(
+    ("url", "store", "leases", "durability"),
+    [
+        ("memory:", MemoryStore, MemoryLeaseStore, "D0"),
+        ("sqlite:///relative/state.db", SqliteStore, SqliteLeaseStore, "D2"),
+        ("sqlite:////absolute/state.db", SqliteStore, SqliteLeaseStore, "D2"),
+        ("redis://localhost:6379/0", RedisStore, RedisLeaseStore, "D1"),
+    ],
+)
+def test_each_kind_has_its_driver_and_its_default_tier(url: str, store: type, leases: type, durability: str) -> None:
+    """The pair of stores and the tier follow from the URL alone, and nothing is connected yet."""
+    made = open_stores(url, app="shop", key_prefix="tenuto")
+    assert (type(made[0]), type(made[1])) == (store, leases)
+    assert default_durability(url) == durability
+    made[1].close()
+
+
+async def test_a_path_may_hold_spaces_and_marks(tmp_path: Path) -> None:
+    """Three slashes begin a relative path, four an absolute one; escapes are those of URLs."""
+    folder = tmp_path / "my state"
+    store, _ = open_stores(f"sqlite:///{folder}/50%25.db".replace(" ", "%20"), app="shop", key_prefix="tenuto")
+    await store.open(shards=1, durability="D2")
+    await store.close()
+    assert (folder / "50%.db").exists()
+
+
+@pytest.mark.parametrize(
+    "url", ["", "mysql://host/db", "state.db", "sqlite://state.db", "sqlite://host/state.db", "sqlite:///"]
+)
+def test_other_urls_are_refused_with_the_right_form(url: str) -> None:
+    """The refusal shows how a URL is written."""
+    with pytest.raises(StoreRefused, match="sqlite:///"):
+        open_stores(url, app="shop", key_prefix="tenuto")
+
+
+def test_a_refusal_shows_no_password() -> None:
+    """What stands before the host is not repeated."""
+    with pytest.raises(StoreRefused) as refusal:
+        open_stores("mongo://user:secret@host/db", app="shop", key_prefix="tenuto")
+    assert "secret" not in str(refusal.value)
