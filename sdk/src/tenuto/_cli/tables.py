@@ -25,11 +25,14 @@ _STYLES = {
 }
 
 
-def status_text(state: WorkflowState) -> Text:
-    """Return the status in its colour, with its reason."""
+def status_text(state: WorkflowState, *, brief: bool = False) -> Text:
+    """Return the status in its colour, with its reason; `brief`: with the beginning of the reason's first line."""
     status = state.runtime_status
+    reason = state.status_reason
+    if brief and reason:
+        reason = shorten(reason.splitlines()[0], 60)
     text = Text(status.name, style=_STYLES.get(status, ""))
-    return text.append(f" ({state.status_reason})", style="dim") if state.status_reason else text
+    return text.append(f" ({reason})", style="not bold dim") if reason else text
 
 
 def table_of(*columns: str) -> Table:
@@ -47,7 +50,13 @@ def page_table(page: WorkflowPage) -> RenderableType:
     table = table_of("INSTANCE", "WORKFLOW", "STATUS", "CREATED", "EVENTS")
     for state in page:
         created = f"{state.created_at.astimezone():%Y-%m-%d %H:%M:%S}"
-        table.add_row(Text(state.instance_id), Text(state.name), status_text(state), created, f"{state.history_length}")
+        table.add_row(
+            Text(state.instance_id),
+            Text(state.name),
+            status_text(state, brief=True),
+            created,
+            f"{state.history_length}",
+        )
     return table
 
 

@@ -43,7 +43,7 @@ def _hold(state: WorkflowState) -> list[NextStep]:
     if state.runtime_status is WorkflowStatus.SUSPENDED:
         return [NextStep(f"No turn until it is resumed: {resume}.", ("metadata",))]
     if state.runtime_status is WorkflowStatus.STALLED:
-        why = state.status_reason or "no reason recorded"
+        why = (state.status_reason or "no reason recorded").splitlines()[0]
         return [NextStep(f"No turn until its cause is mended ({why}); then {resume}.", ("metadata",))]
     if state.status_reason.startswith("waiting_for"):
         return [NextStep(f"It waits for a worker that registers {state.name!r}: start the app.", ("metadata",))]

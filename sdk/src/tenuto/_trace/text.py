@@ -26,6 +26,7 @@ STYLES: Final = {
     Verdict.NOTED: "dim",
 }
 _MAX_TEXT: Final = 160
+_MAX_LINES: Final = 12
 # Sentences on longer lines are hard to read.
 _MAX_WIDTH: Final = 140
 
@@ -67,7 +68,8 @@ def _head(trace: Trace) -> RenderableType:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for label, value in trace.facts:
-        table.add_row(label, Text(shorten(value, 400)))
+        lines = value.splitlines()[:_MAX_LINES]
+        table.add_row(label, Text("\n".join(shorten(line, 400) for line in lines)))
     notes = [Text(f"Note: {note}", style="yellow") for note in trace.notes]
     body = Group(table, Text(""), Text(trace.headline, style="italic"), *notes)
     return Panel(body, title=Text(f"trace of {shorten(trace.instance_id, 80)}", style="bold"), title_align="left")

@@ -256,6 +256,7 @@ class Wait:
         self._fetch_payloads = fetch_payloads
         self._deadline = deadline
         self._seen = "never seen"
+        self._advice = "Waiting again is safe"
 
     def next_call(self, now: float) -> Call[WorkflowState | None]:
         """Return the next slice to send.
@@ -268,7 +269,7 @@ class Wait:
             goal = "start" if self._for_start else "complete"
             raise WaitTimeout(
                 f"instance {self._instance_id!r} did not {goal} within {self._deadline.timeout_s:g} s: "
-                f"{self._seen}. It goes on; waiting again is safe"
+                f"{self._seen}. {self._advice}"
             )
         return self._requests.wait_slice(
             self._instance_id,
@@ -289,7 +290,9 @@ class Wait:
         status = state.runtime_status
         self._seen = f"last seen {status.name.lower()}"
         if state.status_reason:
-            self._seen += f" ({state.status_reason})"
+            self._seen += f" ({state.status_reason.splitlines()[0]})"
+        if status in (WorkflowStatus.STALLED, WorkflowStatus.SUSPENDED):
+            self._advice = "It does not go on until it is resumed"
         return status.is_terminal or (self._for_start and status is not WorkflowStatus.PENDING)
 
 
