@@ -5,6 +5,7 @@ Exit codes: 0 stopped as asked; 2 the settings or the store refuse to work like 
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -27,12 +28,23 @@ def main() -> NoReturn:
         configure_logging(settings)
         faults = Faults.from_env(os.environ)
         store, leases = open_stores(settings.state_store, app=settings.runtime.app, key_prefix=settings.key_prefix)
+        tune_garbage_collection()
         uvloop.run(serve(settings, store, leases, faults=faults))
     except (SettingsRefused, StoreRefused, FaultsRefused, ValueError) as error:
         _exit(2, str(error))
     except StoreUnavailable as error:
         _exit(3, f"the state store cannot be reached: {error}")
     sys.exit(0)
+
+
+def tune_garbage_collection() -> None:
+    """Collect cycles seldom: the hot path makes many short-lived objects and no cycles.
+
+    With the defaults the youngest generation is scanned every 700 allocations, several times a turn.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def configure_logging(settings: Settings) -> None:

@@ -281,7 +281,7 @@ class Commands:
                 await asyncio.sleep(min(_POLL_SECONDS, left))
                 continue
             await self._progress(live, left)
-            if live.ending is not None and live.phase is Phase.DROPPED and (live.knows_custom_status or not payloads):
+            if live.ending is not None and live.phase is Phase.DROPPED:
                 return self._views.of_ended(live, payloads=payloads)
 
     def _live(self, instance_id: str) -> LiveInstance | None:
@@ -290,7 +290,7 @@ class Commands:
 
     @staticmethod
     async def _progress(live: LiveInstance, seconds: float) -> None:
-        """Wait until the instance's next commit, or until it leaves memory."""
+        """Wait until the instance's status changes, or until it leaves memory."""
         changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         notify = lambda: None if changed.done() else changed.set_result(None)  # noqa: E731
         live.on_progress.append(notify)

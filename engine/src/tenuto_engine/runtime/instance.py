@@ -109,7 +109,7 @@ class LiveInstance:
         "id",
         "inbox_low",
         "indexed",
-        "known_next", "knows_custom_status",
+        "known_next",
         "mail",
         "on_progress",
         "open_tail",
@@ -145,7 +145,6 @@ class LiveInstance:
         self.cancelled: list[int] = []
         self.ending: Event | None = None  # the terminal event, once committed
         self.custom_status: bytes | None = None
-        self.knows_custom_status = False  # an instance read from the store leaves its custom status there
         self.open_tail = False
         self.worker: WorkerSession | None = None
         self.failures = 0

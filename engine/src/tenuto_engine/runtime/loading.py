@@ -72,7 +72,6 @@ class Loading:
         if not shard.alive or new.instance_id in shard.live or new.instance_id in shard.loading or new.history:
             return
         instance = self._instance(shard, new.instance_id, Stored(new.head, new.metadata, len(new.messages)))
-        instance.knows_custom_status = True
         for number, message in enumerate(new.messages):
             instance.mail.append(_mail(number, message.body))
         self._install(instance)
@@ -116,6 +115,7 @@ class Loading:
         if instance.state.length != stored.head.history_length:
             raise StoreUnavailable(f"history of '{instance_id}' changed while it was read; reading again")
         _overrule(instance, stored.head)
+        instance.custom_status = await self._store.read_custom_status(shard.number, instance_id)
         await self._read_mail(instance, instance.inbox_low, stored.inbox_next)
         return instance
 

@@ -402,8 +402,9 @@ class Turns:
             return
         assert turn is not None
         self._settle(instance, turn, terminal=head.status in TERMINAL)
-        for notify in instance.on_progress:
-            notify()
+        if commit.index is not None:
+            for notify in instance.on_progress:
+                notify()
         if head.status in TERMINAL:
             instance.phase = Phase.DROPPED
             instance.shard.live.pop(instance.id, None)
