@@ -81,7 +81,7 @@ class WorkflowClient:
         input: Any = None,  # noqa: A002  # the parameter's name in Dapr's SDK
         instance_id: str | None = None,
         start_at: datetime | None = None,
-        reuse_id_policy: WorkflowIdReusePolicy = WorkflowIdReusePolicy.REJECT,
+        reuse_id_policy: WorkflowIdReusePolicy | None = None,
         version: str | None = None,
     ) -> str:
         """Start a workflow and return its instance id; the start is durable then."""
@@ -91,7 +91,7 @@ class WorkflowClient:
                 value=input,
                 instance_id=instance_id,
                 start_at=start_at,
-                reuse=reuse_id_policy,
+                reuse=WorkflowIdReusePolicy.REJECT if reuse_id_policy is None else reuse_id_policy,
                 version=version,
             )
         )

@@ -53,6 +53,7 @@ class EngineInfo:
 
 
 def read_state(answer: pb.GetStateResponse) -> StateRecords:
+    """Return the answer of GetState as values."""
     return StateRecords(
         store_key=answer.store_key,
         shard=answer.shard,
@@ -63,6 +64,7 @@ def read_state(answer: pb.GetStateResponse) -> StateRecords:
 
 
 def read_engine(answer: pb.GetEngineResponse) -> EngineInfo:
+    """Return the answer of GetEngine as values."""
     return EngineInfo(
         engine_id=answer.engine_id,
         app=answer.app,
