@@ -17,6 +17,7 @@ import structlog
 from tenuto_engine.codec.events import UndecodableError, decode_failure, encode_event
 from tenuto_engine.codec.records import ActivityBody, encode_record
 from tenuto_engine.core.events import ActivityCompleted, ActivityFailed, Failure
+from tenuto_engine.core.failures import bounded
 from tenuto_engine.core.retry import next_delay_ms
 from tenuto_engine.core.sharding import shard_of
 from tenuto_engine.ports.inbound import ActivityAnswer, ActivityItem
@@ -53,7 +54,9 @@ def token_of(key: ActivityKey, *, attempt: int, deliveries: int) -> str:
 def parse_token(token: str) -> tuple[ActivityKey, int] | None:
     """The call and attempt a token names, or None for anything that is no token."""
     parts = token.split(".", 4)
-    if len(parts) != 5 or not (parts[0].lstrip("-").isdecimal() and parts[1].isdecimal()):
+    if len(parts) != 5 or len(parts[0]) > 10 or len(parts[1]) > 10:
+        return None
+    if not (parts[0].isdecimal() and parts[1].isdecimal()):
         return None
     return ActivityKey(int(parts[0]), parts[3], parts[4]), int(parts[1])
 
@@ -70,6 +73,7 @@ class Activities:
         self._sequence = itertools.count()
         self.shard_owned: Callable[[int], Shard | None]
         self.deliver: Callable[[Shard, str, int], None]
+        self.with_entry: Callable[[Shard, ActivityKey, Callable[[Entry | None], None]], None]
 
     # -- entries --------------------------------------------------------------------------------------------------
 
@@ -89,10 +93,11 @@ class Activities:
     def adopt(self, entry: Entry, look_at_ms: int) -> None:
         """Take a call read from the store. One that a worker here still runs stays with it; others start over."""
         entry.shard.entries[entry.key] = entry
+        token = self._token(entry)
         for session in self._workers.sessions.values():
-            held = session.runs.get(self._token(entry))
-            if held is not None:
-                session.runs[self._token(entry)] = entry
+            if token in session.announced or token in session.runs:
+                session.announced.discard(token)
+                session.runs[token] = entry
                 entry.session = session
                 self._watch_until(entry, look_at_ms)
                 return
@@ -157,6 +162,7 @@ class Activities:
                 entry.session = session
                 entry.queued = False
                 session.runs[token] = entry
+                session.announced.discard(token)
 
     def session_lost(self, session: WorkerSession) -> None:
         """A worker did not come back: its calls are delivered again."""
@@ -218,10 +224,9 @@ class Activities:
                 self._watch_until(entry, look_at)
                 then(entry)
             else:
-                # Closed, or changed by a lost reply of our own: what the store says is read with the shard's next load.
+                # Closed, or changed by an earlier try of ours whose reply was lost: what the store says holds.
                 entry.shard.entries.pop(entry.key, None)
-                if isinstance(outcome, Refused) and outcome.reason == "stale_attempt":
-                    self.deliver(entry.shard, entry.key.instance_id, -1)
+                self.with_entry(entry.shard, entry.key, lambda _: None)
 
         self._committer.submit_until_answered(operation, answered)
 
@@ -279,11 +284,24 @@ class Activities:
             session.activities.discard(entry.body.name)
         self._offer(entry)
 
+    def _failed_late(
+        self, session: WorkerSession, answer: ActivityAnswer, entry: Entry | None, key: ActivityKey
+    ) -> None:
+        """A failure whose entry had to be read first. Without entry the call is closed."""
+        if entry is None:
+            session.acknowledge(answer.token)
+            return
+        parsed = parse_token(answer.token)
+        attempt = parsed[1] if parsed is not None else 0
+        if entry.session is not None:
+            entry.session.runs.pop(answer.token, None)
+        self._failed(session, answer, entry, key=key, attempt=attempt)
+
     def _failed(
         self, session: WorkerSession, answer: ActivityAnswer, entry: Entry | None, *, key: ActivityKey, attempt: int
     ) -> None:
         try:
-            failure = decode_failure(answer.failure)
+            failure = bounded(decode_failure(answer.failure))
         except UndecodableError as error:
             failure = Failure("UndecodableFailure", str(error))
         if entry is not None and entry.attempt != attempt:

@@ -420,7 +420,7 @@ class Commands:
             started = ExecutionStarted(started.name, *parts)
         messages = [
             (event, f"{execution_id}/rerun/{i}")
-            for i, event in enumerate([rerun, *received] if plan.history else received)
+            for i, event in enumerate([*received, rerun] if plan.history else received)
         ]
         return new_instance(
             started,

@@ -74,6 +74,7 @@ class Engine:
         self._turns.call_later = _call_later
         self._activities.shard_owned = self.owned.get
         self._activities.deliver = self._loading.deliver
+        self._activities.with_entry = self._loading.with_entry
         self._loading.adopt = self._activities.adopt
         self._outbox.shard_owned = self.owned.get
         self._outbox.deliver = self._loading.deliver

@@ -62,6 +62,10 @@ class Faults:
         point, _, subject = rest.partition("@")
         if point and point not in POINTS:
             raise FaultsRefused(f"TENUTO_FAULT names the unknown point '{point}'; known are {', '.join(POINTS)}")
+        if not (count or "1").isdecimal() or int(count or 1) < 1:
+            raise FaultsRefused(
+                f"TENUTO_FAULT asks for time '{count}' of '{point}'; give a whole number from 1 after #"
+            )
         return cls(point=point, subject=subject, count=int(count or 1), log=Path(log) if log else None)
 
     def reach(self, point: str, subject: str = "") -> None:

@@ -64,7 +64,7 @@ class LeaseKeeper:
         self._nudge.set()
 
     async def stop(self) -> None:
-        """Release everything, leave, and end the thread."""
+        """Release everything, leave, and end the thread. Idempotent."""
         self._draining = True
         self._stop.set()
         self._nudge.set()

@@ -18,7 +18,7 @@ from tenuto_engine.core.state import InstanceState
 from tenuto_engine.core.status import TERMINAL, Hold, Status
 from tenuto_engine.ports.errors import StoreUnavailable
 from tenuto_engine.ports.inbound import TurnItem
-from tenuto_engine.ports.store import ActivityRecord, Head, Message, NewInstance, Store, Stored
+from tenuto_engine.ports.store import ActivityKey, ActivityRecord, Head, Message, NewInstance, Store, Stored
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase, Turn
 from tenuto_engine.runtime.shard import Entry, Shard
@@ -210,6 +210,22 @@ class Loading:
             for record in records[start : start + PAGE_EVENTS]:
                 if shard.alive and record.key not in shard.entries:
                     await self._open_activity(shard, record)
+
+    def with_entry(self, shard: Shard, key: ActivityKey, then: Callable[[Entry | None], None]) -> None:
+        """Read one open call of an owned shard, take it, and go on with it; with None where it is closed."""
+        self._tasks.start(self._with_entry(shard, key, then), name=f"entry-{shard.number}")
+
+    async def _with_entry(self, shard: Shard, key: ActivityKey, then: Callable[[Entry | None], None]) -> None:
+        while shard.alive and key not in shard.entries:
+            try:
+                record = await self._store.read_activity(shard.number, self._context.settings.version, key)
+                if record is None:
+                    break
+                await self._open_activity(shard, record)
+            except StoreUnavailable:
+                await asyncio.sleep(_PAUSE_SECONDS)
+        if shard.alive:
+            then(shard.entries.get(key))
 
     async def _open_activity(self, shard: Shard, record: ActivityRecord) -> None:
         body = decode_activity(record.data)

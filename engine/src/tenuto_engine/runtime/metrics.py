@@ -52,11 +52,8 @@ class Metrics:
         names = tuple(constant)
 
         def counter(name: str, text: str, *labels: str) -> Counter:
-            made = Counter(name, text, (*names, *labels), registry=self.registry)
-            self._bound[name] = made
-            return made
+            return Counter(name, text, (*names, *labels), registry=self.registry)
 
-        self._bound: dict[str, Counter] = {}
         self._constant = tuple(constant.values())
         self.state_write = counter("tenuto_state_write", "Store operations that write, by result", "op", "result")
         self.state_records = counter("tenuto_state_records", "Records written, by kind", "kind")

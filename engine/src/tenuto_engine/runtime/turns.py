@@ -18,7 +18,14 @@ import structlog
 
 from tenuto_engine.codec.events import UndecodableError, decode_actions, decode_failure, encode_event
 from tenuto_engine.core.apply import apply
-from tenuto_engine.core.decide import CONTROL, Decision, decide_actions, history_refusal, plan_turn
+from tenuto_engine.core.decide import (
+    CONTROL,
+    Decision,
+    custom_status_refusal,
+    decide_actions,
+    history_refusal,
+    plan_turn,
+)
 from tenuto_engine.core.effects import DisarmTimer, Effect
 from tenuto_engine.core.events import Event, EventRaised, ExecutionStarted, TurnStarted
 from tenuto_engine.core.limits import Limits
@@ -285,6 +292,8 @@ class Turns:
         pairs.extend((m.event, m.raw) for m in turn.received)
         actions = decode_actions(answer.actions)
         decision = decide_actions(state, actions, context.limits)
+        if (refused := custom_status_refusal(state, answer.custom_status, context.limits)) is not None:
+            decision, answer.custom_status = Decision([refused]), None
         pairs.extend(self._bounded(instance, pairs, decision))
         if turn.releases and state.hold is not Hold.SUSPENDED:
             _release(state)
@@ -306,7 +315,10 @@ class Turns:
         pairs = [(event, encode_event(event)) for event in decision.events]
         size = sum(len(raw) for _, raw in before) + sum(len(raw) for _, raw in pairs)
         count = len(before) + len(pairs)
-        refused = history_refusal(instance.state, added_events=count, added_bytes=size, limits=self._context.limits)
+        last = pairs[-1][0] if pairs else before[-1][0] if before else None
+        refused = history_refusal(
+            instance.state, added_events=count, added_bytes=size, last=last, limits=self._context.limits
+        )
         return pairs if refused is None else [(refused, encode_event(refused))]
 
     # -- committing -----------------------------------------------------------------------------------------------

@@ -35,6 +35,8 @@ class WorkerSession:
         self.draining = False
         self.turns: dict[str, LiveInstance] = {}
         self.runs: dict[str, Entry] = {}
+        # Tokens the worker said it still runs or answers for; matched with calls as their entries are read.
+        self.announced = set(hello.running)
         self.outgoing = Outgoing([], [], [], [])
         self._wake = wake
 
