@@ -20,6 +20,8 @@ from tenuto_engine.runtime.context import RuntimeSettings
 _NAME = re.compile(r"[a-z0-9.-]{1,120}")
 _VERSION = re.compile(r"[A-Za-z0-9._+-]{0,63}")
 _DURABILITY = {"memory": "D0", "redis": "D1", "rediss": "D1", "redis+sentinel": "D1", "redis+cluster": "D1"}
+LOG_FORMATS = ("text", "json")
+LOG_LEVELS = ("debug", "info", "warning", "error")
 MAX_SHARDS = 4096
 
 
@@ -83,8 +85,8 @@ def parser() -> argparse.ArgumentParser:
     option("--max-payload-bytes", help="limit of one input, result or event (default: 2097152)")
     option("--max-history-events", help="limit of one execution's history (default: 50000)")
     option("--turn-timeout", metavar="SECONDS", help="a turn without answer counts as failed (default: 60)")
-    option("--log-format", choices=("text", "json"), help="default: text")
-    option("--log-level", choices=("debug", "info", "warning", "error"), help="default: info")
+    option("--log-format", choices=LOG_FORMATS, help="default: text")
+    option("--log-level", choices=LOG_LEVELS, help="default: info")
     option("--release", action="version", version=__version__, help="print this program's release and exit")
     return made
 
@@ -120,9 +122,6 @@ def build(given: Mapping[str, str]) -> Settings:
     durability = given.get("durability", _DURABILITY.get(store.partition(":")[0], "D2")).upper()
     if durability not in {"D0", "D1", "D2", "D3"}:
         raise SettingsRefused(f"--durability is '{durability}'; give D0, D1, D2 or D3")
-    token_file = given.get("token_file", "")
-    if token_file and not Path(token_file).is_file():
-        raise SettingsRefused(f"--token-file '{token_file}' is no readable file")
     return Settings(
         state_store=store,
         runtime=runtime,
@@ -130,12 +129,44 @@ def build(given: Mapping[str, str]) -> Settings:
         key_prefix=_matching(given, "key_prefix", "tenuto", _NAME),
         durability=durability,
         durability_unverified=given.get("durability_unverified", "") in {"1", "true", "yes"},
-        listen=given.get("listen", "127.0.0.1:50001"),
-        http=given.get("http", "127.0.0.1:7071"),
-        token_file=token_file,
-        log_format=given.get("log_format", "text"),
-        log_level=given.get("log_level", "info"),
+        listen=_address(given, "listen", "127.0.0.1:50001"),
+        http=_address(given, "http", "127.0.0.1:7071"),
+        token_file=_token_file(given),
+        log_format=_one_of(given, "log_format", "text", LOG_FORMATS),
+        log_level=_one_of(given, "log_level", "info", LOG_LEVELS),
     )
+
+
+def _token_file(given: Mapping[str, str]) -> str:
+    """An empty file would let everybody in, which is not what was asked for."""
+    path = given.get("token_file", "")
+    if not path:
+        return ""
+    try:
+        token = Path(path).read_bytes().strip()
+    except OSError as error:
+        raise SettingsRefused(f"--token-file '{path}' cannot be read: {error.strerror}") from error
+    if not token:
+        raise SettingsRefused(f"--token-file '{path}' is empty; put the token into it, or leave the option out")
+    return path
+
+
+def _address(given: Mapping[str, str], name: str, default: str) -> str:
+    value = given.get(name, default)
+    if name == "listen" and value.startswith("unix:") and len(value) > len("unix:"):
+        return value
+    host, _, port = value.rpartition(":")
+    if not host or not port.isascii() or not port.isdecimal() or int(port) > 65_535:
+        forms = "HOST:PORT or unix:PATH" if name == "listen" else "HOST:PORT"
+        raise SettingsRefused(f"{_option(name)} is '{value}'; give {forms}, with port 0 to take a free one")
+    return value
+
+
+def _one_of(given: Mapping[str, str], name: str, default: str, known: Sequence[str]) -> str:
+    value = given.get(name, default)
+    if value not in known:
+        raise SettingsRefused(f"{_option(name)} is '{value}'; give one of {', '.join(known)}")
+    return value
 
 
 def _option(name: str) -> str:

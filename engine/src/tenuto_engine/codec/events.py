@@ -17,6 +17,10 @@ _actions_decoder: msgspec.msgpack.Decoder[list[Action]] = msgspec.msgpack.Decode
 _failure_decoder = msgspec.msgpack.Decoder(Failure)
 
 
+# What decoding can raise: malformed bytes, text that is no UTF-8, and nesting that no stack holds.
+FAULTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
 class UndecodableError(ValueError):
     """Bytes that are no event, action list or failure of any version this release knows."""
 
@@ -29,7 +33,7 @@ def decode_event(data: bytes) -> Event:
     """Raises UndecodableError for bytes of a newer or foreign encoding."""
     try:
         return _event_decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except FAULTS as error:
         raise UndecodableError(f"not a history event of encoding 1: {error}") from error
 
 
@@ -39,7 +43,7 @@ def decode_actions(data: bytes) -> list[Action]:
         return []
     try:
         return _actions_decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except FAULTS as error:
         raise UndecodableError(f"not a list of actions of encoding 1: {error}") from error
 
 
@@ -51,5 +55,5 @@ def decode_failure(data: bytes) -> Failure:
     """Raises UndecodableError."""
     try:
         return _failure_decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except FAULTS as error:
         raise UndecodableError(f"not a failure of encoding 1: {error}") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tenuto_engine.codec.events import FAULTS, UndecodableError
 from tenuto_engine.core.events import Parent, RetryPolicy
 from tenuto_engine.core.state import OpenChild
 
@@ -99,16 +100,32 @@ def encode_record(body: InboxBody | MetadataBody | ActivityBody | Envelope) -> b
 
 
 def decode_inbox(data: bytes) -> InboxBody:
-    return _inbox.decode(data)
+    """Raises UndecodableError."""
+    try:
+        return _inbox.decode(data)
+    except FAULTS as error:
+        raise UndecodableError(f"not an inbox record of encoding 1: {error}") from error
 
 
 def decode_metadata(data: bytes) -> MetadataBody:
-    return _metadata.decode(data)
+    """Raises UndecodableError."""
+    try:
+        return _metadata.decode(data)
+    except FAULTS as error:
+        raise UndecodableError(f"not a metadata record of encoding 1: {error}") from error
 
 
 def decode_activity(data: bytes) -> ActivityBody:
-    return _activity.decode(data)
+    """Raises UndecodableError."""
+    try:
+        return _activity.decode(data)
+    except FAULTS as error:
+        raise UndecodableError(f"not an activity entry of encoding 1: {error}") from error
 
 
 def decode_envelope(data: bytes) -> Envelope:
-    return _envelope.decode(data)
+    """Raises UndecodableError."""
+    try:
+        return _envelope.decode(data)
+    except FAULTS as error:
+        raise UndecodableError(f"not an outbox message of encoding 1: {error}") from error

@@ -21,11 +21,21 @@ import msgspec
 
 from tenuto_engine.core import actions as a
 from tenuto_engine.core import events as e
-from tenuto_engine.core.limits import TERMINAL_ROOM_BYTES, TERMINAL_ROOM_EVENTS, Limits, refuse_instance_id, refuse_name
+from tenuto_engine.core.failures import bounded
+from tenuto_engine.core.limits import (
+    MAX_EVENT_ID,
+    MAX_MOMENT_MS,
+    TERMINAL_ROOM_BYTES,
+    TERMINAL_ROOM_EVENTS,
+    Limits,
+    refuse_instance_id,
+    refuse_name,
+)
 from tenuto_engine.core.machines import activity, child, timer
 from tenuto_engine.core.state import InstanceState, derived_id
 from tenuto_engine.core.status import Hold
 
+MAX_BACKOFF = 1_000
 CONTROL = (e.ExecutionTerminated, e.ExecutionSuspended, e.ExecutionResumed, e.WokenUp)
 
 _Closing = e.ActivityCompleted | e.ActivityFailed | e.TimerFired | e.ChildCompleted | e.ChildFailed
@@ -125,7 +135,8 @@ def decide_actions(state: InstanceState, actions: Sequence[a.Action], limits: Li
     for action in actions:
         refusal = _refuse(action, limits)
         if refusal is not None:
-            return Decision([*events, _limit_failure(action.event_id, refusal)], cancelled)
+            event_id = min(max(action.event_id, 0), MAX_EVENT_ID)
+            return Decision([*events, _limit_failure(event_id, refusal)], cancelled)
         if isinstance(action, a.CancelTimer):
             cancelled.append(action.event_id)
             continue
@@ -145,20 +156,40 @@ def decide_actions(state: InstanceState, actions: Sequence[a.Action], limits: Li
 
 
 def history_refusal(
-    state: InstanceState, *, added_events: int, added_bytes: int, limits: Limits
+    state: InstanceState, *, added_events: int, added_bytes: int, last: e.Event | None, limits: Limits
 ) -> e.ExecutionFailed | None:
-    """Return the failure that ends an execution whose history would leave no room for its terminal event, else None."""
+    """Return the failure that ends an execution whose history would leave no room for its terminal event, else None.
+
+    `last`: the newest of the added events. A completion may use the room kept for it; a termination and the end by
+    continue-as-new are never refused, because they are the ways out of a history that is full.
+    """
     length, size = state.length + added_events, state.size_bytes + added_bytes
-    if length > limits.history_events - TERMINAL_ROOM_EVENTS:
-        text = f"{length:,} events, the limit history_events is {limits.history_events:,}"
-    elif size > limits.history_bytes - TERMINAL_ROOM_BYTES:
-        text = f"{size:,} bytes, the limit history_bytes is {limits.history_bytes:,}"
-    else:
+    events, room = limits.history_events, limits.history_bytes
+    if length <= events - TERMINAL_ROOM_EVENTS and size <= room - TERMINAL_ROOM_BYTES:
         return None
+    if isinstance(last, e.ExecutionTerminated | e.ContinuedAsNew):
+        return None
+    if isinstance(last, e.ExecutionCompleted | e.ExecutionFailed) and length <= events and size <= room:
+        return None
+    if length > events - TERMINAL_ROOM_EVENTS:
+        text = f"{length:,} events, the limit history_events is {limits.history_events:,}"
+    else:
+        text = f"{size:,} bytes, the limit history_bytes is {limits.history_bytes:,}"
     return _limit_failure(
         0,
         f"the history of instance '{state.instance_id}' would have {text}; "
         "use continue_as_new in long-running workflows",
+    )
+
+
+def custom_status_refusal(state: InstanceState, status: bytes | None, limits: Limits) -> e.ExecutionFailed | None:
+    """Return the failure that ends an execution whose custom status is too large to keep, else None."""
+    if status is None or len(status) <= limits.custom_status_bytes:
+        return None
+    return _limit_failure(
+        0,
+        f"the custom status of instance '{state.instance_id}' has {len(status):,} bytes, the limit custom_status_bytes "
+        f"is {limits.custom_status_bytes:,}; keep details in an activity's result and a summary in the status",
     )
 
 
@@ -167,28 +198,53 @@ def _limit_failure(event_id: int, message: str) -> e.ExecutionFailed:
 
 
 def _refuse(action: a.Action, limits: Limits) -> str | None:
+    if not 0 <= action.event_id <= MAX_EVENT_ID:
+        return f"the event id {action.event_id} is not in 0 to {MAX_EVENT_ID:,}; the worker's SDK counts wrongly"
     match action:
         case a.ScheduleActivity():
-            return refuse_name("activity name", action.name) or _refuse_payload(
-                f"input of activity '{action.name}'", action.input, limits
-            )
+            reason = refuse_name("activity name", action.name) or _refuse_times(action)
+            return reason or _refuse_payload("input of activity", action.name, action.input, limits)
+        case a.CreateTimer():
+            if not 0 <= action.due_at_ms <= MAX_MOMENT_MS:
+                return (
+                    f"the timer {action.event_id} is due at {action.due_at_ms} ms, which is no moment before year 10000"
+                )
+            return None
         case a.StartChild():
             reason = refuse_name("workflow name", action.name) or refuse_instance_id(action.instance_id)
-            return reason or _refuse_payload(f"input of child workflow '{action.name}'", action.input, limits)
+            return reason or _refuse_payload("input of child workflow", action.name, action.input, limits)
         case a.SendEvent():
             reason = refuse_name("event name", action.name) or refuse_instance_id(action.instance_id)
-            return reason or _refuse_payload(f"event '{action.name}'", action.payload, limits)
+            return reason or _refuse_payload("event", action.name, action.payload, limits)
         case a.CompleteExecution():
-            return _refuse_payload("workflow's result", action.result, limits)
+            return _refuse_payload("workflow's result", "", action.result, limits)
         case a.ContinueAsNew():
-            return _refuse_payload("input of the next execution", action.input, limits)
+            return _refuse_payload("input of the next execution", "", action.input, limits)
         case _:
             return None
 
 
-def _refuse_payload(what: str, payload: bytes | None, limits: Limits) -> str | None:
+def _refuse_times(action: a.ScheduleActivity) -> str | None:
+    """Refuse numbers that no delay can be computed with; a worker of any make may have sent them."""
+    times = [action.start_to_close_ms, action.schedule_to_close_ms, action.heartbeat_ms]
+    retry = action.retry
+    if retry is not None:
+        times += [retry.first_interval_ms, retry.max_interval_ms, retry.total_timeout_ms, retry.max_attempts]
+        if not (0 <= retry.backoff <= MAX_BACKOFF and 0 <= retry.jitter <= 1):
+            return (
+                f"the retry policy of activity '{action.name}' has backoff {retry.backoff:g} and jitter "
+                f"{retry.jitter:g}; give a backoff in 0 to {MAX_BACKOFF:,} and a jitter in 0 to 1"
+            )
+    if min(times) < 0 or max(times) > MAX_MOMENT_MS:
+        return f"a time or count given for activity '{action.name}' is negative or beyond year 9999"
+    return None
+
+
+def _refuse_payload(what: str, name: str, payload: bytes | None, limits: Limits) -> str | None:
     if payload is None or len(payload) <= limits.payload_bytes:
         return None
+    if name:
+        what = f"{what} '{name}'"
     return (
         f"the {what} has {len(payload):,} bytes, the limit payload_bytes is {limits.payload_bytes:,}; "
         "store it elsewhere and pass a reference"
@@ -221,7 +277,7 @@ def _complete(state: InstanceState, x: a.CompleteExecution, index: int) -> e.Eve
 
 
 def _fail(state: InstanceState, x: a.FailExecution, index: int) -> e.Event:
-    return e.ExecutionFailed(x.event_id, x.failure)
+    return e.ExecutionFailed(x.event_id, bounded(x.failure))
 
 
 def _continue(state: InstanceState, x: a.ContinueAsNew, index: int) -> e.Event:

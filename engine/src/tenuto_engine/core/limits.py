@@ -10,10 +10,14 @@ from functools import lru_cache
 import msgspec
 
 MAX_CAUSES = 10
+MAX_FAILURE_TEXT = 32 << 10
 MAX_INSTANCE_ID_BYTES = 1024
 MAX_NAME_BYTES = 512
 MAX_REASON_BYTES = 4096
 MAX_LIST_PAGE = 1000
+# Numbers a worker may give: every store and script holds them exactly.
+MAX_EVENT_ID = (1 << 31) - 1
+MAX_MOMENT_MS = 253_402_300_799_000  # the end of year 9999
 # The terminal event must always fit, so an execution is failed this many records and bytes before its limit.
 TERMINAL_ROOM_EVENTS = 16
 TERMINAL_ROOM_BYTES = 1 << 20

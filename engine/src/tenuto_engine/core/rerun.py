@@ -57,6 +57,11 @@ def plan_rerun(
     start = max(i for i in range(cut) if isinstance(history[i], e.TurnStarted))
     if start <= scheduled[-1]:
         # The execution ended in the very turn that scheduled the operation: that turn runs again.
+        if override is not None:
+            raise RerunRefused(
+                f"operation {event_id} was scheduled in the turn that ended the execution, so that turn runs again and "
+                "asks for it anew; rerun without an input"
+            )
         start = max(i for i in range(scheduled[-1] + 1) if isinstance(history[i], e.TurnStarted))
         received: list[e.Event] = [
             x for x in history[start + 1 : cut] if not isinstance(x, (*_SCHEDULING, e.EventSent))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, cast
 
@@ -135,7 +136,12 @@ class ManagementService:
         shown = [
             pb.Record(key=name, value=value, json=record_json(name, value, stored)) for name, value in records[:limit]
         ]
-        return pb.GetStateResponse(store_key=key, shard=shard, records=shown, truncated=len(records) > limit)
+        related = [
+            pb.Record(key=name, value=text.encode(), json=text)
+            for name, text in ((name, json.dumps(what)) for name, what in await self._commands.related(r.instance_id))
+        ]
+        truncated = len(records) > limit
+        return pb.GetStateResponse(store_key=key, shard=shard, records=shown, truncated=truncated, related=related)
 
     async def _engine_info(self, _r: pb.GetEngineRequest) -> pb.GetEngineResponse:
         engine = self._describe()

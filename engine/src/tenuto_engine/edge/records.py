@@ -15,9 +15,16 @@ from tenuto_engine.ports.store import Stored
 def record_json(name: str, value: bytes, stored: Stored) -> str:
     """The decoded form of a record as JSON; text says why where it cannot be decoded."""
     try:
-        return json.dumps(_decoded(name, value, stored), ensure_ascii=False)
-    except (UndecodableError, msgspec.MsgspecError, ValueError) as error:
-        return json.dumps({"undecodable": str(error)})
+        decoded = _decoded(name, value, stored)
+    except UndecodableError as error:
+        decoded = {"undecodable": str(error)}
+    text = json.dumps(decoded, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # A payload may hold half of a surrogate pair, which JSON can say and a protobuf string cannot.
+        return json.dumps(decoded)
+    return text
 
 
 def _decoded(name: str, value: bytes, stored: Stored) -> Any:
@@ -49,7 +56,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         try:
             return json.loads(value)
-        except (ValueError, UnicodeDecodeError):
+        except (ValueError, RecursionError):
             return value.decode("utf-8", "backslashreplace")
     if isinstance(value, list):
         return [_plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
