@@ -123,6 +123,10 @@ class Management(Protocol):
         """The store's key, the shard, the head, and at most `limit` (name, value) pairs."""
         ...
 
+    async def related(self, instance_id: str) -> list[tuple[str, dict[str, object]]]:
+        """The shard's reminders and open activity calls of an instance, by a name for people."""
+        ...
+
 
 class Probed(Protocol):
     """The engine as probes and scrapers see it."""

@@ -15,6 +15,7 @@ from typing import TypeVar
 import structlog
 
 from tenuto_engine.codec.events import decode_event, encode_event
+from tenuto_engine.codec.records import decode_activity
 from tenuto_engine.core.events import (
     Event,
     EventRaised,
@@ -65,6 +66,8 @@ _POLL_SECONDS = 0.25
 _FAILED = frozenset({Status.FAILED, Status.TERMINATED})
 _REPLACES = {0: frozenset[Status](), 1: TERMINAL, 2: _FAILED, 3: frozenset[Status]()}
 _IGNORE = 3
+# Entries of a shard looked through for one instance's; beyond it the answer is short, never slow.
+_RELATED = 10_000
 
 
 class Commands:
@@ -355,6 +358,30 @@ class Commands:
             raise CommandRefused("not_found", f"there is no instance '{instance_id}'")
         records = await self._read(self._store.raw_records(shard, instance_id, limit=limit))
         return self._store.key_of(shard, instance_id), shard, stored, records
+
+    async def related(self, instance_id: str) -> list[tuple[str, dict[str, object]]]:
+        """What the shard keeps for an instance beside its record: reminders and open activity calls, for people."""
+        shard, version = self._shard(instance_id), self._context.settings.version
+        reminders = await self._read(self._store.read_reminders(shard, version, limit=_RELATED))
+        calls = await self._read(self._store.read_activities(shard, version, due_ms=None, limit=_RELATED))
+        found: list[tuple[str, dict[str, object]]] = [
+            (f"reminder {key.kind} {key.event_id}", {"kind": key.kind, "event_id": key.event_id, "due_at_ms": due_ms})
+            for key, due_ms in reminders
+            if key.instance_id == instance_id
+        ]
+        for record in calls:
+            if record.key.instance_id == instance_id:
+                body = decode_activity(record.data)
+                what: dict[str, object] = {
+                    "event_id": record.key.event_id,
+                    "name": body.name,
+                    "attempt": record.attempt,
+                    "deliveries": body.deliveries,
+                    "claimed_by": body.claim,
+                    "last_failure": body.last_failure,
+                }
+                found.append((f"activity {record.key.event_id}", what))
+        return found
 
     # -- purge and rerun ------------------------------------------------------------------------------------------
 
