@@ -1,8 +1,8 @@
 """Any sequence of operations has the same answers and leaves the same state in every store.
 
 The memory store is the model. Sequences are made of a few instances, executions and ids, so that they collide often;
-what the port asks of callers is kept (a commit that ends or renews an execution lists its open entries), all else is
-left to chance: wrong tokens, stale bases, messages that are gone, repeated deliveries.
+what the port asks of callers is kept (a commit that ends or renews an execution lists its open entries, and none
+follows the end), all else is left to chance: wrong tokens, stale bases, messages that are gone, repeated deliveries.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ class Interpreter:
         instance_id = choices["instance"]
         shard, version = HOMES[instance_id]
         stored = await self.model.read_instance(shard, instance_id)
-        if stored is None:
+        if stored is None or stored.head.status in TERMINAL:
             return None
         now = stored.head
         unread = await self.model.read_inbox(shard, instance_id, first=0, end=1_000, limit=1_000)

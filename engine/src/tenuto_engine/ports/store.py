@@ -223,7 +223,7 @@ class Commit(msgspec.Struct, frozen=True):
     the messages not consumed are written anew; `appends` to itself come after them. The inbox numbering goes on.
     `keep_ready`: the instance stays marked ready although nothing is unread (an open turn).
     `close`: the execution ended: `head.status` and `index.status` are terminal, and the count of open instances of
-    the version falls by one. The owner lists every open activity entry and reminder as removed.
+    the version falls by one. The owner lists every open activity entry and reminder as removed, and sets none later.
     """
 
     shard: int
