@@ -78,6 +78,7 @@ class WorkerService(Generic[AnySession]):
     async def _write(session: Session, context: CallContext, queued: asyncio.Event) -> None:
         while True:
             await queued.wait()
+            await asyncio.sleep(0)  # what has already arrived is handled first, and joins this message
             queued.clear()
             while (outgoing := session.take_outgoing()) is not None:
                 for message in _messages(outgoing):

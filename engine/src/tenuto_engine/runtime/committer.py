@@ -97,6 +97,8 @@ class Committer:
             await self._wake.wait()
             self._wake.clear()
             while self._pending:
+                # One more turn of the loop: what has already arrived joins this group instead of waiting for the next.
+                await asyncio.sleep(0)
                 await self._execute_group()
 
     async def _execute_group(self) -> None:

@@ -30,6 +30,9 @@ from tenuto_engine.runtime.workers import Workers, WorkerSession
 
 _log = structlog.get_logger(__name__)
 
+# The longest that an acknowledgement waits for an item to travel with. A draining worker waits for it to end.
+_ACKNOWLEDGE_SECONDS = 0.05
+
 
 class Engine:
     """The runtime of one engine process over one store.
@@ -99,8 +102,13 @@ class Engine:
         self._tasks.start(self._committer.run(), name="committer")
         self._tasks.start(self._reminders.run(), name="reminders")
         self._tasks.start(forever(self.owned.sweep, pause_seconds=settings.sweep_seconds, name="sweep"), name="sweep")
+        self._tasks.start(forever(self._flush, pause_seconds=_ACKNOWLEDGE_SECONDS, name="acknowledge"), name="acknowledge")
         self._tasks.start(forever(self._housekeep, pause_seconds=1.0, name="housekeeping"), name="housekeeping")
         self._keeper.start()
+
+    async def _flush(self) -> None:
+        for session in self.workers.sessions.values():
+            session.flush()
 
     async def _housekeep(self) -> None:
         self._turns.sweep_overdue(list(self.workers.sessions.values()))

@@ -49,8 +49,13 @@ class WorkerSession:
         self._wake()
 
     def acknowledge(self, token: str) -> None:
+        # Acknowledgements only free the worker's memory: they travel with the next item, or with the next sweep.
         self.outgoing.acknowledged.append(token)
-        self._wake()
+
+    def flush(self) -> None:
+        """Send what waits for company."""
+        if self.outgoing.acknowledged:
+            self._wake()
 
     def forget(self, instance_id: str, execution_id: str) -> None:
         self.outgoing.forget.append((instance_id, execution_id))
