@@ -79,6 +79,13 @@ def open_call(event_id: int, *, attempt: int = 1, revision: int = 1, look_at_ms:
     return ActivityRecord(call(event_id, **key), attempt, revision, look_at_ms, b"activity")
 
 
+def _low(low: int, consumed: Sequence[int]) -> int:
+    """The number below which every message is gone, once these are."""
+    while low in consumed:
+        low += 1
+    return low
+
+
 @dataclass
 class World:
     """An opened store; shard 0 is where the cases act unless they say otherwise."""
@@ -132,7 +139,7 @@ class World:
             "commit_id": f"commit-{self.commits}",
             "history_length": length,
             "taken": now.taken + len(consumed),
-            "inbox_low": max([now.inbox_low, *(number + 1 for number in consumed)]),
+            "inbox_low": _low(now.inbox_low, consumed),
         }
         for name in Head.__struct_fields__:
             if name in fields:

@@ -22,9 +22,7 @@ from typing import Protocol
 
 import msgspec
 
-from tenuto_engine.core.status import TERMINAL as TERMINAL
-from tenuto_engine.core.status import Hold as Hold
-from tenuto_engine.core.status import Status as Status
+from tenuto_engine.core.status import Hold, Status
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -208,20 +206,17 @@ class Commit(msgspec.Struct, frozen=True):
     (`old_index` is the one it replaces; while an instance lives only the status of its entry changes); `appends` to
     instances of the same shard (each as an `Append` would, seen ids included, and against what this commit has just
     written; refusals are reported, never fail the commit); `creates` likewise (as `Create`).
-
-    The ready mark is settled last. "Unread" means that the inbox numbering, appends to itself included, differs from
-    `head.taken`. The mark (under `lease_version` and `head.version`) is
+    The ready mark is settled last, under `head.version`. "Unread": the inbox numbering, appends to itself included,
+    differs from `head.taken`. The mark is
     * removed, if `head.status` is terminal; unread records stay until the purge;
     * where `head.hold` is not NONE: removed, unless the last *control* message ever appended to this instance is
       still unread, for then a resume or terminate that came during the turn would be forgotten;
-    * where nothing is unread and `keep_ready` is false: removed;
+    * where nothing is unread and `keep_ready` (an open turn) is false: removed;
     * else set to `ready_at_ms` if that is not 0; if 0, an existing mark stays and a missing one is set to now (so the
       commit that clears a hold makes the instance ready again if messages are unread).
 
-    `renew`: a new execution (continue-as-new): the former record is unlinked, all its activity entries and
-    reminders are removed by name (the owner lists them), then metadata, custom status, `history` from index 0 and
-    the messages not consumed are written anew; `appends` to itself come after them. The inbox numbering goes on.
-    `keep_ready`: the instance stays marked ready although nothing is unread (an open turn).
+    `renew`: a new execution (continue-as-new): its `history` begins at index 0 in place of the former record, whose
+    activity entries and reminders the owner lists as removed; messages not consumed and the inbox numbering stay.
     `close`: the execution ended: `head.status` and `index.status` are terminal, and the count of open instances of
     the version falls by one. The owner lists every open activity entry and reminder as removed, and sets none later.
     """
@@ -281,8 +276,7 @@ class DropReminder(msgspec.Struct, frozen=True):
 class ReplaceActivity(msgspec.Struct, frozen=True):
     """Replace an open activity entry (under `lease_version`) if its revision is `expected_revision`; under no lease.
 
-    Answers `Done`, `Refused("activity_closed")` (it does not exist) or `Refused("stale_attempt")` (the revision
-    differs).
+    Answers `Done`, `Refused("activity_closed")` (it is missing) or `Refused("stale_attempt")` (revision differs).
     """
 
     shard: int
@@ -296,8 +290,7 @@ class Purge(msgspec.Struct, frozen=True):
 
     Checks in this order: `Refused("not_found")`, `Refused("stale_execution")`, `Refused("not_terminal")`. Removes the
     record, index entries, ready mark, the given reminders and activity entries and whatever else of either is left
-    (as `Create` does for a replaced instance), all under the instance's version. Remembers its start id as seen.
-    Answers `Done`.
+    (as `Create` does for a replaced instance), under the instance's version; remembers its start id: `Done`.
     """
 
     shard: int
@@ -322,8 +315,7 @@ class Deliver(msgspec.Struct, frozen=True):
     `deliveries` are in rising order of number; each holds a message for `instance_id` or a `create`. One whose number
     is not above the highest recorded for `source_shard` is ignored: `Appended(-1, duplicate=True)`; but an ignored
     `create` that would be refused now with `Exists(duplicate=False)` answers so. Any other is executed as `Append` or
-    `Create` would; refusals count as taken. The effects and the new highest number are one operation. Answers
-    `Delivered` with one outcome per delivery.
+    `Create` would; refusals count as taken. Effects and the new highest number are one operation: `Delivered`.
     """
 
     shard: int
@@ -497,11 +489,7 @@ class Store(Protocol):
     async def read_history(
         self, shard: int, instance_id: str, *, first: int, count: int, max_bytes: int
     ) -> list[bytes]:
-        """History records [first, first + count), by computed names.
-
-        Stops before the record that would raise the sum above `max_bytes` (but returns at least one), and before the
-        first missing record.
-        """
+        """Records [first, first + count) up to the first missing; at least one, else within `max_bytes` together."""
         ...
 
     async def read_ready(self, shard: int, version: str, *, limit: int) -> list[tuple[str, int]]:
@@ -535,10 +523,7 @@ class Store(Protocol):
     async def list_instances(self, shard: int, wanted: InstanceFilter) -> list[Listed]: ...
 
     async def raw_records(self, shard: int, instance_id: str, *, limit: int) -> list[tuple[str, bytes]]:
-        """The instance's records, sorted by name (`customStatus`, `history-000000`, `inbox-000000`, `metadata`).
-
-        At most `limit`. The value of `metadata` is the opaque body alone. Empty where the instance is missing.
-        """
+        """At most `limit` records by name (`customStatus`, `history-000000`, `inbox-000000`, `metadata`: the body)."""
         ...
 
     def key_of(self, shard: int, instance_id: str) -> str:
@@ -587,11 +572,9 @@ class LeaseStore(Protocol):
     def acquire(
         self, shards: Sequence[int], *, version: str, owner: str, lease_ms: int, force: bool = False
     ) -> list[Lease | LeaseHeld]:
-        """Grant each shard whose lease is free, expired or the caller's own; epoch + 1 and a new token each time.
+        """Grant each shard whose lease is free, expired or the caller's own; epoch + 1 (first 1) and a new token.
 
-        Answers one per shard, in order. The first epoch is 1. A released lease is free.
-
-        `force`: the caller knows that no other process can be alive (an exclusive store).
+        Answers in order. `force`: the caller knows that no other process can be alive (an exclusive store).
         """
         ...
 

@@ -102,6 +102,7 @@ def _refuse_create(shard: Shard, new: NewInstance, now_ms: int) -> Exists | None
 
 
 def create(shard: Shard, new: NewInstance, now_ms: int) -> Created | Exists:
+    """Answer `Create`, alone, in a commit or by delivery."""
     refusal = _refuse_create(shard, new, now_ms)
     if refusal is not None:
         return refusal
@@ -130,6 +131,7 @@ def append(
     closes: ActivityKey | None = None,
     attempt: int = 0,
 ) -> Appended | Refused:
+    """Answer `Append`, alone, in a commit, by delivery or for a reminder."""
     if message.remember and shard.seen.has(message.id, now_ms):
         return Appended(-1, duplicate=True)
     instance = shard.instances.get(instance_id)
@@ -236,6 +238,7 @@ def _settle_ready(shard: Shard, instance: Instance, operation: Commit, now_ms: i
 
 
 def commit(state: MemoryState, shard: Shard, operation: Commit, now_ms: int) -> Committed | Fenced | Conflict:
+    """Answer `Commit`: compare all, write all, then settle the ready mark."""
     if not state.owns(operation.shard, operation.lease_version, operation.token):
         return Fenced()
     instance = shard.instances.get(operation.instance_id)
@@ -264,6 +267,7 @@ def commit(state: MemoryState, shard: Shard, operation: Commit, now_ms: int) -> 
 def fire_reminder(
     state: MemoryState, shard: Shard, operation: FireReminder, now_ms: int
 ) -> Appended | Refused | Fenced:
+    """Answer `FireReminder`: the reminder goes, whether or not its message is taken."""
     if not state.owns(operation.shard, operation.lease_version, operation.token):
         return Fenced()
     entries = shard.entries[operation.lease_version]
@@ -298,6 +302,7 @@ def replace_activity(shard: Shard, operation: ReplaceActivity) -> Done | Refused
 
 
 def purge(shard: Shard, operation: Purge, now_ms: int) -> Done | Refused:
+    """Answer `Purge`."""
     instance = shard.instances.get(operation.instance_id)
     if instance is None:
         return Refused("not_found")

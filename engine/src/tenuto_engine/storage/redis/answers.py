@@ -11,6 +11,7 @@ from typing import Any, cast
 import msgspec
 from redis.exceptions import ResponseError
 
+from tenuto_engine.core.status import Status
 from tenuto_engine.ports.store import (
     Appended,
     Commit,
@@ -25,7 +26,6 @@ from tenuto_engine.ports.store import (
     Outcome,
     Refused,
     Rejected,
-    Status,
 )
 from tenuto_engine.storage.redis.keys import read_text
 

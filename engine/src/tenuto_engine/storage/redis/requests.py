@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tenuto_engine.core.status import TERMINAL, Hold
+from tenuto_engine.core.status import TERMINAL, Hold, Status
 from tenuto_engine.ports.store import (
     Append,
     Commit,
@@ -24,7 +24,6 @@ from tenuto_engine.ports.store import (
     Purge,
     RemoveOutbox,
     ReplaceActivity,
-    Status,
 )
 from tenuto_engine.storage.redis import scripts
 from tenuto_engine.storage.redis.beliefs import Beliefs

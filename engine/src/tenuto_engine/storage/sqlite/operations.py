@@ -158,6 +158,7 @@ def _control_next(messages: Sequence[Message]) -> int:
 
 
 def create(tx: Transaction, shard: int, new: NewInstance) -> Created | Exists:
+    """Answer `Create`, alone, in a commit or by delivery."""
     present = tx.row(shard, new.instance_id)
     refusal = _refuse_create(tx, shard, new, present)
     if refusal is not None:
@@ -339,6 +340,7 @@ def _send_within(tx: Transaction, row: Row, operation: Commit) -> tuple[int, tup
 
 
 def commit(tx: Transaction, operation: Commit) -> Committed | Fenced | Conflict:
+    """Answer `Commit`: compare all, write all, then settle the ready mark."""
     if not tx.owns(operation.shard, operation.lease_version, operation.token):
         return Fenced()
     row = tx.row(operation.shard, operation.instance_id)
@@ -398,6 +400,7 @@ def replace_activity(tx: Transaction, operation: ReplaceActivity) -> Done | Refu
 
 
 def purge(tx: Transaction, operation: Purge) -> Done | Refused:
+    """Answer `Purge`."""
     shard = operation.shard
     row = tx.row(shard, operation.instance_id)
     if row is None:
@@ -432,6 +435,7 @@ def _take(tx: Transaction, shard: int, delivery: Delivery) -> Taken:
 
 
 def deliver(tx: Transaction, operation: Deliver) -> Delivered:
+    """Answer `Deliver`: in order, each number once."""
     row = tx.one("read_taken_from", operation.shard, operation.source_shard)
     highest: int = 0 if row is None else row[0]
     before = highest

@@ -45,6 +45,7 @@ def custom_status(connection: sqlite3.Connection, shard: int, instance_id: str) 
 def inbox(
     connection: sqlite3.Connection, shard: int, instance_id: str, *, first: int, end: int, limit: int
 ) -> list[InboxRecord]:
+    """Read unread messages numbered in [first, end), rising, at most `limit`."""
     row = connection.execute(QUERIES["read_inbox_bounds"], (shard, instance_id)).fetchone()
     if row is None:
         return []
@@ -63,6 +64,7 @@ def inbox(
 def history(
     connection: sqlite3.Connection, shard: int, instance_id: str, *, first: int, count: int, max_bytes: int
 ) -> list[bytes]:
+    """Read records [first, first + count), and stop before the one that would exceed `max_bytes`, but not the first."""
     found = connection.execute(QUERIES["read_history_bounds"], (shard, instance_id)).fetchone()
     if found is None:
         return []
@@ -116,6 +118,7 @@ def outbox(connection: sqlite3.Connection, shard: int, *, after: int, limit: int
 
 
 def instances(connection: sqlite3.Connection, shard: int, wanted: InstanceFilter) -> list[Listed]:
+    """List the instances of a shard that a filter wants, newest first; may scan the shard."""
     before_ms, before_id = wanted.before or (-1, "")
     values = {
         "shard": shard,
