@@ -16,7 +16,7 @@ crash, an eviction or a deployment they go on from there::
     def charge(ctx: wf.WorkflowActivityContext, order_id: str) -> str: ...
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata as _metadata
 
 from tenuto.activity import WorkflowActivityContext
 from tenuto.client import DaprWorkflowClient, WorkflowClient, WorkflowIdReusePolicy, WorkflowState, WorkflowStatus
@@ -54,8 +54,8 @@ from tenuto.workflow import (
 )
 
 try:
-    __version__ = version("tenuto")
-except PackageNotFoundError:  # Run from a source tree that was never installed.
+    __version__ = _metadata.version("tenuto")
+except _metadata.PackageNotFoundError:  # Run from a source tree that was never installed.
     __version__ = "unknown"
 
 __all__ = [

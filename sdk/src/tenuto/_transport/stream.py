@@ -39,6 +39,13 @@ class WorkStream:
         """Ends the stream at once."""
         self._call.cancel()
 
+    async def finish(self) -> None:
+        """Says that nothing more will be written; the engine then ends the stream. Raises `StreamLost`."""
+        try:
+            await self._call.done_writing()
+        except (grpc.RpcError, asyncio.InvalidStateError) as error:
+            raise StreamLost(_reason(error)) from error
+
     async def read(self) -> Incoming:
         """The next message. Raises `StreamLost` at the stream's end, whatever ended it."""
         try:

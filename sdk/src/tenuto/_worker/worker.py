@@ -26,6 +26,8 @@ from tenuto._worker.turns import TurnRunner
 from tenuto._worker.watchdog import Watchdog
 
 _log = logging.getLogger("tenuto.worker")
+# An engine ends its side of the stream within milliseconds; one that does not is not worth more waiting.
+_PARTING_SECONDS = 2.0
 
 
 class Worker:
@@ -59,6 +61,8 @@ class Worker:
         self._watchdog = Watchdog(settings.slow_turn_s)
         self._engine_id = ""
         self._stopping = asyncio.Event()
+        self._is_connected = False
+        self._is_parting = False
 
     def stop(self) -> None:
         """Begins to drain: no new items, running activities end, their results are delivered; then `run` returns."""
@@ -74,7 +78,7 @@ class Worker:
                 serving = owner.create_task(self._serve_for_ever(owner))
                 await self._stopping.wait()
                 await self._drain()
-                serving.cancel()
+                await self._part(serving)
                 self._activities.abandon()
         finally:
             self._watchdog.stop()
@@ -95,6 +99,14 @@ class Worker:
                 grace,
             )
 
+    async def _part(self, serving: asyncio.Task[None]) -> None:
+        """Ends the stream from this side first: cancelling it could overtake what was written last."""
+        self._is_parting = True
+        self._outbox.nudge()
+        if self._is_connected:
+            await asyncio.wait([serving], timeout=_PARTING_SECONDS)
+        serving.cancel()
+
     async def _serve_for_ever(self, owner: asyncio.TaskGroup) -> None:
         backoff = Backoff()
         last_reason = ""
@@ -105,6 +117,9 @@ class Worker:
                     self._greeted(greeting)
                     await self._serve(stream, owner)
             except (StreamLost, OSError) as error:
+                self._is_connected = False
+                if self._is_parting:
+                    return
                 if str(error) != last_reason:  # One line per change, not one per try.
                     last_reason = str(error)
                     _log.warning("no engine at %s: %s; trying again until there is one", self._connection.target, error)
@@ -142,6 +157,7 @@ class Worker:
         self._turns.forget_chunks()
         self._activities.max_payload_bytes = greeting.max_payload_bytes
         self._outbox.begin_stream()
+        self._is_connected = True
         self._on_connected()
 
     async def _serve(self, stream: WorkStream, owner: asyncio.TaskGroup) -> None:
@@ -168,8 +184,13 @@ class Worker:
     async def _write(self, stream: WorkStream) -> None:
         while True:
             turns, activities = await self._outbox.take()
-            for data in encode_answers(turns, activities, is_draining=self._stopping.is_set()):
+            # Asked before the write: what changes during it belongs to the next message.
+            is_draining, is_parting = self._stopping.is_set(), self._is_parting
+            for data in encode_answers(turns, activities, is_draining=is_draining):
                 await stream.write(data)
+            if is_parting:
+                await stream.finish()
+                return
 
     def _take(self, message: Incoming, owner: asyncio.TaskGroup) -> None:
         for token in message.acknowledged:
