@@ -226,8 +226,10 @@ def _refuse(action: a.Action, limits: Limits) -> str | None:
 
 def _refuse_times(action: a.ScheduleActivity) -> str | None:
     """Refuse numbers that no delay can be computed with; a worker of any make may have sent them."""
-    times = [action.start_to_close_ms, action.schedule_to_close_ms, action.heartbeat_ms]
     retry = action.retry
+    if retry is None and action.start_to_close_ms == action.schedule_to_close_ms == action.heartbeat_ms == 0:
+        return None
+    times = [action.start_to_close_ms, action.schedule_to_close_ms, action.heartbeat_ms]
     if retry is not None:
         times += [retry.first_interval_ms, retry.max_interval_ms, retry.total_timeout_ms, retry.max_attempts]
         if not (0 <= retry.backoff <= MAX_BACKOFF and 0 <= retry.jitter <= 1):
