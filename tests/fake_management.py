@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import grpc
 
@@ -55,7 +55,11 @@ class FakeManagement(grpc.GenericRpcHandler):
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
         method = handler_call_details.method.rpartition("/")[2]
         sent = {key: str(value) for key, value in handler_call_details.invocation_metadata}
-        self.tokens.append(sent.get("authorization", ""))
+        token = sent.get("authorization", "")
+        if method == "Calls":
+            calls = lambda batches, context: self._calls(batches, context, token)  # noqa: E731 - bound to this token
+            return grpc.stream_stream_rpc_method_handler(calls, pb.CallBatch.FromString, _encode)
+        self.tokens.append(token)
         decode = _REQUESTS[method].FromString
 
         def unary(request: Any, context: grpc.ServicerContext) -> Any:
@@ -68,6 +72,21 @@ class FakeManagement(grpc.GenericRpcHandler):
             return grpc.unary_stream_rpc_method_handler(stream, decode, _encode)
         return grpc.unary_unary_rpc_method_handler(unary, decode, _encode)
 
+    def _calls(self, batches: Iterator[Any], context: grpc.ServicerContext, token: str) -> Iterator[Any]:
+        """Answer calls one by one; a refused token ends the stream, as an engine's interceptor would."""
+        for batch in batches:
+            for call in batch.calls:
+                self.tokens.append(token)
+                request = _REQUESTS[call.method].FromString(call.request)
+                try:
+                    response = self._answer(call.method, request, cast(grpc.ServicerContext, _Aborting()))
+                    answer = pb.AnswerItem(id=call.id, response=_encode(response))
+                except _Aborted as aborted:
+                    if aborted.code is grpc.StatusCode.UNAUTHENTICATED:
+                        context.abort(aborted.code, aborted.details)
+                    answer = pb.AnswerItem(id=call.id, code=aborted.code.value[0], details=aborted.details)
+                yield pb.AnswerBatch(answers=[answer])
+
     def _answer(self, method: str, request: Any, context: grpc.ServicerContext) -> Any:
         self.seen.append((method, request))
         queue = self.answers[method]
@@ -78,6 +97,20 @@ class FakeManagement(grpc.GenericRpcHandler):
             code, details = answer
             context.abort(code, details)
         return answer
+
+
+class _Aborted(Exception):
+    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+        super().__init__(details)
+        self.code = code
+        self.details = details
+
+
+class _Aborting:
+    """The part of a servicer context that answers use, for calls inside a stream."""
+
+    def abort(self, code: grpc.StatusCode, details: str) -> None:
+        raise _Aborted(code, details)
 
 
 def _encode(message: Any) -> bytes:

@@ -17,6 +17,7 @@ import grpc
 import grpc.aio
 
 from tenuto._replay.definitions import name_of
+from tenuto._transport.call_stream import CallStream
 from tenuto._transport.client_channel import ClientSettings, read_settings
 from tenuto._wire.calls import Attempts, Call, Method, check_retry_window
 from tenuto._wire.history import WorkflowHistory
@@ -70,7 +71,8 @@ class WorkflowClient:
         )
         self._requests = Requests(payload_codec, new_command_id)
         self._channel = grpc.aio.insecure_channel(self._settings.target, options=self._settings.options)
-        self._invoke = {method.path: _bind(self._channel, method) for method in METHODS}
+        self._calls = CallStream(self._channel)
+        self._invoke = {method.path: _bind(self._channel, self._calls, method) for method in METHODS}
         self._metadata = self._settings.metadata()
         self._is_closed = False
 
@@ -217,6 +219,7 @@ class WorkflowClient:
     async def close(self) -> None:
         """Close the connection; requests and waits under way end with an error. Closing twice is fine."""
         self._is_closed = True
+        await self._calls.close()
         await self._channel.close(None)
 
     async def __aenter__(self) -> WorkflowClient:
@@ -264,7 +267,7 @@ class WorkflowClient:
 _Invoke = Callable[[Any, float, "tuple[tuple[str, str], ...] | None"], Awaitable[Any]]
 
 
-def _bind(channel: Any, method: Method) -> _Invoke:  # Any: grpc's types know nothing of messages
+def _bind(channel: Any, calls: CallStream, method: Method) -> _Invoke:  # Any: grpc's types know nothing of messages
     if method.streams:
         stream = channel.unary_stream(method.path, method.encode, method.decode)
 
@@ -272,5 +275,9 @@ def _bind(channel: Any, method: Method) -> _Invoke:  # Any: grpc's types know no
             return [one async for one in stream(request, timeout=timeout, metadata=metadata)]
 
         return collect
-    unary = channel.unary_unary(method.path, method.encode, method.decode)
-    return lambda request, timeout, metadata: unary(request, timeout=timeout, metadata=metadata)
+    name = method.path.rpartition("/")[2]
+
+    async def invoke(request: Any, timeout: float, metadata: tuple[tuple[str, str], ...] | None) -> Any:
+        return method.decode(await calls.invoke(name, method.encode(request), timeout_s=timeout, metadata=metadata))
+
+    return invoke

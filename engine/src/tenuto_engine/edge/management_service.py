@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, cast
 
 from tenuto_engine import __version__
+from tenuto_engine.edge.call_stream import CallStream
 from tenuto_engine.edge.errors import status_of
-from tenuto_engine.edge.handlers import CallContext, Handler, Service, server_stream, service, unary
+from tenuto_engine.edge.handlers import CallContext, Handler, Service, server_stream, service, stream, unary
 from tenuto_engine.edge.records import record_json
 from tenuto_engine.ports.errors import EngineError
 from tenuto_engine.ports.inbound import InstanceView, ListRequest, RerunRequest, StartRequest
@@ -46,6 +47,11 @@ class ManagementService:
             name: unary(_guarded(method), request) for name, (method, request) in methods.items()
         }
         handlers["GetHistory"] = server_stream(self._history, pb.GetHistoryRequest)
+
+        async def calls(_requests: object, context: CallContext) -> None:
+            await CallStream(methods, context).serve()
+
+        handlers["Calls"] = stream(calls, pb.CallBatch, pb.AnswerBatch)
         return service(SERVICE, handlers)
 
     async def _start(self, r: pb.StartInstanceRequest) -> pb.StartInstanceResponse:

@@ -123,18 +123,19 @@ def _messages(outgoing: Outgoing) -> list[pb.EngineMessage]:
         if size > _MESSAGE_BYTES:
             message, size = pb.EngineMessage(), 0
             messages.append(message)
-        message.turns.append(_turn_item(turn))
+        _add_turn(message, turn)
     for item in outgoing.activities:
         size += len(item.input or b"")
         if size > _MESSAGE_BYTES:
             message, size = pb.EngineMessage(), 0
             messages.append(message)
-        message.activities.append(_activity_item(item))
+        _add_activity(message, item)
     return messages
 
 
-def _turn_item(turn: TurnItem) -> pb.TurnItem:
-    return pb.TurnItem(
+def _add_turn(message: pb.EngineMessage, turn: TurnItem) -> None:
+    """In place: an item made first and appended would be copied whole."""
+    message.turns.add(
         instance_id=turn.instance_id,
         execution_id=turn.execution_id,
         base_commit_id=turn.base_commit_id,
@@ -147,8 +148,8 @@ def _turn_item(turn: TurnItem) -> pb.TurnItem:
     )
 
 
-def _activity_item(item: ActivityItem) -> pb.ActivityItem:
-    return pb.ActivityItem(
+def _add_activity(message: pb.EngineMessage, item: ActivityItem) -> None:
+    message.activities.add(
         token=item.token,
         instance_id=item.instance_id,
         execution_id=item.execution_id,

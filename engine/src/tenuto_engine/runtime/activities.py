@@ -73,6 +73,7 @@ class Activities:
         self._sequence = itertools.count()
         self.shard_owned: Callable[[int], Shard | None]
         self.deliver: Callable[[Shard, str, int], None]
+        self.nudge: Callable[[], None]
         self.with_entry: Callable[[Shard, ActivityKey, Callable[[Entry | None], None]], None]
 
     # -- entries --------------------------------------------------------------------------------------------------
@@ -414,7 +415,10 @@ class Activities:
 
     def _watch_until(self, entry: Entry, at_ms: int) -> None:
         if at_ms < NEVER_MS:
+            is_earliest = not self._watch or at_ms < self._watch[0][0]
             heapq.heappush(self._watch, (at_ms, next(self._sequence), entry, entry.revision))
+            if is_earliest:
+                self.nudge()
 
     def next_look_ms(self) -> int:
         """When the earliest watched entry is due; far away where there is none."""

@@ -77,6 +77,7 @@ class Engine:
         self._turns.call_later = _call_later
         self._activities.shard_owned = self.owned.get
         self._activities.deliver = self._loading.deliver
+        self._activities.nudge = self._reminders.nudge
         self._activities.with_entry = self._loading.with_entry
         self._loading.adopt = self._activities.adopt
         self._outbox.shard_owned = self.owned.get
@@ -102,7 +103,9 @@ class Engine:
         self._tasks.start(self._committer.run(), name="committer")
         self._tasks.start(self._reminders.run(), name="reminders")
         self._tasks.start(forever(self.owned.sweep, pause_seconds=settings.sweep_seconds, name="sweep"), name="sweep")
-        self._tasks.start(forever(self._flush, pause_seconds=_ACKNOWLEDGE_SECONDS, name="acknowledge"), name="acknowledge")
+        self._tasks.start(
+            forever(self._flush, pause_seconds=_ACKNOWLEDGE_SECONDS, name="acknowledge"), name="acknowledge"
+        )
         self._tasks.start(forever(self._housekeep, pause_seconds=1.0, name="housekeeping"), name="housekeeping")
         self._keeper.start()
 

@@ -30,6 +30,40 @@ FAILED: Status
 TERMINATED: Status
 STALLED: Status
 
+class CallBatch(_message.Message):
+    __slots__ = ("calls",)
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    calls: _containers.RepeatedCompositeFieldContainer[CallItem]
+    def __init__(self, calls: _Optional[_Iterable[_Union[CallItem, _Mapping]]] = ...) -> None: ...
+
+class CallItem(_message.Message):
+    __slots__ = ("id", "method", "request")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    method: str
+    request: bytes
+    def __init__(self, id: _Optional[int] = ..., method: _Optional[str] = ..., request: _Optional[bytes] = ...) -> None: ...
+
+class AnswerBatch(_message.Message):
+    __slots__ = ("answers",)
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    answers: _containers.RepeatedCompositeFieldContainer[AnswerItem]
+    def __init__(self, answers: _Optional[_Iterable[_Union[AnswerItem, _Mapping]]] = ...) -> None: ...
+
+class AnswerItem(_message.Message):
+    __slots__ = ("id", "code", "details", "response")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    code: int
+    details: str
+    response: bytes
+    def __init__(self, id: _Optional[int] = ..., code: _Optional[int] = ..., details: _Optional[str] = ..., response: _Optional[bytes] = ...) -> None: ...
+
 class StartInstanceRequest(_message.Message):
     __slots__ = ("command_id", "name", "instance_id", "input", "start_at_ms", "reuse_policy", "version", "trace_parent")
     class ReusePolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
