@@ -11,9 +11,9 @@ from tenuto_engine.core.rerun import RerunPlan, RerunRefused, plan_rerun
 from tenuto_engine.core.state import InstanceState
 
 FAILURE = e.Failure("ValueError", "no")
-START = e.ExecutionStarted("ship", "order-1", "x1", b"in", parent=e.Parent("order-0", "x0", 4))
-NEW_START = e.ExecutionStarted("ship", "order-2", "x2", b"in")
-FIRST = [e.TurnStarted(1), START]
+START: e.Event = e.ExecutionStarted("ship", "order-1", "x1", b"in", parent=e.Parent("order-0", "x0", 4))
+NEW_START: e.Event = e.ExecutionStarted("ship", "order-2", "x2", b"in")
+FIRST: list[e.Event] = [e.TurnStarted(1), START]
 
 CHAIN: list[e.Event] = [
     *FIRST,
