@@ -82,6 +82,7 @@ class BareCore:
         self.custom_status: bytes | None = None
         self.numbered = 0
         self._shard = Shard(Lease(2, "", "engine", 1, "token"))
+        self.head, self.metadata = new.head, new.metadata
         self.live = self._load(new.head, new.metadata)
         for message in new.messages:
             self._take(message)
@@ -91,25 +92,30 @@ class BareCore:
         """How many of the instance's records the store holds besides unread messages."""
         return len(self.history) + 1 + (self.custom_status is not None)
 
-    def receive(self, event: e.Event, *, execution_id: str = "") -> None:
+    def receive(self, event: e.Event) -> None:
         """An unread message arrives."""
-        self._add(Mail(event, encode_event(event), number=self.numbered, at_ms=0, execution_id=execution_id))
+        self._add(Mail(event, encode_event(event), number=self.numbered, at_ms=0))
 
     def turn(
         self, actions: Sequence[a.Action] = (), *, custom_status: bytes | None = None, patches: Sequence[str] = ()
     ) -> TurnTrace:
-        """Run the next turn, in which the workflow's code asks for `actions`."""
+        """Run the next turn, in which the workflow's code, if it runs at all, asks for `actions`."""
         live, state, limits = self.live, self.live.state, self.context.limits
         unread = sorted(live.mail, key=Mail.order)
         plan = plan_turn(state, [mail.event for mail in unread])
         if plan is None:
             return TurnTrace(None)
+        if not plan.needs_worker:
+            actions, custom_status = (), None
         received = [unread[i] for i in plan.recorded]
         at_ms = max(self.clock.now_ms(), state.last_turn_at_ms)
         events: list[e.Event] = [e.TurnStarted(at_ms, list(patches))] if received or patches else []
         events += [mail.event for mail in received]
-        events += self._decided(events, actions, custom_status)
-        live.cancelled = [] if not plan.needs_worker else decide_actions(state, actions, limits).cancelled
+        live.cancelled = decide_actions(state, actions, limits).cancelled
+        too_large = custom_status_refusal(state, custom_status, limits)
+        if too_large is not None:
+            live.cancelled, custom_status = [], None
+        events += self._decided(events, actions, too_large)
         if plan.releases and state.hold is not Hold.SUSPENDED:
             state.hold, state.reason = Hold.NONE, ""
         taken = {*plan.recorded, *plan.void}
@@ -118,11 +124,11 @@ class BareCore:
         return self._commit(plan, events, consumed=consumed, custom_status=custom_status)
 
     def _decided(
-        self, before: Sequence[e.Event], actions: Sequence[a.Action], custom_status: bytes | None
+        self, before: Sequence[e.Event], actions: Sequence[a.Action], too_large: e.Event | None
     ) -> list[e.Event]:
         state, limits = self.live.state, self.context.limits
         decided: list[e.Event] = decide_actions(state, actions, limits).events
-        if (too_large := custom_status_refusal(state, custom_status, limits)) is not None:
+        if too_large is not None:
             decided = [too_large]
         every = [*before, *decided]
         size = sum(len(encode_event(event)) for event in every)
@@ -166,6 +172,7 @@ class BareCore:
         assert commit.base_commit_id == self.live.base_commit_id
         assert commit.base_length == (len(self.history) if not commit.renew else commit.base_length)
         self.history = list(commit.history) if commit.renew else [*self.history, *commit.history]
+        self.head, self.metadata = commit.head, commit.metadata
         if commit.custom_status is not None:
             self.custom_status = commit.custom_status
         if commit.renew:
