@@ -46,6 +46,10 @@ TIMEOUT = "ActivityTimeout"
 TOO_MANY_DELIVERIES = "ActivityDeliveriesExhausted"
 
 
+def _nothing() -> None:
+    """Nobody waits for it."""
+
+
 def token_of(key: ActivityKey, *, attempt: int, deliveries: int) -> str:
     """The completion token of one delivery: any engine can read it, so a result outlives the engine that asked."""
     return f"{key.event_id}.{attempt}.{deliveries}.{key.execution_id}.{key.instance_id}"
@@ -75,6 +79,7 @@ class Activities:
         self.deliver: Callable[[Shard, str, int], None]
         self.nudge: Callable[[], None]
         self.with_entry: Callable[[Shard, ActivityKey, Callable[[Entry | None], None]], None]
+        self._early: dict[int, list[tuple[WorkerSession, ActivityAnswer]]] = {}
 
     # -- entries --------------------------------------------------------------------------------------------------
 
@@ -167,6 +172,8 @@ class Activities:
 
     def session_lost(self, session: WorkerSession) -> None:
         """A worker did not come back: its calls are delivered again."""
+        for answers in self._early.values():
+            answers[:] = [pair for pair in answers if pair[0] is not session]
         runs = list(session.runs.values())
         session.runs.clear()
         for entry in runs:
@@ -201,8 +208,9 @@ class Activities:
         then: Callable[[Entry], None],
         look_at_ms: int = 0,
         last_failure: str = "",
+        stored: Callable[[], None] = _nothing,
     ) -> None:
-        """Store a changed entry (if nobody else changed it), then go on with it."""
+        """Store a changed entry (if nobody else changed it), then go on with it. `stored`: the store has answered."""
         now_ms = self._context.clock.now_ms()
         body = msgspec.structs.replace(
             entry.body,
@@ -218,6 +226,7 @@ class Activities:
         entry.session = None
 
         def answered(outcome: Outcome) -> None:
+            stored()
             if not self._is_current(entry):
                 return
             if isinstance(outcome, Done):
@@ -252,8 +261,10 @@ class Activities:
         if answer.rejected:
             session.acknowledge(answer.token)
             self._rejected(session, entry)
-        elif answer.failure:
+        elif answer.failure and entry is not None:
             self._failed(session, answer, entry, key=key, attempt=attempt)
+        elif answer.failure:
+            self._failed_early(session, answer, shard, key)
         else:
             event = ActivityCompleted(key.event_id, self._bounded(answer.result), attempt)
             if answer.result is not None and event.result is None:
@@ -285,6 +296,22 @@ class Activities:
             session.activities.discard(entry.body.name)
         self._offer(entry)
 
+    def _failed_early(
+        self, session: WorkerSession, answer: ActivityAnswer, shard: Shard | None, key: ActivityKey
+    ) -> None:
+        """A failure whose entry is not known here yet: without it, nobody can say whether to try again."""
+        if shard is not None:
+            self.with_entry(shard, key, lambda entry: self._failed_late(session, answer, entry, key))
+        else:
+            number = shard_of(key.instance_id, self._context.settings.shards)
+            self._early.setdefault(number, []).append((session, answer))
+
+    def taken_over(self, shard: Shard) -> None:
+        """The entries of a newly owned shard are read: failures that came before are decided now."""
+        for session, answer in self._early.pop(shard.number, ()):
+            if session.alive:  # A worker sends again on a new stream what was not acknowledged on the former.
+                self.answered(session, answer)
+
     def _failed_late(
         self, session: WorkerSession, answer: ActivityAnswer, entry: Entry | None, key: ActivityKey
     ) -> None:
@@ -299,23 +326,22 @@ class Activities:
         self._failed(session, answer, entry, key=key, attempt=attempt)
 
     def _failed(
-        self, session: WorkerSession, answer: ActivityAnswer, entry: Entry | None, *, key: ActivityKey, attempt: int
+        self, session: WorkerSession, answer: ActivityAnswer, entry: Entry, *, key: ActivityKey, attempt: int
     ) -> None:
         try:
             failure = bounded(decode_failure(answer.failure))
         except UndecodableError as error:
             failure = Failure("UndecodableFailure", str(error))
-        if entry is not None and entry.attempt != attempt:
+        if entry.attempt != attempt:
             session.acknowledge(answer.token)
             self._context.metrics.count(self._context.metrics.messages_dropped, "stale_attempt")
             return
-        if entry is not None and self._retry(entry, failure):
-            session.acknowledge(answer.token)
+        if self._retry(entry, failure, stored=lambda: session.acknowledge(answer.token)):
             return
         self._store(session, answer.token, ActivityFailed(key.event_id, failure, attempt), key=key, entry=entry)
 
-    def _retry(self, entry: Entry, failure: Failure) -> bool:
-        """Whether the failed attempt is tried again; arranges it."""
+    def _retry(self, entry: Entry, failure: Failure, *, stored: Callable[[], None] = _nothing) -> bool:
+        """Whether the failed attempt is tried again; arranges it, and calls `stored` once that is durable."""
         body, now_ms = entry.body, self._context.clock.now_ms()
         key = entry.key
         delay = next_delay_ms(
@@ -336,6 +362,7 @@ class Activities:
             look_at_ms=now_ms + delay,
             last_failure=f"{failure.type}: {failure.message}"[:500],
             then=lambda _: None,
+            stored=stored,
         )
         return True
 

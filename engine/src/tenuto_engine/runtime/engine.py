@@ -80,6 +80,7 @@ class Engine:
         self._activities.nudge = self._reminders.nudge
         self._activities.with_entry = self._loading.with_entry
         self._loading.adopt = self._activities.adopt
+        self._loading.taken_over = self._activities.taken_over
         self._outbox.shard_owned = self.owned.get
         self._outbox.deliver = self._loading.deliver
         self._outbox.born = self._loading.born

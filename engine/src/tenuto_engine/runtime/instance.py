@@ -139,7 +139,7 @@ class LiveInstance:
         self.indexed: Status = state.status
         self.mail: list[Mail] = []
         self.phase = Phase.LOADING
-        self.fetching = False
+        self.fetching = 0  # reads of messages under way; no turn begins before all have ended, for order's sake
         self.turn: Turn | None = None
         self.series: list[Any] = []
         self.cancelled: list[int] = []

@@ -43,6 +43,7 @@ class Loading:
         self._tasks = tasks
         self._slots = asyncio.Semaphore(context.settings.loads)
         self.adopt: Callable[[Entry, int], None]
+        self.taken_over: Callable[[Shard], None]
 
     # -- instances ------------------------------------------------------------------------------------------------
 
@@ -141,7 +142,7 @@ class Loading:
     def fetch_missing(self, instance: LiveInstance, end: int) -> None:
         """Read messages from the first unknown number up to `end`, which others have appended."""
         first = instance.known_next
-        instance.fetching = True
+        instance.fetching += 1
         self._tasks.start(self._fetch(instance, first, end), name=f"fetch-{instance.shard.number}")
 
     async def _fetch(self, instance: LiveInstance, first: int, end: int) -> None:
@@ -151,17 +152,17 @@ class Loading:
                 break
             except StoreUnavailable:
                 await asyncio.sleep(_PAUSE_SECONDS)
-        instance.fetching = False
+        instance.fetching -= 1
         self._turns.wake(instance)
 
     async def _read_mail(self, instance: LiveInstance, first: int, end: int) -> None:
         """Read unread messages [first, end) in pages."""
-        known = {m.number for m in instance.mail}
         for start in range(first, end, MAX_TURN_MAIL):
             stop = min(start + MAX_TURN_MAIL, end)
             records = await self._store.read_inbox(
                 instance.shard.number, instance.id, first=start, end=stop, limit=MAX_TURN_MAIL
             )
+            known = {m.number for m in instance.mail}  # now: one may have been confirmed during the read
             instance.mail.extend(_mail(r.number, r.body) for r in records if r.number not in known)
 
     # -- history --------------------------------------------------------------------------------------------------
@@ -210,6 +211,8 @@ class Loading:
             for record in records[start : start + PAGE_EVENTS]:
                 if shard.alive and record.key not in shard.entries:
                     await self._open_activity(shard, record)
+        if shard.alive:
+            self.taken_over(shard)
 
     def with_entry(self, shard: Shard, key: ActivityKey, then: Callable[[Entry | None], None]) -> None:
         """Read one open call of an owned shard, take it, and go on with it; with None where it is closed."""
