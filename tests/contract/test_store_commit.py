@@ -17,7 +17,6 @@ from tenuto_engine.ports.store import (
     Committed,
     Conflict,
     Create,
-    Created,
     Exists,
     Fenced,
     IndexEntry,
@@ -239,25 +238,6 @@ async def test_messages_for_the_same_shard_go_with_the_commit(world: World) -> N
     assert await world.inbox("order-2") == [(0, "one"), (1, "five")]
     assert await world.ready() == ["order-2"]
     assert await world.history() == [b"h"]
-
-
-async def test_children_are_created_with_the_commit(world: World) -> None:
-    """`creates` are answered behind `appends`, as `Create` would."""
-    await world.create("order-1", start_id="s1")
-    child = new_instance("child", start_id="child-1", messages=[message("start")])
-
-    done = await world.commit(
-        appends=[("order-1", message("to myself"))],
-        creates=[child, new_instance("order-1", start_id="other"), child],
-    )
-
-    assert list(done.appended) == [
-        Appended(0),
-        Created(ready=True),
-        Exists(False, Status.RUNNING, "e1"),
-        Exists(True, Status.RUNNING, "e1"),
-    ]
-    assert sorted(await world.ready()) == ["child", "order-1"]
 
 
 async def test_a_message_to_oneself_is_read_later(world: World) -> None:

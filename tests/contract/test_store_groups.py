@@ -152,7 +152,6 @@ async def test_a_refused_operation_has_changed_nothing(world: World, name: str) 
         reminders_removed=[timer(2)],
         outbox=[OutboxSend(1, b"x")],
         appends=[("order-1", message("x"))],
-        creates=[child],
     )
     refused = _refusals(world, good, child)[name]
     before = await dump(world.store, shards=SHARDS)

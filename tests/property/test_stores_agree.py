@@ -102,7 +102,6 @@ COMMAND = st.one_of(
             "timers_removed": st.lists(event_ids, max_size=2, unique=True),
             "outbox": st.integers(0, 2),
             "appends": st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), messages), max_size=2),
-            "child": st.none() | st.sampled_from(["a", "b"]),
             "hold": st.sampled_from([Hold.NONE, Hold.NONE, Hold.SUSPENDED]),
             "ready_at_ms": st.sampled_from([0, 0, 77]),
             "keep_ready": st.booleans(),
@@ -254,7 +253,6 @@ class Interpreter:
                 for target, each in choices["appends"]
                 if HOMES[target][0] == shard
             ],
-            creates=[await self.new(choices["child"], "s3")] if choices["child"] and shard == 0 else (),
             old_index=IndexEntry("ship", now.status, 1),
             index=IndexEntry("ship", after.status, 1) if end == "close" else None,
             ready_at_ms=choices["ready_at_ms"],

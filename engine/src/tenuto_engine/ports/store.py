@@ -205,7 +205,7 @@ class Commit(msgspec.Struct, frozen=True):
     life of the shard, never below the store's clock in microseconds); index entry where `index` is not None
     (`old_index` is the one it replaces; while an instance lives only the status of its entry changes); `appends` to
     instances of the same shard (each as an `Append` would, seen ids included, and against what this commit has just
-    written; refusals are reported, never fail the commit); `creates` likewise (as `Create`).
+    written; refusals are reported, never fail the commit). New instances, children too, go by the outbox.
     The ready mark is settled last, under `head.version`. "Unread": the inbox numbering, appends to itself included,
     differs from `head.taken`. The mark is
     * removed, if `head.status` is terminal; unread records stay until the purge;
@@ -239,7 +239,6 @@ class Commit(msgspec.Struct, frozen=True):
     reminders_removed: Sequence[ReminderKey] = ()
     outbox: Sequence[OutboxSend] = ()
     appends: Sequence[tuple[str, Message]] = ()
-    creates: Sequence[NewInstance] = ()
     old_index: IndexEntry | None = None
     index: IndexEntry | None = None
     ready_at_ms: int = 0
@@ -356,14 +355,11 @@ class Appended(msgspec.Struct, frozen=True):
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """`inbox_next` is the numbering after the commit; `outbox` the numbers given, in order.
-
-    `appended`: outcomes of `appends` then of `creates`, in order.
-    """
+    """`inbox_next` is the numbering after the commit; `outbox` the numbers given, `appended` the outcomes, in order."""
 
     inbox_next: int
     outbox: Sequence[int] = ()
-    appended: Sequence[Appended | Refused | Created | Exists] = ()
+    appended: Sequence[Appended | Refused] = ()
     duplicate: bool = False
 
 

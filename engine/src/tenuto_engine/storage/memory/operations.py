@@ -252,11 +252,7 @@ def commit(state: MemoryState, shard: Shard, operation: Commit, now_ms: int) -> 
     _write_record(shard, instance, operation)
     _write_entries(shard, instance, operation)
     numbers = _write_outbox(shard, operation, now_ms) if operation.outbox else ()
-    appended: tuple[Taken, ...] = ()
-    if operation.appends or operation.creates:
-        taken: list[Taken] = [append(shard, target, message, now_ms) for target, message in operation.appends]
-        taken += [create(shard, new, now_ms) for new in operation.creates]
-        appended = tuple(taken)
+    appended = tuple(append(shard, target, message, now_ms) for target, message in operation.appends)
     _settle_ready(shard, instance, operation, now_ms)
     return Committed(instance.inbox_next, numbers, appended)
 

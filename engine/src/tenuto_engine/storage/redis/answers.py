@@ -60,7 +60,7 @@ def read_outcome(operation: Operation, reply: object) -> Outcome | Again:
 def _read_list(operation: Operation, reply: list[Any]) -> Outcome | Again:
     match reply[0]:
         case b"committed":
-            return Committed(reply[1], tuple(reply[2]), tuple(map(_read_part, reply[3])))
+            return Committed(reply[1], tuple(reply[2]), tuple(map(_read_append, reply[3])))
         case b"delivered":
             return Delivered(tuple(map(_read_part, reply[1])))
         case b"done":
@@ -81,7 +81,17 @@ def _read_list(operation: Operation, reply: list[Any]) -> Outcome | Again:
 
 
 def _read_part(reply: int | list[Any]) -> Part:
-    """An answer that may stand alone or inside the answer of a commit or a delivery."""
+    """An answer that may stand alone or inside the answer of a delivery."""
+    if not isinstance(reply, int):
+        if reply[0] == b"created":
+            return Created(ready=reply[1] == 1)
+        if reply[0] == b"exists":
+            return Exists(reply[1] == 1, Status(int(reply[2])), read_text(reply[3].decode()))
+    return _read_append(reply)
+
+
+def _read_append(reply: int | list[Any]) -> Appended | Refused:
+    """An answer that may also stand inside the answer of a commit."""
     if isinstance(reply, int):
         return Appended(reply)
     match reply[0]:
@@ -89,10 +99,6 @@ def _read_part(reply: int | list[Any]) -> Part:
             return Appended(-1, duplicate=True)
         case b"refused":
             return Refused(reply[1].decode())
-        case b"created":
-            return Created(ready=reply[1] == 1)
-        case b"exists":
-            return Exists(reply[1] == 1, Status(int(reply[2])), read_text(reply[3].decode()))
         case _:
             raise ValueError(f"the store gave the unknown answer {reply!r}")
 

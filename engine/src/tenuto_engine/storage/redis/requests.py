@@ -162,7 +162,7 @@ class Requests:
             len(op.outbox),
         ]  # fmt: skip
         removed, added = _index_moves(shard, op.old_index, op.index)
-        arguments += (len(removed), len(added), len(op.appends), len(op.creates))
+        arguments += (len(removed), len(added), len(op.appends))
         arguments += [f"inbox-{number:06d}" for number in op.consumed]
         arguments += fields
         is_moved = "v" in mode
@@ -183,8 +183,8 @@ class Requests:
                 arguments.append(op.index.created_at_ms)
         if is_moved or op.close:
             keys.append(shard.open)
-        if op.appends or op.creates:
-            self._commit_parts(op, keys, arguments)
+        if op.appends:
+            self._commit_appends(op, keys, arguments)
         return self._finish(scripts.COMMIT, keys, arguments)
 
     def _commit_activities(self, op: Commit, keys: list[str], arguments: list[Argument], *, is_moved: bool) -> None:
@@ -206,7 +206,7 @@ class Requests:
         for reminder in op.reminders_set:
             arguments += (reminder.due_at_ms, write_reminder(reminder.key))
 
-    def _commit_parts(self, op: Commit, keys: list[str], arguments: list[Argument]) -> None:
+    def _commit_appends(self, op: Commit, keys: list[str], arguments: list[Argument]) -> None:
         shard = self._keys[op.shard]
         keys.append(shard.seen)
         for instance_id, message in op.appends:
@@ -214,10 +214,6 @@ class Requests:
             own_keys, own = self._message(shard, instance_id, message, version=version)
             keys += own_keys
             arguments += own
-        for new in op.creates:
-            new_keys, new_arguments = self._new_instance(shard, new)
-            keys += new_keys
-            arguments += new_arguments
 
     def _fire_reminder(self, op: FireReminder) -> Command:
         shard = self._keys[op.shard]

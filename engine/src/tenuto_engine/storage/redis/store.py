@@ -14,7 +14,6 @@ from redis.exceptions import NoScriptError, ResponseError
 from tenuto_engine.core.status import TERMINAL, Status
 from tenuto_engine.ports.errors import StoreRefused, StoreUnavailable
 from tenuto_engine.ports.store import (
-    Commit,
     Create,
     Deliver,
     NewInstance,
@@ -210,8 +209,6 @@ def _removed_by(operation: Operation) -> Mapping[str, frozenset[Status]]:
             return {operation.instance_id: TERMINAL}
         case Create() if operation.instance.replace:
             return _replaced_by([operation.instance])
-        case Commit() if operation.creates:
-            return _replaced_by(operation.creates)
         case Deliver():
             return _replaced_by(delivery.create for delivery in operation.deliveries if delivery.create is not None)
         case _:

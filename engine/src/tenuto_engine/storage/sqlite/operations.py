@@ -329,14 +329,13 @@ def _write_head(tx: Transaction, row: Row, operation: Commit, ready_at_ms: int |
         tx.run("update_index", index.name, index.status, index.created_at_ms, row.key)
 
 
-def _send_within(tx: Transaction, row: Row, operation: Commit) -> tuple[int, tuple[Taken, ...]]:
-    """Execute the commit's appends and creates, then settle the mark of its own instance, which they may have moved."""
-    taken: list[Taken] = [_append_to(tx, operation.shard, target, message) for target, message in operation.appends]
-    taken += [create(tx, operation.shard, new) for new in operation.creates]
+def _send_within(tx: Transaction, row: Row, operation: Commit) -> tuple[int, tuple[Appended | Refused, ...]]:
+    """Execute the commit's appends, then settle the mark of its own instance, which they may have moved."""
+    taken = tuple(_append_to(tx, operation.shard, target, message) for target, message in operation.appends)
     inbox_next, control_next, ready_at_ms = tx.run("read_inbox_state", row.key).fetchone()
     after = row._replace(inbox_next=inbox_next, control_next=control_next, ready_at_ms=ready_at_ms)
     tx.run("update_ready", _settled_mark(tx, after, operation), row.key)
-    return inbox_next, tuple(taken)
+    return inbox_next, taken
 
 
 def commit(tx: Transaction, operation: Commit) -> Committed | Fenced | Conflict:
@@ -356,7 +355,7 @@ def commit(tx: Transaction, operation: Commit) -> Committed | Fenced | Conflict:
     _write_records(tx, row.key, operation)
     _write_entries(tx, operation)
     numbers = _write_outbox(tx, operation) if operation.outbox else ()
-    if not operation.appends and not operation.creates:
+    if not operation.appends:
         _write_head(tx, row, operation, _settled_mark(tx, row, operation))
         return Committed(row.inbox_next, numbers)
     _write_head(tx, row, operation, row.ready_at_ms)

@@ -2,7 +2,7 @@
 -- `mode`), in the order of the sections below. ARGV: 1 window, 2 token, 3 base ("execution commit length "), 4 commit,
 -- 5 instance id, 6 mode (r renew, c close, k keep ready, t terminal, h held, v the version changes), 7 ready_at,
 -- 8 taken, 9 version; counts: 10 consumed, 11 fields, 12-13 activities removed, set, 14-15 reminders removed, set,
--- 16 outbox, 17-18 index entries removed, added, 19 appends, 20 creates; then what is counted, in this order.
+-- 16 outbox, 17-18 index entries removed, added, 19 appends; then what is counted, in this order.
 local instance, ready, id, mode = KEYS[2], KEYS[3], ARGV[5], ARGV[6]
 local token = call('HGET', KEYS[1], 'token')
 if not token or token == '' or token ~= ARGV[2] then return {'fenced'} end
@@ -21,12 +21,12 @@ if sub(metadata, 1, #ARGV[3]) ~= ARGV[3] then
   return {'conflict', 'length', length}
 end
 local consumed = tonumber(ARGV[10])
-for i = 21, 20 + consumed do
+for i = 20, 19 + consumed do
   if call('HEXISTS', instance, ARGV[i]) == 0 then return {'conflict', 'message', ARGV[i]} end
 end
 
 -- The rest of the checks. Cursors: k over KEYS, a over ARGV; each section remembers where its part begins.
-local k, a = 4, 21 + consumed
+local k, a = 4, 20 + consumed
 local fields_at, fields = a, tonumber(ARGV[11])
 a = a + fields
 local is_moved, old_ready, old_version = false, ready, nil
@@ -97,14 +97,13 @@ if find(mode, '[cv]') then
   if not tonumber(call('HGET', open, ARGV[9]) or '0') then error(open .. ' holds no number') end
 end
 
-local appends, creates = tonumber(ARGV[19]), tonumber(ARGV[20])
+local appends = tonumber(ARGV[19])
 local seen, list = nil, nil
-if appends + creates > 0 then
+if appends > 0 then
   marks[ARGV[9]] = ready
   seen, list = KEYS[k], {}
   k = k + 1
   for i = 1, appends do list[i], k, a = read_append(k, a) end
-  for i = appends + 1, appends + creates do list[i], k, a = read_create(k, a) end
   local wrong = check_all(list, seen, instance)
   if wrong then return wrong end
 end
@@ -113,7 +112,7 @@ end
 if find(mode, 'r', 1, true) then
   local _, _, _, _, _, _, low = match(metadata, HEAD)
   local kept, is_consumed = {}, {}
-  for i = 21, 20 + consumed do is_consumed[ARGV[i]] = true end
+  for i = 20, 19 + consumed do is_consumed[ARGV[i]] = true end
   local carried = { 'customStatus', 'index', 'inbox' }
   for i = tonumber(low), number - 1 do
     local name = format('inbox-%06d', i)
@@ -128,7 +127,7 @@ if find(mode, 'r', 1, true) then
   each_slice('HSET', instance, fields_at, fields_at + fields - 1)
 else
   each_slice('HSET', instance, fields_at, fields_at + fields - 1)
-  each_slice('HDEL', instance, 21, 20 + consumed)
+  each_slice('HDEL', instance, 20, 19 + consumed)
 end
 
 if activities then
@@ -178,9 +177,7 @@ end
 
 local outcomes = {}
 if list then
-  for i = 1, #list do
-    if i <= appends then outcomes[i] = append(list[i], seen, nil) else outcomes[i] = create(list[i], seen) end
-  end
+  for i = 1, #list do outcomes[i] = append(list[i], seen, nil) end
   -- A message to itself moved the numbering, and may have marked it ready.
   number, control = match(call('HGET', instance, 'inbox'), '^(%d+) (%d+)$')
   number = tonumber(number)
