@@ -18,7 +18,9 @@ from tenuto_engine.core.decide import TurnPlan, custom_status_refusal, decide_ac
 from tenuto_engine.core.effects import DisarmTimer, Effect
 from tenuto_engine.core.limits import Limits
 from tenuto_engine.core.status import Hold
-from tenuto_engine.ports.store import Commit, Head, Lease, Message, NewInstance
+from tenuto_engine.ports.leases import Lease
+from tenuto_engine.ports.operations import Commit
+from tenuto_engine.ports.records import Head, Message, NewInstance
 from tenuto_engine.runtime import loading, turns
 from tenuto_engine.runtime.births import new_instance
 from tenuto_engine.runtime.clock import StoreClock

@@ -17,7 +17,8 @@ from typing import Any, Self
 import msgspec
 
 from tenuto_engine.app import EngineApp
-from tenuto_engine.ports.store import LeaseStore, Store
+from tenuto_engine.ports.leases import LeaseStore
+from tenuto_engine.ports.store import Store
 from tenuto_engine.settings import Settings, build
 from tenuto_engine.storage.memory import MemoryLeaseStore, MemoryState, MemoryStore
 

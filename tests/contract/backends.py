@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
-from tenuto_engine.ports.store import LeaseStore, Store
+from tenuto_engine.ports.leases import LeaseStore
+from tenuto_engine.ports.store import Store
 from tenuto_engine.storage.memory import MemoryLeaseStore, MemoryState, MemoryStore
 from tenuto_engine.storage.sqlite import SqliteLeaseStore, SqliteStore, WriteGate
 

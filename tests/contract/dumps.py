@@ -7,7 +7,8 @@ from typing import Any
 
 from msgspec import to_builtins
 
-from tenuto_engine.ports.store import InstanceFilter, Store
+from tenuto_engine.ports.records import InstanceFilter
+from tenuto_engine.ports.store import Store
 
 _ALL = 1_000_000
 

@@ -10,7 +10,8 @@ import sys
 
 from contract.backends import APP, KEY_PREFIX
 from contract.worlds import SHARDS, World, message
-from tenuto_engine.ports.store import Append, Appended, Committed
+from tenuto_engine.ports.operations import Append
+from tenuto_engine.ports.outcomes import Appended, Committed
 from tenuto_engine.storage.sqlite import SqliteLeaseStore, SqliteStore
 
 INSTANCES = 8

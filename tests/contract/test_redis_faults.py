@@ -17,28 +17,22 @@ from contract.worlds import FAR_MS, SHARDS, World, call, message, new_instance, 
 from servers import LossyProxy, RedisServer
 from tenuto_engine.core.status import TERMINAL
 from tenuto_engine.ports.errors import StoreUnavailable
-from tenuto_engine.ports.store import (
+from tenuto_engine.ports.leases import Lease
+from tenuto_engine.ports.operations import (
     Append,
-    Appended,
     Commit,
-    Committed,
     Create,
-    Created,
     Deliver,
     Delivery,
-    Done,
     DropReminder,
     FireReminder,
-    Lease,
     Operation,
-    OutboxSend,
     Purge,
-    Rejected,
-    ReminderSet,
     RemoveOutbox,
     ReplaceActivity,
-    Unconfirmed,
 )
+from tenuto_engine.ports.outcomes import Appended, Committed, Created, Done, Rejected, Unconfirmed
+from tenuto_engine.ports.records import OutboxSend, ReminderSet
 from tenuto_engine.storage.redis import RedisLeaseStore, RedisStore, scripts
 
 NewRedis = Callable[..., RedisServer]

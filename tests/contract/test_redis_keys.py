@@ -12,23 +12,9 @@ from contract.backends import APP, RedisBackend
 from contract.worlds import SHARDS, World, call, message, new_instance, open_call, timer
 from servers import RedisServer
 from tenuto_engine.core.status import TERMINAL, Hold, Status
-from tenuto_engine.ports.store import (
-    Append,
-    Appended,
-    Committed,
-    Create,
-    Created,
-    Deliver,
-    Delivery,
-    Done,
-    Exists,
-    FireReminder,
-    IndexEntry,
-    OutboxSend,
-    Purge,
-    ReminderSet,
-    RemoveOutbox,
-)
+from tenuto_engine.ports.operations import Append, Create, Deliver, Delivery, FireReminder, Purge, RemoveOutbox
+from tenuto_engine.ports.outcomes import Appended, Committed, Created, Done, Exists
+from tenuto_engine.ports.records import IndexEntry, OutboxSend, ReminderSet
 from tenuto_engine.storage.redis import RedisStore
 from tenuto_engine.storage.redis.keys import read_metadata, read_text, write_head, write_text
 

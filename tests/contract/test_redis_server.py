@@ -18,7 +18,9 @@ from tenuto_engine.ports.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from tenuto_engine.ports.store import Append, Appended, Create, Created, Rejected, StoreInfo
+from tenuto_engine.ports.operations import Append, Create
+from tenuto_engine.ports.outcomes import Appended, Created, Rejected
+from tenuto_engine.ports.store import StoreInfo
 from tenuto_engine.storage.redis import RedisStore
 
 NewRedis = Callable[..., RedisServer]

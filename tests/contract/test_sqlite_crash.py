@@ -9,7 +9,7 @@ from pathlib import Path
 from contract.backends import APP, KEY_PREFIX
 from contract.sqlite_crash_child import INSTANCES
 from contract.worlds import SHARDS
-from tenuto_engine.ports.store import Lease
+from tenuto_engine.ports.leases import Lease
 from tenuto_engine.storage.sqlite import SqliteLeaseStore, SqliteStore
 
 ROUNDS = 4

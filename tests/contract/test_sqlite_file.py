@@ -21,18 +21,10 @@ from contract.backends import APP, KEY_PREFIX, SqliteBackend
 from contract.dumps import dump
 from contract.worlds import FAR_MS, SHARDS, World, message, new_instance
 from tenuto_engine.ports.errors import LayoutTooNew, StoreRefused, StoreUnavailable
-from tenuto_engine.ports.store import (
-    Append,
-    Appended,
-    Commit,
-    Committed,
-    Create,
-    Created,
-    InstanceFilter,
-    Lease,
-    Rejected,
-    Unconfirmed,
-)
+from tenuto_engine.ports.leases import Lease
+from tenuto_engine.ports.operations import Append, Commit, Create
+from tenuto_engine.ports.outcomes import Appended, Committed, Created, Rejected, Unconfirmed
+from tenuto_engine.ports.records import InstanceFilter
 from tenuto_engine.storage.sqlite import SqliteLeaseStore, SqliteStore
 from tenuto_engine.storage.sqlite.layout import Layout, connect, prepare
 from tenuto_engine.storage.sqlite.sql import QUERIES, read_migrations

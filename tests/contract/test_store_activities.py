@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from contract.worlds import World, call, open_call
-from tenuto_engine.ports.store import Done, Refused, ReplaceActivity
+from tenuto_engine.ports.operations import ReplaceActivity
+from tenuto_engine.ports.outcomes import Done, Refused
 
 
 async def test_entries_come_by_the_moment_to_look(world: World) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from contract.worlds import World, call, message, open_call
 from tenuto_engine.core.status import Hold, Status
-from tenuto_engine.ports.store import Append, Appended, Refused
+from tenuto_engine.ports.operations import Append
+from tenuto_engine.ports.outcomes import Appended, Refused
 
 
 async def test_messages_are_numbered_in_order(world: World) -> None:

@@ -11,21 +11,10 @@ from msgspec.structs import replace
 from contract.dumps import dump
 from contract.worlds import FAR_MS, SHARDS, World, call, message, new_instance, open_call, timer
 from tenuto_engine.core.status import Hold, Status
-from tenuto_engine.ports.store import (
-    Append,
-    Appended,
-    Committed,
-    Conflict,
-    Create,
-    Exists,
-    Fenced,
-    IndexEntry,
-    InstanceFilter,
-    Lease,
-    OutboxSend,
-    Refused,
-    ReminderSet,
-)
+from tenuto_engine.ports.leases import Lease
+from tenuto_engine.ports.operations import Append, Create
+from tenuto_engine.ports.outcomes import Appended, Committed, Conflict, Exists, Fenced, Refused
+from tenuto_engine.ports.records import IndexEntry, InstanceFilter, OutboxSend, ReminderSet
 
 
 async def test_a_commit_writes_every_part(world: World) -> None:

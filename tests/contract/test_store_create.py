@@ -9,7 +9,9 @@ import pytest
 from contract.dumps import dump
 from contract.worlds import FAR_MS, SHARDS, World, message, new_instance, open_call, timer
 from tenuto_engine.core.status import TERMINAL, Hold, Status
-from tenuto_engine.ports.store import Create, Created, Exists, ReminderSet
+from tenuto_engine.ports.operations import Create
+from tenuto_engine.ports.outcomes import Created, Exists
+from tenuto_engine.ports.records import ReminderSet
 
 
 async def test_a_new_instance_is_read_back_as_given(world: World) -> None:

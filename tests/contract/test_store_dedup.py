@@ -9,7 +9,9 @@ import pytest
 from contract.backends import Backend
 from contract.worlds import SHARDS, World, message, new_instance, timer
 from tenuto_engine.core.status import Status
-from tenuto_engine.ports.store import Append, Appended, Create, Created, Done, Exists, FireReminder, Purge, ReminderSet
+from tenuto_engine.ports.operations import Append, Create, FireReminder, Purge
+from tenuto_engine.ports.outcomes import Appended, Created, Done, Exists
+from tenuto_engine.ports.records import ReminderSet
 
 WINDOW_MS = 40
 

@@ -9,27 +9,19 @@ from msgspec.structs import replace
 
 from contract.dumps import dump
 from contract.worlds import FAR_MS, SHARDS, World, call, message, new_instance, open_call, timer
-from tenuto_engine.ports.store import (
+from tenuto_engine.ports.operations import (
     Append,
-    Appended,
     Commit,
-    Committed,
-    Conflict,
     Create,
-    Created,
     Deliver,
     DropReminder,
-    Exists,
-    Fenced,
     FireReminder,
-    NewInstance,
     Operation,
-    OutboxSend,
     Purge,
-    Refused,
-    ReminderSet,
     ReplaceActivity,
 )
+from tenuto_engine.ports.outcomes import Appended, Committed, Conflict, Created, Exists, Fenced, Refused
+from tenuto_engine.ports.records import NewInstance, OutboxSend, ReminderSet
 
 
 async def test_an_empty_group_is_nothing(world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contract.worlds import FAR_MS, World
-from tenuto_engine.ports.store import Lease, LeaseHeld, LeaseStore, Member
+from tenuto_engine.ports.leases import Lease, LeaseHeld, LeaseStore, Member
 
 
 def _take(leases: LeaseStore, owner: str, *, lease_ms: int = FAR_MS, force: bool = False, shard: int = 0) -> Lease:

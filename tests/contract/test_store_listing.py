@@ -8,7 +8,7 @@ import pytest
 
 from contract.worlds import World
 from tenuto_engine.core.status import Status
-from tenuto_engine.ports.store import IndexEntry, InstanceFilter
+from tenuto_engine.ports.records import IndexEntry, InstanceFilter
 
 MADE = [
     ("a-1", "ship", Status.RUNNING, 100),

@@ -8,7 +8,10 @@ from contract.backends import Backend
 from contract.dumps import dump
 from contract.worlds import FAR_MS, SHARDS, World, message, open_call, timer
 from tenuto_engine.ports.errors import DurabilityRefused, ShardsDiffer, StoreRefused
-from tenuto_engine.ports.store import Append, Appended, Committed, Lease, LeaseHeld, ReminderSet
+from tenuto_engine.ports.leases import Lease, LeaseHeld
+from tenuto_engine.ports.operations import Append
+from tenuto_engine.ports.outcomes import Appended, Committed
+from tenuto_engine.ports.records import ReminderSet
 
 
 async def test_a_store_says_what_it_delivers(backend: Backend) -> None:

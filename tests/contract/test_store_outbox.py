@@ -5,19 +5,9 @@ from __future__ import annotations
 from contract.dumps import dump
 from contract.worlds import SHARDS, World, message, new_instance
 from tenuto_engine.core.status import TERMINAL, Status
-from tenuto_engine.ports.store import (
-    Appended,
-    Created,
-    Deliver,
-    Delivered,
-    Delivery,
-    Done,
-    Exists,
-    OutboxSend,
-    Purge,
-    Refused,
-    RemoveOutbox,
-)
+from tenuto_engine.ports.operations import Deliver, Delivery, Purge, RemoveOutbox
+from tenuto_engine.ports.outcomes import Appended, Created, Delivered, Done, Exists, Refused
+from tenuto_engine.ports.records import OutboxSend
 
 
 async def test_numbers_rise_over_commits_and_stand_above_the_clock(world: World) -> None:

@@ -7,18 +7,9 @@ import pytest
 from contract.dumps import dump
 from contract.worlds import FAR_MS, SHARDS, World, call, message, new_instance, open_call, timer
 from tenuto_engine.core.status import Status
-from tenuto_engine.ports.store import (
-    Committed,
-    Conflict,
-    Create,
-    Created,
-    Done,
-    Exists,
-    OutboxSend,
-    Purge,
-    Refused,
-    ReminderSet,
-)
+from tenuto_engine.ports.operations import Create, Purge
+from tenuto_engine.ports.outcomes import Committed, Conflict, Created, Done, Exists, Refused
+from tenuto_engine.ports.records import OutboxSend, ReminderSet
 
 
 async def test_a_purge_leaves_nothing(world: World) -> None:

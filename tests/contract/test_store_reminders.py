@@ -5,7 +5,9 @@ from __future__ import annotations
 from contract.dumps import dump
 from contract.worlds import FAR_MS, SHARDS, World, message, timer
 from tenuto_engine.core.status import Hold
-from tenuto_engine.ports.store import Appended, Done, DropReminder, Fenced, FireReminder, Refused, ReminderSet
+from tenuto_engine.ports.operations import DropReminder, FireReminder
+from tenuto_engine.ports.outcomes import Appended, Done, Fenced, Refused
+from tenuto_engine.ports.records import ReminderSet
 
 
 async def _arm(world: World, offset_ms: int, event_id: int = 1, **key: str) -> None:

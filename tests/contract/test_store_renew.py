@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contract.worlds import FAR_MS, World, call, message, open_call, timer
-from tenuto_engine.ports.store import Appended, Committed, Conflict, Refused, ReminderSet
+from tenuto_engine.ports.outcomes import Appended, Committed, Conflict, Refused
+from tenuto_engine.ports.records import ReminderSet
 
 
 async def test_a_new_execution_replaces_the_record(world: World) -> None:

@@ -10,26 +10,20 @@ from msgspec.structs import replace
 
 from contract.backends import Backend
 from tenuto_engine.core.status import Hold, Status
-from tenuto_engine.ports.store import (
+from tenuto_engine.ports.leases import Lease, LeaseStore
+from tenuto_engine.ports.operations import Append, Commit, Create, Operation
+from tenuto_engine.ports.outcomes import Committed, Created, Outcome
+from tenuto_engine.ports.records import (
     ActivityKey,
     ActivityRecord,
-    Append,
-    Commit,
-    Committed,
-    Create,
-    Created,
     Head,
     IndexEntry,
-    Lease,
-    LeaseStore,
     Message,
     NewInstance,
-    Operation,
-    Outcome,
     ReminderKey,
-    Store,
     Stored,
 )
+from tenuto_engine.ports.store import Store
 
 SHARDS = 4
 FAR_MS = 3_600_000

@@ -12,7 +12,7 @@ import redis
 from tenuto_engine.codec.events import decode_event
 from tenuto_engine.codec.records import decode_inbox, decode_metadata
 from tenuto_engine.core.events import ActivityCompleted, ActivityFailed, Event
-from tenuto_engine.ports.store import InstanceFilter
+from tenuto_engine.ports.records import InstanceFilter
 from tenuto_engine.storage.urls import default_durability, open_stores
 
 SHARDS = 4

@@ -23,31 +23,23 @@ from contract.dumps import dump, without_times
 from contract.worlds import FAR_MS, call, head, message, open_call, timer
 from servers import RedisServer
 from tenuto_engine.core.status import TERMINAL, Hold, Status
-from tenuto_engine.ports.store import (
+from tenuto_engine.ports.leases import Lease, LeaseStore
+from tenuto_engine.ports.operations import (
     Append,
     Commit,
-    Committed,
     Create,
     Deliver,
     Delivery,
-    Done,
     DropReminder,
     FireReminder,
-    IndexEntry,
-    Lease,
-    LeaseStore,
-    Message,
-    NewInstance,
     Operation,
-    OutboxSend,
-    Outcome,
     Purge,
-    ReminderKey,
-    ReminderSet,
     RemoveOutbox,
     ReplaceActivity,
-    Store,
 )
+from tenuto_engine.ports.outcomes import Committed, Done, Outcome
+from tenuto_engine.ports.records import IndexEntry, Message, NewInstance, OutboxSend, ReminderKey, ReminderSet
+from tenuto_engine.ports.store import Store
 
 SHARDS = 2
 # Two instances share shard 0, so that commits can append to one another; the third is of another version.

@@ -30,7 +30,7 @@ from tenuto_engine.codec.records import decode_envelope, decode_inbox, decode_me
 from tenuto_engine.core import actions, events
 from tenuto_engine.core.limits import Limits
 from tenuto_engine.core.rerun import RerunRefused, plan_rerun
-from tenuto_engine.ports.store import Commit
+from tenuto_engine.ports.operations import Commit
 
 NAMES: dict[str, Any] = {
     name: kind

@@ -16,7 +16,8 @@ from tenuto_engine.edge.handlers import new_server
 from tenuto_engine.edge.http import HttpEdge
 from tenuto_engine.edge.management_service import ManagementService
 from tenuto_engine.edge.worker_service import WorkerService
-from tenuto_engine.ports.store import LeaseStore, Store
+from tenuto_engine.ports.leases import LeaseStore
+from tenuto_engine.ports.store import Store
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.engine import Engine
 from tenuto_engine.runtime.faults import Faults

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tenuto_engine.ports.store import ActivityKey
+from tenuto_engine.ports.records import ActivityKey
 from tenuto_engine.runtime.activities import parse_token, token_of
 
 

@@ -7,7 +7,9 @@ from typing import get_args
 from prometheus_client.parser import text_string_to_metric_families
 
 from tenuto_engine.core.status import Hold, Status
-from tenuto_engine.ports import store as s
+from tenuto_engine.ports.operations import Append, Commit, Operation
+from tenuto_engine.ports.outcomes import Appended, Committed, Fenced, Outcome
+from tenuto_engine.ports.records import Head, Message
 from tenuto_engine.runtime import metrics as module
 from tenuto_engine.runtime.metrics import Metrics
 
@@ -31,8 +33,8 @@ def value(metrics: Metrics, name: str, **labels: str) -> float:
 
 def test_every_operation_and_outcome_has_its_label() -> None:
     """No operation or answer of a store is counted under no name."""
-    assert set(module._OPERATIONS) == set(get_args(s.Operation))
-    assert set(module._RESULTS) == set(get_args(s.Outcome))
+    assert set(module._OPERATIONS) == set(get_args(Operation))
+    assert set(module._RESULTS) == set(get_args(Outcome))
 
 
 def test_counters_carry_app_and_version() -> None:
@@ -50,10 +52,10 @@ def test_counters_carry_app_and_version() -> None:
 def test_groups_are_counted_by_operation_result_and_record() -> None:
     """One group commit counts each operation by its answer, and the records it wrote; duplicates wrote none."""
     metrics = Metrics(app="shop", version="v1")
-    head = s.Head(Status.RUNNING, Hold.NONE, "x1", "c1", 2, 1, 0, "", "start")
-    commit = s.Commit(1, "t", "", "order-1", "x1", "", 0, head, b"", history=[b"1", b"2"])
-    append = s.Append(1, "order-1", s.Message("m", b""))
-    outcomes: list[s.Outcome] = [s.Committed(1), s.Committed(1, duplicate=True), s.Fenced(), s.Appended(0)]
+    head = Head(Status.RUNNING, Hold.NONE, "x1", "c1", 2, 1, 0, "", "start")
+    commit = Commit(1, "t", "", "order-1", "x1", "", 0, head, b"", history=[b"1", b"2"])
+    append = Append(1, "order-1", Message("m", b""))
+    outcomes: list[Outcome] = [Committed(1), Committed(1, duplicate=True), Fenced(), Appended(0)]
     metrics.group_done([commit, commit, commit, append], outcomes, seconds=0.002)
     assert value(metrics, "tenuto_state_write_total", op="commit", result="ok") == 2
     assert value(metrics, "tenuto_state_write_total", op="commit", result="fenced") == 1

@@ -12,7 +12,7 @@ from tenuto_engine.codec.records import InboxBody, MetadataBody, encode_record
 from tenuto_engine.core import events as e
 from tenuto_engine.core.status import Hold, Status
 from tenuto_engine.edge.records import record_json
-from tenuto_engine.ports.store import Head, Stored
+from tenuto_engine.ports.records import Head, Stored
 
 STORED = Stored(Head(Status.SUSPENDED, Hold.SUSPENDED, "x1", "c1", 2, 1, 0, "v1", "start"), b"", 7)
 

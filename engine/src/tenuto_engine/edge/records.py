@@ -9,7 +9,7 @@ import msgspec
 
 from tenuto_engine.codec.events import UndecodableError, decode_event
 from tenuto_engine.codec.records import decode_inbox, decode_metadata
-from tenuto_engine.ports.store import Stored
+from tenuto_engine.ports.records import Stored
 
 
 def record_json(name: str, value: bytes, stored: Stored) -> str:

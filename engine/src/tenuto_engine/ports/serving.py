@@ -22,7 +22,7 @@ from tenuto_engine.ports.inbound import (
     StartRequest,
     TurnAnswer,
 )
-from tenuto_engine.ports.store import Stored
+from tenuto_engine.ports.records import Stored
 
 
 class EngineView(msgspec.Struct, frozen=True):

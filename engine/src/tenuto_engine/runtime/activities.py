@@ -21,16 +21,9 @@ from tenuto_engine.core.failures import bounded
 from tenuto_engine.core.retry import next_delay_ms
 from tenuto_engine.core.sharding import shard_of
 from tenuto_engine.ports.inbound import ActivityAnswer, ActivityItem
-from tenuto_engine.ports.store import (
-    ActivityKey,
-    ActivityRecord,
-    Append,
-    Appended,
-    Done,
-    Outcome,
-    Refused,
-    ReplaceActivity,
-)
+from tenuto_engine.ports.operations import Append, ReplaceActivity
+from tenuto_engine.ports.outcomes import Appended, Done, Outcome, Refused
+from tenuto_engine.ports.records import ActivityKey, ActivityRecord
 from tenuto_engine.runtime.births import message_of
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context

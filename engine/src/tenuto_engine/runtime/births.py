@@ -8,7 +8,7 @@ from tenuto_engine.codec.events import encode_event
 from tenuto_engine.codec.records import InboxBody, MetadataBody, encode_record
 from tenuto_engine.core.events import Event, ExecutionStarted
 from tenuto_engine.core.status import Hold, Status
-from tenuto_engine.ports.store import Head, IndexEntry, Message, NewInstance, ReminderKey, ReminderSet
+from tenuto_engine.ports.records import Head, IndexEntry, Message, NewInstance, ReminderKey, ReminderSet
 
 START_REMINDER = "start"
 

@@ -31,24 +31,10 @@ from tenuto_engine.core.sharding import shard_of
 from tenuto_engine.core.status import TERMINAL, Status
 from tenuto_engine.ports.errors import CommandRefused, StoreUnavailable
 from tenuto_engine.ports.inbound import InstanceView, ListRequest, RerunRequest, Started, StartRequest
-from tenuto_engine.ports.store import (
-    Append,
-    Appended,
-    Create,
-    Created,
-    Exists,
-    InstanceFilter,
-    Listed,
-    Message,
-    NewInstance,
-    Operation,
-    Outcome,
-    Refused,
-    Rejected,
-    Store,
-    Stored,
-    Unconfirmed,
-)
+from tenuto_engine.ports.operations import Append, Create, Operation
+from tenuto_engine.ports.outcomes import Appended, Created, Exists, Outcome, Refused, Rejected, Unconfirmed
+from tenuto_engine.ports.records import InstanceFilter, Listed, Message, NewInstance, Stored
+from tenuto_engine.ports.store import Store
 from tenuto_engine.runtime.births import message_of, new_instance
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context

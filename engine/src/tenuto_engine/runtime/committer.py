@@ -12,20 +12,18 @@ from collections.abc import Callable
 
 import structlog
 
-from tenuto_engine.ports.store import (
+from tenuto_engine.ports.operations import (
     Append,
     Commit,
     Create,
     Deliver,
     FireReminder,
     Operation,
-    Outcome,
     Purge,
-    Rejected,
     ReplaceActivity,
-    Store,
-    Unconfirmed,
 )
+from tenuto_engine.ports.outcomes import Outcome, Rejected, Unconfirmed
+from tenuto_engine.ports.store import Store
 from tenuto_engine.runtime.faults import Faults
 from tenuto_engine.runtime.metrics import Metrics
 

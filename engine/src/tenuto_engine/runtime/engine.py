@@ -9,8 +9,11 @@ import structlog
 
 from tenuto_engine.core.status import TERMINAL, Status
 from tenuto_engine.ports.inbound import ActivityAnswer, Hello, TurnAnswer
+from tenuto_engine.ports.leases import LeaseStore
+from tenuto_engine.ports.operations import Commit
+from tenuto_engine.ports.outcomes import Committed
 from tenuto_engine.ports.serving import EngineView
-from tenuto_engine.ports.store import Commit, Committed, LeaseStore, Store, StoreInfo
+from tenuto_engine.ports.store import Store, StoreInfo
 from tenuto_engine.runtime.activities import Activities
 from tenuto_engine.runtime.commands import Commands
 from tenuto_engine.runtime.committer import Committer

@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from tenuto_engine.ports.errors import EngineError, StoreUnavailable
-from tenuto_engine.ports.store import Lease, LeaseStore, Member
+from tenuto_engine.ports.leases import Lease, LeaseStore, Member
 from tenuto_engine.runtime.context import Context
 
 _log = structlog.get_logger(__name__)

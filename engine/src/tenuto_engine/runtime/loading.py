@@ -18,7 +18,8 @@ from tenuto_engine.core.state import InstanceState
 from tenuto_engine.core.status import TERMINAL, Hold, Status
 from tenuto_engine.ports.errors import StoreUnavailable
 from tenuto_engine.ports.inbound import TurnItem
-from tenuto_engine.ports.store import ActivityKey, ActivityRecord, Head, Message, NewInstance, Store, Stored
+from tenuto_engine.ports.records import ActivityKey, ActivityRecord, Head, Message, NewInstance, Stored
+from tenuto_engine.ports.store import Store
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase, Turn
 from tenuto_engine.runtime.shard import Entry, Shard

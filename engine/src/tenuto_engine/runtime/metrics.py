@@ -13,33 +13,58 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.openmetrics import exposition
 
-from tenuto_engine.ports import store as s
+from tenuto_engine.ports.operations import (
+    Append,
+    Commit,
+    Create,
+    Deliver,
+    DropReminder,
+    FireReminder,
+    Operation,
+    Purge,
+    RemoveOutbox,
+    ReplaceActivity,
+)
+from tenuto_engine.ports.outcomes import (
+    Appended,
+    Committed,
+    Conflict,
+    Created,
+    Delivered,
+    Done,
+    Exists,
+    Fenced,
+    Outcome,
+    Refused,
+    Rejected,
+    Unconfirmed,
+)
 
 _openmetrics: Any = exposition  # its functions carry no annotations
 _BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _OPERATIONS: dict[type, str] = {
-    s.Create: "create",
-    s.Append: "inbox_push",
-    s.Commit: "commit",
-    s.FireReminder: "timer",
-    s.DropReminder: "timer",
-    s.ReplaceActivity: "activity",
-    s.Purge: "purge",
-    s.Deliver: "outbox_deliver",
-    s.RemoveOutbox: "outbox_remove",
+    Create: "create",
+    Append: "inbox_push",
+    Commit: "commit",
+    FireReminder: "timer",
+    DropReminder: "timer",
+    ReplaceActivity: "activity",
+    Purge: "purge",
+    Deliver: "outbox_deliver",
+    RemoveOutbox: "outbox_remove",
 }
 _RESULTS: dict[type, str] = {
-    s.Created: "ok",
-    s.Exists: "conflict",
-    s.Appended: "ok",
-    s.Committed: "ok",
-    s.Fenced: "fenced",
-    s.Conflict: "conflict",
-    s.Refused: "refused",
-    s.Done: "ok",
-    s.Delivered: "ok",
-    s.Unconfirmed: "timeout",
-    s.Rejected: "error",
+    Created: "ok",
+    Exists: "conflict",
+    Appended: "ok",
+    Committed: "ok",
+    Fenced: "fenced",
+    Conflict: "conflict",
+    Refused: "refused",
+    Done: "ok",
+    Delivered: "ok",
+    Unconfirmed: "timeout",
+    Rejected: "error",
 }
 
 
@@ -108,7 +133,7 @@ class Metrics:
             cell = self._cells[key] = counter.labels(*self._constant, *labels)
         cell.inc(by)
 
-    def group_done(self, operations: Sequence[s.Operation], outcomes: Sequence[s.Outcome], *, seconds: float) -> None:
+    def group_done(self, operations: Sequence[Operation], outcomes: Sequence[Outcome], *, seconds: float) -> None:
         """Count one group commit: its operations by result, its records by kind, its duration."""
         self.group_size.observe(len(operations))
         self.write_seconds.observe(seconds)
@@ -117,18 +142,18 @@ class Metrics:
         for operation, outcome in zip(operations, outcomes, strict=True):
             key = (type(operation), type(outcome))
             tally[key] = tally.get(key, 0) + 1
-            if isinstance(outcome, s.Committed) and isinstance(operation, s.Commit) and not outcome.duplicate:
+            if isinstance(outcome, Committed) and isinstance(operation, Commit) and not outcome.duplicate:
                 history += len(operation.history)
         for (operation_type, outcome_type), times in tally.items():
             self.count(self.state_write, _OPERATIONS[operation_type], _RESULTS[outcome_type], by=times)
-        committed = tally.get((s.Commit, s.Committed), 0)
+        committed = tally.get((Commit, Committed), 0)
         if history:
             self.count(self.state_records, "history", by=history)
         if committed:
             self.count(self.state_records, "metadata", by=committed)
-        if appended := tally.get((s.Append, s.Appended), 0):
+        if appended := tally.get((Append, Appended), 0):
             self.count(self.state_records, "inbox", by=appended)
-        if fenced := sum(n for (_, result), n in tally.items() if result is s.Fenced):
+        if fenced := sum(n for (_, result), n in tally.items() if result is Fenced):
             self.fenced.inc(fenced)
 
     def render(self, accept: str) -> tuple[bytes, str]:

@@ -13,21 +13,9 @@ from tenuto_engine.codec.records import Envelope, decode_envelope
 from tenuto_engine.core.events import ChildFailed, ExecutionStarted, Failure
 from tenuto_engine.core.sharding import shard_of
 from tenuto_engine.core.status import TERMINAL
-from tenuto_engine.ports.store import (
-    Append,
-    Appended,
-    Created,
-    Deliver,
-    Delivered,
-    Delivery,
-    Exists,
-    NewInstance,
-    OutboxRecord,
-    OutboxSend,
-    Outcome,
-    Refused,
-    RemoveOutbox,
-)
+from tenuto_engine.ports.operations import Append, Deliver, Delivery, RemoveOutbox
+from tenuto_engine.ports.outcomes import Appended, Created, Delivered, Exists, Outcome, Refused
+from tenuto_engine.ports.records import NewInstance, OutboxRecord, OutboxSend
 from tenuto_engine.runtime.births import message_of, new_instance
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context

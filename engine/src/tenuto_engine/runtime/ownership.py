@@ -9,7 +9,8 @@ from collections.abc import Callable
 import structlog
 
 from tenuto_engine.ports.errors import StoreUnavailable
-from tenuto_engine.ports.store import Lease, Member, Store
+from tenuto_engine.ports.leases import Lease, Member
+from tenuto_engine.ports.store import Store
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import Phase
 from tenuto_engine.runtime.loading import Loading

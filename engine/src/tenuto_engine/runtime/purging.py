@@ -17,18 +17,10 @@ from tenuto_engine.core.events import ChildCreated, ExecutionTerminated
 from tenuto_engine.core.sharding import shard_of
 from tenuto_engine.core.status import TERMINAL
 from tenuto_engine.ports.errors import CommandRefused
-from tenuto_engine.ports.store import (
-    Append,
-    Appended,
-    Done,
-    DropReminder,
-    Outcome,
-    Purge,
-    Refused,
-    ReminderKey,
-    Store,
-    Stored,
-)
+from tenuto_engine.ports.operations import Append, DropReminder, Purge
+from tenuto_engine.ports.outcomes import Appended, Done, Outcome, Refused
+from tenuto_engine.ports.records import ReminderKey, Stored
+from tenuto_engine.ports.store import Store
 from tenuto_engine.runtime.births import message_of
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context

@@ -12,19 +12,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from tenuto_engine.codec.events import encode_event
 from tenuto_engine.core.events import Event, TimerFired, WokenUp
 from tenuto_engine.ports.errors import StoreUnavailable
-from tenuto_engine.ports.store import (
-    Appended,
-    DropReminder,
-    Fenced,
-    FireReminder,
-    Outcome,
-    Refused,
-    Rejected,
-    ReminderKey,
-    ReminderSet,
-    Store,
-    Unconfirmed,
-)
+from tenuto_engine.ports.operations import DropReminder, FireReminder
+from tenuto_engine.ports.outcomes import Appended, Fenced, Outcome, Refused, Rejected, Unconfirmed
+from tenuto_engine.ports.records import ReminderKey, ReminderSet
+from tenuto_engine.ports.store import Store
 from tenuto_engine.runtime.births import START_REMINDER, message_of
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tenuto_engine.codec.records import ActivityBody
-from tenuto_engine.ports.store import ActivityKey, Lease, OutboxRecord
+from tenuto_engine.ports.leases import Lease
+from tenuto_engine.ports.records import ActivityKey, OutboxRecord
 from tenuto_engine.runtime.instance import LiveInstance, Phase
 
 if TYPE_CHECKING:

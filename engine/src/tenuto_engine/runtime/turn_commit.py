@@ -21,10 +21,10 @@ from tenuto_engine.core.events import (
 from tenuto_engine.core.sharding import shard_of
 from tenuto_engine.core.state import InstanceState, derived_id
 from tenuto_engine.core.status import TERMINAL, Status
-from tenuto_engine.ports.store import (
+from tenuto_engine.ports.operations import Commit
+from tenuto_engine.ports.records import (
     ActivityKey,
     ActivityRecord,
-    Commit,
     Head,
     IndexEntry,
     Message,

@@ -32,17 +32,9 @@ from tenuto_engine.core.limits import Limits
 from tenuto_engine.core.state import InstanceState
 from tenuto_engine.core.status import TERMINAL, Hold, Status
 from tenuto_engine.ports.inbound import TurnAnswer, TurnItem, TurnOutcome
-from tenuto_engine.ports.store import (
-    Commit,
-    Committed,
-    Conflict,
-    Fenced,
-    Outcome,
-    Rejected,
-    ReminderKey,
-    ReminderSet,
-    Unconfirmed,
-)
+from tenuto_engine.ports.operations import Commit
+from tenuto_engine.ports.outcomes import Committed, Conflict, Fenced, Outcome, Rejected, Unconfirmed
+from tenuto_engine.ports.records import ReminderKey, ReminderSet
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase, Turn

@@ -17,7 +17,8 @@ from tenuto_engine.core.events import (
 from tenuto_engine.core.sharding import shard_of
 from tenuto_engine.core.status import TERMINAL
 from tenuto_engine.ports.inbound import InstanceView
-from tenuto_engine.ports.store import Store, Stored
+from tenuto_engine.ports.records import Stored
+from tenuto_engine.ports.store import Store
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Phase
 from tenuto_engine.runtime.ownership import Owned

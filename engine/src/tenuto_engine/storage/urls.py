@@ -8,7 +8,8 @@ from __future__ import annotations
 from urllib.parse import unquote, urlsplit
 
 from tenuto_engine.ports.errors import StoreRefused
-from tenuto_engine.ports.store import LeaseStore, Store
+from tenuto_engine.ports.leases import LeaseStore
+from tenuto_engine.ports.store import Store
 
 _DEFAULT_DURABILITY = {"memory": "D0", "sqlite": "D2", "redis": "D1"}
 

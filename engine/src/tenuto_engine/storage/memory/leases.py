@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
-from tenuto_engine.ports.store import Lease, LeaseHeld, Member
+from tenuto_engine.ports.leases import Lease, LeaseHeld, Member
 from tenuto_engine.storage.memory.state import LeaseRecord, MemoryState
 
 

@@ -10,34 +10,32 @@ from collections.abc import Iterable
 from typing import TypeAlias, assert_never
 
 from tenuto_engine.core.status import TERMINAL, Hold, Status
-from tenuto_engine.ports.store import (
-    ActivityKey,
+from tenuto_engine.ports.operations import (
     Append,
-    Appended,
     Commit,
-    Committed,
-    Conflict,
     Create,
-    Created,
     Deliver,
-    Delivered,
     Delivery,
-    Done,
     DropReminder,
-    Exists,
-    Fenced,
     FireReminder,
-    Message,
-    NewInstance,
     Operation,
-    OutboxRecord,
-    Outcome,
     Purge,
-    Refused,
-    ReminderKey,
     RemoveOutbox,
     ReplaceActivity,
 )
+from tenuto_engine.ports.outcomes import (
+    Appended,
+    Committed,
+    Conflict,
+    Created,
+    Delivered,
+    Done,
+    Exists,
+    Fenced,
+    Outcome,
+    Refused,
+)
+from tenuto_engine.ports.records import ActivityKey, Message, NewInstance, OutboxRecord, ReminderKey
 from tenuto_engine.storage.memory.state import Entries, Instance, MemoryState, Shard
 
 Taken: TypeAlias = Appended | Refused | Created | Exists

@@ -13,15 +13,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Generic, TypeVar
 
-from tenuto_engine.ports.store import (
-    ActivityKey,
-    ActivityRecord,
-    Head,
-    IndexEntry,
-    Member,
-    OutboxRecord,
-    ReminderKey,
-)
+from tenuto_engine.ports.leases import Member
+from tenuto_engine.ports.records import ActivityKey, ActivityRecord, Head, IndexEntry, OutboxRecord, ReminderKey
 from tenuto_engine.storage.clock import DEDUP_WINDOW_MS, system_ms
 
 # A prune looks at this many ids beside each one remembered: the window empties faster than it fills, and no

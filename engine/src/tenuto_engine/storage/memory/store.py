@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tenuto_engine.ports.errors import DurabilityRefused, ShardsDiffer
-from tenuto_engine.ports.store import (
+from tenuto_engine.ports.operations import Operation
+from tenuto_engine.ports.outcomes import Outcome
+from tenuto_engine.ports.records import (
     ActivityKey,
     ActivityRecord,
     InboxRecord,
     InstanceFilter,
     Listed,
-    Operation,
     OutboxRecord,
-    Outcome,
     ReminderKey,
     Stored,
-    StoreInfo,
 )
+from tenuto_engine.ports.store import StoreInfo
 from tenuto_engine.storage.memory.operations import execute
 from tenuto_engine.storage.memory.state import Instance, MemoryState
 from tenuto_engine.storage.records import CUSTOM_STATUS, METADATA, history_name, inbox_name, instance_key

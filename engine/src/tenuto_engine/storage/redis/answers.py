@@ -12,9 +12,9 @@ import msgspec
 from redis.exceptions import ResponseError
 
 from tenuto_engine.core.status import Status
-from tenuto_engine.ports.store import (
+from tenuto_engine.ports.operations import Commit, Operation
+from tenuto_engine.ports.outcomes import (
     Appended,
-    Commit,
     Committed,
     Conflict,
     Created,
@@ -22,7 +22,6 @@ from tenuto_engine.ports.store import (
     Done,
     Exists,
     Fenced,
-    Operation,
     Outcome,
     Refused,
     Rejected,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from tenuto_engine.core.status import Hold, Status
-from tenuto_engine.ports.store import ActivityKey, ActivityRecord, Head, ReminderKey
+from tenuto_engine.ports.records import ActivityKey, ActivityRecord, Head, ReminderKey
 
 _ESCAPES = str.maketrans({" ": "%20", "\n": "%0A", "%": "%25"})
 _NAME = re.compile(r"[a-z0-9.-]{1,120}")

@@ -17,7 +17,7 @@ from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
 from tenuto_engine.ports.errors import StoreUnavailable
-from tenuto_engine.ports.store import Lease, LeaseHeld, Member
+from tenuto_engine.ports.leases import Lease, LeaseHeld, Member
 from tenuto_engine.storage.redis import scripts
 from tenuto_engine.storage.redis.keys import Keys
 

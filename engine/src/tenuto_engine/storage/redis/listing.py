@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tenuto_engine.ports.store import InstanceFilter, Listed
+from tenuto_engine.ports.records import InstanceFilter, Listed
 from tenuto_engine.storage.redis.keys import ShardKeys
 from tenuto_engine.storage.redis.link import LinkPool
 from tenuto_engine.storage.redis.reads import RedisReads

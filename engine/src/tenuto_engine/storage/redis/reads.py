@@ -9,14 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tenuto_engine.ports.errors import StoreUnavailable
-from tenuto_engine.ports.store import (
-    ActivityKey,
-    ActivityRecord,
-    InboxRecord,
-    OutboxRecord,
-    ReminderKey,
-    Stored,
-)
+from tenuto_engine.ports.records import ActivityKey, ActivityRecord, InboxRecord, OutboxRecord, ReminderKey, Stored
 from tenuto_engine.storage.redis import scripts
 from tenuto_engine.storage.redis.beliefs import Beliefs
 from tenuto_engine.storage.redis.keys import (

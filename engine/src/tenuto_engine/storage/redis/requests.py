@@ -9,22 +9,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tenuto_engine.core.status import TERMINAL, Hold, Status
-from tenuto_engine.ports.store import (
+from tenuto_engine.ports.operations import (
     Append,
     Commit,
     Create,
     Deliver,
     DropReminder,
     FireReminder,
-    Head,
-    IndexEntry,
-    Message,
-    NewInstance,
     Operation,
     Purge,
     RemoveOutbox,
     ReplaceActivity,
 )
+from tenuto_engine.ports.records import Head, IndexEntry, Message, NewInstance
 from tenuto_engine.storage.redis import scripts
 from tenuto_engine.storage.redis.beliefs import Beliefs
 from tenuto_engine.storage.redis.keys import (

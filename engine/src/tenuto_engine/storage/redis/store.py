@@ -13,17 +13,10 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from tenuto_engine.core.status import TERMINAL, Status
 from tenuto_engine.ports.errors import StoreRefused, StoreUnavailable
-from tenuto_engine.ports.store import (
-    Create,
-    Deliver,
-    NewInstance,
-    Operation,
-    Outcome,
-    Purge,
-    Rejected,
-    StoreInfo,
-    Unconfirmed,
-)
+from tenuto_engine.ports.operations import Create, Deliver, Operation, Purge
+from tenuto_engine.ports.outcomes import Outcome, Rejected, Unconfirmed
+from tenuto_engine.ports.records import NewInstance
+from tenuto_engine.ports.store import StoreInfo
 from tenuto_engine.storage.redis import scripts
 from tenuto_engine.storage.redis.answers import Again, read_outcome
 from tenuto_engine.storage.redis.beliefs import Beliefs

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from threading import Lock
 
 from tenuto_engine.ports.errors import StoreUnavailable
-from tenuto_engine.ports.store import Lease, LeaseHeld, Member
+from tenuto_engine.ports.leases import Lease, LeaseHeld, Member
 from tenuto_engine.storage.clock import system_ms
 from tenuto_engine.storage.sqlite.gate import WriteGate
 from tenuto_engine.storage.sqlite.layout import BUSY_MS, connect

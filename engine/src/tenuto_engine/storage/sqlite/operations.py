@@ -12,35 +12,32 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias, assert_never
 
 from tenuto_engine.core.status import TERMINAL, Hold, Status
-from tenuto_engine.ports.store import (
-    ActivityKey,
-    ActivityRecord,
+from tenuto_engine.ports.operations import (
     Append,
-    Appended,
     Commit,
-    Committed,
-    Conflict,
     Create,
-    Created,
     Deliver,
-    Delivered,
     Delivery,
-    Done,
     DropReminder,
-    Exists,
-    Fenced,
     FireReminder,
-    Message,
-    NewInstance,
     Operation,
-    Outcome,
     Purge,
-    Refused,
-    ReminderKey,
-    ReminderSet,
     RemoveOutbox,
     ReplaceActivity,
 )
+from tenuto_engine.ports.outcomes import (
+    Appended,
+    Committed,
+    Conflict,
+    Created,
+    Delivered,
+    Done,
+    Exists,
+    Fenced,
+    Outcome,
+    Refused,
+)
+from tenuto_engine.ports.records import ActivityKey, ActivityRecord, Message, NewInstance, ReminderKey, ReminderSet
 from tenuto_engine.storage.records import CUSTOM_STATUS, METADATA, history_name, inbox_name
 from tenuto_engine.storage.sqlite.sql import QUERIES
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from tenuto_engine.core.status import Hold, Status
-from tenuto_engine.ports.store import (
+from tenuto_engine.ports.records import (
     ActivityKey,
     ActivityRecord,
     Head,

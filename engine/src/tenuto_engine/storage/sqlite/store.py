@@ -13,19 +13,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from tenuto_engine.ports.errors import StoreRefused, StoreUnavailable
-from tenuto_engine.ports.store import (
+from tenuto_engine.ports.operations import Operation
+from tenuto_engine.ports.outcomes import Outcome
+from tenuto_engine.ports.records import (
     ActivityKey,
     ActivityRecord,
     InboxRecord,
     InstanceFilter,
     Listed,
-    Operation,
     OutboxRecord,
-    Outcome,
     ReminderKey,
     Stored,
-    StoreInfo,
 )
+from tenuto_engine.ports.store import StoreInfo
 from tenuto_engine.storage.clock import DEDUP_WINDOW_MS, system_ms
 from tenuto_engine.storage.records import instance_key
 from tenuto_engine.storage.sqlite import reads

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from tenuto_engine.ports.store import Operation, Outcome, Rejected, Unconfirmed
+from tenuto_engine.ports.operations import Operation
+from tenuto_engine.ports.outcomes import Outcome, Rejected, Unconfirmed
 from tenuto_engine.storage.sqlite.gate import WriteGate
 from tenuto_engine.storage.sqlite.layout import BUSY_MS, connect
 from tenuto_engine.storage.sqlite.operations import Transaction, execute

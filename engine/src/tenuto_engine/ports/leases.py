@@ -1,0 +1,73 @@
+"""Who owns a shard: leases, members, and the port that grants them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """A shard granted. `token` is random and new with every grant; `epoch` rises by one with every grant."""
+
+    shard: int
+    version: str
+    owner: str
+    epoch: int
+    token: str
+
+
+class LeaseHeld(msgspec.Struct, frozen=True):
+    shard: int
+    owner: str
+    epoch: int
+    remaining_ms: int
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One engine process of the app, as its heartbeat describes it."""
+
+    engine_id: str
+    version: str
+    capacity: int
+    draining: bool
+    has_workers: bool
+    address: str = ""
+
+
+class LeaseStore(Protocol):
+    """Ownership, judged by the store's clock. Synchronous: it is called from a thread of its own.
+
+    It has its own connection, so that load on the data path never costs a lease. No hidden retries: a lost reply raises
+    `StoreUnavailable`, and the caller acquires anew.
+    """
+
+    def acquire(
+        self, shards: Sequence[int], *, version: str, owner: str, lease_ms: int, force: bool = False
+    ) -> list[Lease | LeaseHeld]:
+        """Grant each shard whose lease is free, expired or the caller's own; epoch + 1 (first 1) and a new token.
+
+        Answers in order. `force`: the caller knows that no other process can be alive (an exclusive store).
+        """
+        ...
+
+    def renew(self, leases: Sequence[Lease], *, lease_ms: int) -> list[bool]:
+        """Prolong leases whose token is still the stored one (also expired ones that nobody took)."""
+        ...
+
+    def release(self, leases: Sequence[Lease]) -> None:
+        """Give up leases whose token is still the stored one; the epoch stays."""
+        ...
+
+    def heartbeat(self, member: Member, *, ttl_ms: int) -> int:
+        """Record the member as alive for `ttl_ms`; answers the store's clock (Unix ms)."""
+        ...
+
+    def leave(self, engine_id: str) -> None: ...
+
+    def members(self) -> list[Member]:
+        """Members whose heartbeat has not run out."""
+        ...
+
+    def close(self) -> None: ...
