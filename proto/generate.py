@@ -11,10 +11,12 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
+from typing import Any
 
-from grpc_tools import protoc
+# Imported by name, because it has no types.
+protoc: Any = import_module("grpc_tools.protoc")
 
 PROTO_ROOT = Path(__file__).resolve().parent
 SOURCES = ("tenuto/v1/worker.proto", "tenuto/v1/management.proto")

@@ -18,6 +18,8 @@ from tenuto._replay import actions as a
 from tenuto._replay import events as e
 from tenuto_proto.v1 import worker_pb2 as pb
 
+_EOF: object = vars(grpc.aio)["EOF"]  # missing from the stubs
+
 _encode = msgspec.msgpack.encode
 _decode_actions = msgspec.msgpack.Decoder(list[a.Action]).decode
 _RECORDED: dict[type, type] = {
@@ -152,7 +154,7 @@ class FakeEngine:
             for token in [each for each in self._open if each not in running]:
                 self._deliver(token)
             await self._notify()
-            while (message := await context.read()) is not grpc.aio.EOF:
+            while (message := await context.read()) is not _EOF:
                 self.seen.append(message)
                 self._take(message)
                 await self._notify()

@@ -6,13 +6,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 
 from tenuto_proto.v1 import management_pb2 as pb
 
-_REQUESTS = {
+_REQUESTS: dict[str, Any] = {
     "StartInstance": pb.StartInstanceRequest,
     "GetInstance": pb.GetInstanceRequest,
     "WaitInstance": pb.WaitInstanceRequest,
@@ -28,11 +28,16 @@ _REQUESTS = {
     "GetEngine": pb.GetEngineRequest,
 }
 
+if TYPE_CHECKING:
+    _Handler = grpc.GenericRpcHandler[Any, Any]
+else:  # generic in its stubs only
+    _Handler = grpc.GenericRpcHandler
+
 Refusal = tuple[grpc.StatusCode, str]
 Answer = Any | Refusal | Callable[[Any], Any]
 
 
-class FakeManagement(grpc.GenericRpcHandler):
+class FakeManagement(_Handler):
     """Answers each method from its queue of answers; the last one stays.
 
     An answer is a response (for GetHistory: a list of pages), a status with its text, or a function of the request

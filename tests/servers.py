@@ -16,6 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 _SITE = Path(sysconfig.get_path("purelib"))
 REDIS_BINARIES = {
@@ -59,8 +61,8 @@ class RedisServer:
             command += [f"--{name.replace('_', '-')}", value]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         # The client's own back-off waits for the socket and for the data to be loaded.
-        backoff = redis.backoff.ConstantBackoff(0.02)
-        retry = redis.retry.Retry(backoff, 500, (redis.ConnectionError, redis.BusyLoadingError, OSError))
+        backoff = ConstantBackoff(0.02)
+        retry = Retry(backoff, 500, (redis.ConnectionError, redis.BusyLoadingError, OSError))
         with redis.Redis(unix_socket_path=str(self.socket), retry=retry) as client:
             client.ping()
 

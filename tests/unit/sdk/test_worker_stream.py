@@ -268,7 +268,7 @@ async def test_history_may_come_in_chunks(engine: FakeEngine) -> None:
         engine.begin("w")
         await engine.wait_for(lambda: engine.instances["i"].commits == 1)
         instance = engine.instances["i"]
-        common = {"instance_id": "i", "execution_id": "exec-i", "commit_id": "c2", "full_history": True}
+        common: Any = {"instance_id": "i", "execution_id": "exec-i", "commit_id": "c2", "full_history": True}
         tail = [msgspec.msgpack.encode(x) for x in (e.TurnStarted(2_000_000), *[e.EventRaised("a", b"5")] * 2)]
         instance.in_turn = tail
         engine.push(pb.EngineMessage(turns=[pb.TurnItem(**common, more=True, history=instance.history[:1])]))
@@ -398,5 +398,6 @@ async def test_payloads_pass_through_the_codec(engine: FakeEngine) -> None:
     async with runtime:
         engine.begin("w", b'~"olleh"')
         ending = await engine.instances["i"].outcome
+    assert isinstance(ending, e.ExecutionCompleted)
     assert ending.result == b'~"!olleh"'
     assert engine.delivered[0].input == b'~"olleh"'

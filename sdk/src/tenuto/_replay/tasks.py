@@ -7,7 +7,7 @@ engine; the executor completes tasks as it meets their events, in the order of h
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast, overload
 
 from tenuto.errors import TaskCancelledError
 
@@ -165,7 +165,11 @@ def when_all(tasks: Iterable[Task[T]]) -> Task[list[T]]:
     return _WhenAll(_checked(tasks))
 
 
-def when_any(tasks: Iterable[Task[T]]) -> Task[Task[T]]:
+@overload
+def when_any(tasks: Iterable[Task[T]]) -> Task[Task[T]]: ...
+@overload
+def when_any(tasks: Iterable[Task[Any]]) -> Task[Task[Any]]: ...
+def when_any(tasks: Iterable[Task[Any]]) -> Task[Task[Any]]:
     """A task that completes with the first of `tasks` that completes or fails; ask that one for its result.
 
     The others go on: cancel a timer or a wait for an event that lost with its `cancel()`.
