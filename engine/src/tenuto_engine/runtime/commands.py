@@ -226,7 +226,10 @@ class Commands:
                 raise CommandRefused(
                     "not_found", f"there is no instance '{instance_id}'; start it first, or check the id"
                 )
-            # A terminal instance drops all, and counts them: whoever raised the event cannot know better.
+            if control:
+                text = f"instance '{instance_id}' has already ended; look at its state, or purge it or run it again"
+                raise CommandRefused("precondition", text)
+            # A terminal instance drops events, and counts them: whoever raised one cannot know better.
             self._context.metrics.count(self._context.metrics.messages_dropped, outcome.reason)
             return False
         assert isinstance(outcome, Appended)
