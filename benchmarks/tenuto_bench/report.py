@@ -16,20 +16,22 @@ from tenuto_bench.targets import judge
 README = BENCHMARKS / "README.md"
 BEGIN, END = "<!-- results: begin (written by run.py --write-readme) -->", "<!-- results: end -->"
 TITLES = {one.name: one.title for one in CONFIGURATIONS}
-# Figure, heading, factor.
+# Headings of columns that hold words rather than numbers.
+WORDS = ("workload", "store", "unit", "target", "figure")
+# Figure and heading.
 COLUMNS = (
-    ("rate", "per second", 1.0),
-    ("p50_ms", "p50 ms", 1.0),
-    ("p99_ms", "p99 ms", 1.0),
-    ("store_operations_per_unit", "store operations", 1.0),
-    ("commits_per_unit", "commits", 1.0),
-    ("redis_scripts_per_unit", "Redis scripts", 1.0),
-    ("redis_commands_per_unit", "Redis commands", 1.0),
-    ("engine_cpu_us_per_unit", "engine CPU µs", 1.0),
-    ("app_cpu_us_per_unit", "app CPU µs", 1.0),
-    ("redis_cpu_us_per_unit", "Redis CPU µs", 1.0),
-    ("engine_rss_mb", "engine MB", 1.0),
-    ("app_rss_mb", "app MB", 1.0),
+    ("rate", "per second"),
+    ("p50_ms", "p50 ms"),
+    ("p99_ms", "p99 ms"),
+    ("store_operations_per_unit", "store operations"),
+    ("commits_per_unit", "commits"),
+    ("redis_scripts_per_unit", "Redis scripts"),
+    ("redis_commands_per_unit", "Redis commands"),
+    ("engine_cpu_us_per_unit", "engine CPU µs"),
+    ("app_cpu_us_per_unit", "app CPU µs"),
+    ("redis_cpu_us_per_unit", "Redis CPU µs"),
+    ("engine_rss_mb", "engine MB"),
+    ("app_rss_mb", "app MB"),
 )
 EXTRAS = {
     "first_ms_per_step": "ms per step at first",
@@ -55,14 +57,14 @@ class Grid:
 
     def to_rich(self) -> Table:
         table = Table(title=self.title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
-        for number, heading in enumerate(self.headings):
-            table.add_column(heading, justify="left" if number == 0 else "right", header_style="dim")
+        for heading in self.headings:
+            table.add_column(heading, justify="left" if heading in WORDS else "right", header_style="dim")
         for row in self.rows:
             table.add_row(*row)
         return table
 
     def to_markdown(self) -> str:
-        rule = ["---", *("---:" for _ in self.headings[1:])]
+        rule = ["---" if heading in WORDS else "---:" for heading in self.headings]
         lines = [f"| {' | '.join(row)} |" for row in (self.headings, rule, *self.rows)]
         return "\n".join([f"### {self.title}", "", *lines])
 
@@ -101,16 +103,16 @@ def grids(report: Mapping[str, Any]) -> Iterator[Grid]:
         columns = [column for column in COLUMNS if any(column[0] in one["figures"] for one in results)]
         yield Grid(
             TITLES[configuration],
-            ("workload", "unit", *(heading for _, heading, _ in columns)),
+            ("workload", "unit", *(heading for _, heading in columns)),
             [(one["title"], one["unit"], *cells(one["figures"], columns)) for one in results],
         )
     if further := list(extras(report)):
         yield Grid("Further figures", ("workload", "store", "figure", "measured"), further)
 
 
-def cells(figures: Mapping[str, Any], columns: Sequence[tuple[str, str, float]]) -> list[str]:
+def cells(figures: Mapping[str, Any], columns: Sequence[tuple[str, str]]) -> list[str]:
     """The medians of one result, in the order of the columns; empty where there is none."""
-    return [number(figures[name]["median"] * factor) if name in figures else "" for name, _, factor in columns]
+    return [number(figures[name]["median"]) if name in figures else "" for name, _ in columns]
 
 
 def extras(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
