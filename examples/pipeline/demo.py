@@ -131,7 +131,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say(Panel(Text(str(error)), title="the demo failed", border_style="red"))
             show_logs(stage.folder)
             return 1
-    say(Text(f"Done in {time.monotonic() - began:.1f} s; everything it made is removed.", style="dim"))
+    left = (
+        f"the instance is purged; leases and layout stay under the prefix {prefix}"
+        if store
+        else "nothing is left behind"
+    )
+    say(Text(f"Done in {time.monotonic() - began:.1f} s; {left}.", style="dim"))
     return 0
 
 
