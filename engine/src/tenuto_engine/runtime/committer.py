@@ -1,7 +1,8 @@
 """Group commit: operations that are ready while a group is under way leave together in the next one.
 
-There is no waiting for company: a lone operation leaves at once, a busy engine fills its groups by itself. One group
-is in flight at a time, so operations take effect in the order in which they were submitted.
+There is no waiting for company: a lone operation leaves at once, a busy engine fills its groups by itself. Shards are dealt
+out to a few lanes, each with one group in flight: operations of one shard take effect in the order in which they were
+submitted, and the store works on one lane's group while the answers of another are being digested.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ OnOutcome = Callable[[Outcome], None]
 
 # A group's bound. More does not go faster (measured: flat from 64 on), and delays the first answers of the group.
 MAX_GROUP = 256
+# Groups under way at once.
+LANES = 2
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 2.0
 
@@ -47,6 +50,16 @@ _POINT_OF: dict[type, str] = {
 }
 
 
+class _Lane:
+    """The operations of some shards that wait for their next group."""
+
+    __slots__ = ("pending", "wake")
+
+    def __init__(self) -> None:
+        self.pending: list[tuple[Operation, OnOutcome]] = []
+        self.wake = asyncio.Event()
+
+
 class Committer:
     """Executes operations in groups and answers each through its callback, on the event loop.
 
@@ -57,14 +70,14 @@ class Committer:
         self._store = store
         self._metrics = metrics
         self._faults = faults
-        self._pending: list[tuple[Operation, OnOutcome]] = []
-        self._wake = asyncio.Event()
+        self._lanes = [_Lane() for _ in range(LANES)]
         self.on_trouble: Callable[[str], None] = lambda _error: None
 
     def submit(self, operation: Operation, on_outcome: OnOutcome) -> None:
         """Queue an operation for the next group."""
-        self._pending.append((operation, on_outcome))
-        self._wake.set()
+        lane = self._lanes[operation.shard % LANES]
+        lane.pending.append((operation, on_outcome))
+        lane.wake.set()
 
     def submit_until_answered(self, operation: Operation, on_outcome: OnOutcome) -> None:
         """Queue an operation and repeat it, with growing pauses, while the store does not answer.
@@ -91,17 +104,22 @@ class Committer:
 
     async def run(self) -> None:
         """Execute groups until cancelled."""
+        async with asyncio.TaskGroup() as owner:
+            for number, lane in enumerate(self._lanes):
+                owner.create_task(self._run_lane(lane), name=f"committer-{number}")
+
+    async def _run_lane(self, lane: _Lane) -> None:
         while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._pending:
+            await lane.wake.wait()
+            lane.wake.clear()
+            while lane.pending:
                 # One more turn of the loop: what has already arrived joins this group instead of waiting for the next.
                 await asyncio.sleep(0)
-                await self._execute_group()
+                await self._execute_group(lane)
 
-    async def _execute_group(self) -> None:
-        group = self._pending[:MAX_GROUP]
-        del self._pending[:MAX_GROUP]
+    async def _execute_group(self, lane: _Lane) -> None:
+        group = lane.pending[:MAX_GROUP]
+        del lane.pending[:MAX_GROUP]
         operations = [operation for operation, _ in group]
         if self._faults.armed:
             self._reach(operations, "before")

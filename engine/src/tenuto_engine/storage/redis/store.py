@@ -6,6 +6,8 @@ only where that keeps the order of operations that the caller gave.
 
 from __future__ import annotations
 
+import asyncio
+
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -29,6 +31,8 @@ from tenuto_engine.storage.redis.server import Ask, Demand, Server, check_layout
 # How often one operation is sent because a belief was wrong or the scripts were flushed. Twice is the worst seen
 # without another engine at work on the same instance; the rest is room.
 _MAX_ROUNDS = 5
+# Two keep the server busy while the engine digests answers; more would only make smaller groups.
+_WRITERS = 2
 _ERROR = Rejected("")
 
 
@@ -60,7 +64,10 @@ class RedisStore(RedisListing):
         keys = Keys(key_prefix, app)
         super().__init__(keys, LinkPool(url, timeout_s=timeout_s), Beliefs())
         self._requests = Requests(keys, self._beliefs, window_ms=dedup_window_ms)
-        self._link = Link(url, timeout_s=timeout_s, prepare=self._prepare)
+        # Groups of different shards may be under way together, each on a connection of its own.
+        self._writers = [Link(url, timeout_s=timeout_s, prepare=self._prepare) for _ in range(_WRITERS)]
+        self._idle = list(self._writers)
+        self._free = asyncio.Semaphore(_WRITERS)
         self._may_hide = durability_unverified
         self._demand: Demand | None = None
         self._server: Server | None = None
@@ -70,7 +77,7 @@ class RedisStore(RedisListing):
         """Connect, check or write the layout record, check shard count and durability. See the port."""
         refuse_unknown_tier(durability)
         self._demand = Demand(shards, durability, self._may_hide)
-        await self._link.exchange([("PING",)])
+        await self._writers[0].exchange([("PING",)])
         if self._server is None:
             raise StoreUnavailable("the store was closed while it was opened")
         return StoreInfo(
@@ -81,7 +88,8 @@ class RedisStore(RedisListing):
         )
 
     async def close(self) -> None:
-        await self._link.close()
+        for link in self._writers:
+            await link.close()
         await self._links.close()
 
     def incarnation(self) -> str:
@@ -95,9 +103,15 @@ class RedisStore(RedisListing):
     async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Execute a group in order; answer each. See the port."""
         outcomes: list[Outcome] = []
-        if operations:
-            for flight in _split(operations):
-                outcomes += await self._fly(flight)
+        if not operations:
+            return outcomes
+        async with self._free:
+            link = self._idle.pop()
+            try:
+                for flight in _split(operations):
+                    outcomes += await self._fly(link, flight)
+            finally:
+                self._idle.append(link)
         return outcomes
 
     async def _prepare(self, link: Link) -> None:
@@ -109,16 +123,16 @@ class RedisStore(RedisListing):
         await self._load_scripts(ask)
         self._server = server
 
-    async def _fly(self, operations: Sequence[Operation]) -> list[Outcome]:
+    async def _fly(self, link: Link, operations: Sequence[Operation]) -> list[Outcome]:
         """Execute operations that need nothing to be read in between."""
         outcomes: list[Outcome] = [_ERROR] * len(operations)
         pending = list(range(len(operations)))
         try:
-            await self._learn_former(operations)
+            await self._learn_former(link, operations)
             for _ in range(_MAX_ROUNDS):
                 if self._must_load:
-                    await self._load_scripts(self._link.exchange)
-                pending = await self._send(operations, pending, outcomes)
+                    await self._load_scripts(link.exchange)
+                pending = await self._send(link, operations, pending, outcomes)
                 if not pending:
                     return outcomes
         except (StoreUnavailable, StoreRefused) as fault:
@@ -130,11 +144,13 @@ class RedisStore(RedisListing):
             outcomes[i] = Rejected("other engines keep changing the version of this instance; try again")
         return outcomes
 
-    async def _send(self, operations: Sequence[Operation], pending: list[int], outcomes: list[Outcome]) -> list[int]:
+    async def _send(
+        self, link: Link, operations: Sequence[Operation], pending: list[int], outcomes: list[Outcome]
+    ) -> list[int]:
         """Send the pending operations once; write their outcomes; answer which are to be sent again."""
         build = self._requests.build
         try:
-            replies = await self._link.exchange([build(operations[i]) for i in pending])
+            replies = await link.exchange([build(operations[i]) for i in pending])
         except LinkLost as lost:
             replies = lost.replies
             answered = len(replies)
@@ -172,13 +188,13 @@ class RedisStore(RedisListing):
             else:
                 self._beliefs.note_version(instance_id, version)
 
-    async def _learn_former(self, operations: Sequence[Operation]) -> None:
+    async def _learn_former(self, link: Link, operations: Sequence[Operation]) -> None:
         """Read version and name of what is to be removed, for they are part of the names of keys."""
         wanted = [(op.shard, instance_id, of) for op in operations for instance_id, of in _removed_by(op).items()]
         if not wanted:
             return
         commands = [("HMGET", self._keys[shard].instance(i), "metadata", "index") for shard, i, _ in wanted]
-        replies: list[Any] = await self._link.exchange(commands)
+        replies: list[Any] = await link.exchange(commands)
         for (_, instance_id, statuses), reply in zip(wanted, replies, strict=True):
             if isinstance(reply, ResponseError) or reply[0] is None or reply[1] is None:
                 continue
