@@ -122,7 +122,7 @@ async def test_start_to_close(client: aio.WorkflowClient, tries: Tries) -> None:
     assert await result(client, "try_in_time", 1) == 2
     error = await failure(client, "try_in_time", 9)
     assert "start-to-close timeout of 80 ms" in error.message or error.error_type == "TimeoutError"
-    assert [seen for seen in tries.values()][1] == [1, 2, 3]
+    assert list(tries.values())[1] == [1, 2, 3]
 
 
 async def test_schedule_to_close(client: aio.WorkflowClient, tries: Tries) -> None:
