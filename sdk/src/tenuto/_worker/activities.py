@@ -125,9 +125,11 @@ class ActivityRunner:
         return self._encode(call, value)
 
     async def _run_async(self, code: ActivityCode, call: ActivityCall, key: _Key) -> None:
-        seconds = call.start_to_close_ms / 1000 or None
         try:
-            async with asyncio.timeout(seconds):
+            if call.start_to_close_ms:
+                async with asyncio.timeout(call.start_to_close_ms / 1000):
+                    value = await code.function(*self._arguments(code, call))
+            else:
                 value = await code.function(*self._arguments(code, call))
         except BaseException as error:  # See _run_sync.
             if isinstance(error, KeyboardInterrupt) or _is_cancelled_from_outside(error):
