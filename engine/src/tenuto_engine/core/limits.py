@@ -15,6 +15,8 @@ MAX_INSTANCE_ID_BYTES = 1024
 MAX_NAME_BYTES = 512
 MAX_REASON_BYTES = 4096
 MAX_LIST_PAGE = 1000
+# Children of earlier executions that an instance keeps in its metadata.
+MAX_CARRIED_CHILDREN = 1000
 # Numbers a worker may give: every store and script holds them exactly.
 MAX_EVENT_ID = (1 << 31) - 1
 MAX_MOMENT_MS = 253_402_300_799_000  # the end of year 9999

@@ -12,6 +12,7 @@ import hashlib
 import msgspec
 
 from tenuto_engine.core.events import ActivityScheduled, ChildCreated, Parent
+from tenuto_engine.core.limits import MAX_CARRIED_CHILDREN
 from tenuto_engine.core.status import Hold, Status
 
 
@@ -54,6 +55,15 @@ class InstanceState(msgspec.Struct):
         """All children that have not reported their end, also those of earlier executions."""
         current = [OpenChild(i, c.instance_id, c.child_execution_id) for i, c in self.children.items()]
         return [*self.carried, *current]
+
+    def children_to_carry(self) -> list[OpenChild]:
+        """The newest open children, bounded.
+
+        A child's result names the execution that started it, so one carried over never leaves the list; an eternal
+        parent that starts children without waiting for them would fill its metadata. Those beyond the bound are no
+        longer terminated or purged with it.
+        """
+        return self.open_children()[-MAX_CARRIED_CHILDREN:]
 
     @property
     def pending_operations(self) -> int:

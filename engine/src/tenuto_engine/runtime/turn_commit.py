@@ -309,7 +309,7 @@ def renew(
         trace_parent=old.trace_parent,
         status=Status.RUNNING,
         last_turn_at_ms=old.last_turn_at_ms,
-        carried=old.open_children(),
+        carried=old.children_to_carry(),
     )
     started = ExecutionStarted(
         old.name,

@@ -27,7 +27,7 @@ from tenuto_engine.core.decide import (
     plan_turn,
 )
 from tenuto_engine.core.effects import DisarmTimer, Effect
-from tenuto_engine.core.events import Event, EventRaised, ExecutionStarted, TurnStarted
+from tenuto_engine.core.events import Event, EventRaised, ExecutionStarted, ExecutionTerminated, TurnStarted
 from tenuto_engine.core.limits import Limits
 from tenuto_engine.core.state import InstanceState
 from tenuto_engine.core.status import TERMINAL, Hold, Status
@@ -49,6 +49,8 @@ MAX_TURN_MAIL = 400
 _CONTROL_ANSWER = TurnAnswer("", "", "", TurnOutcome.COMPLETED)
 _RETRY_PAUSE_SECONDS = 0.25
 _SET_ASIDE_SECONDS = 5.0
+# The reminder goes by the store's clock, which may be a little ahead of the estimate.
+_EARLY_START_MS = 1_000
 _FIRST_BACKOFF_MS = 1_000
 _LONGEST_BACKOFF_MS = 60_000
 
@@ -140,6 +142,8 @@ class Turns:
         stale = [m for m in unread if m.execution_id and m.execution_id != state.execution_id]
         if stale:
             unread = [m for m in unread if m not in stale]
+        if instance.body.scheduled_at_ms and not state.name:
+            unread = self._without_early_start(unread)
         plan = plan_turn(state, [m.event for m in unread])
         if plan is None and not stale:
             return
@@ -161,6 +165,17 @@ class Turns:
             turn.answer = _CONTROL_ANSWER
             instance.phase = Phase.CONFIRMING
             self._try_finish(instance)
+
+    def _without_early_start(self, unread: list[Mail]) -> list[Mail]:
+        """A start that was scheduled for later waits for its reminder, also when a suspension ended its delay.
+
+        Nothing else means anything before it, but control.
+        """
+        latest_ms = self._context.clock.now_ms() + _EARLY_START_MS
+        if any(isinstance(m.event, ExecutionStarted) and m.event.scheduled_at_ms > latest_ms for m in unread):
+            control = [m for m in unread if isinstance(m.event, CONTROL)]
+            return unread if any(isinstance(m.event, ExecutionTerminated) for m in control) else control
+        return unread
 
     def _begin(self, instance: LiveInstance, turn: Turn) -> None:
         instance.turn = turn
