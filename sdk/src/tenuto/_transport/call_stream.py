@@ -24,6 +24,7 @@ _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 _BATCH: Final = 500
 # Deadlines are looked at this often: precise enough for calls that take seconds to time out, and free for all others.
 _SWEEP_SECONDS: Final = 0.25
+_FAREWELL_SECONDS: Final = 1.0
 
 
 class CallStream:
@@ -68,8 +69,20 @@ class CallStream:
             self._pending.pop(call_id, None)
 
     async def close(self) -> None:
-        """End the stream; open calls fail as CANCELLED."""
-        tasks = self._tasks
+        """End the stream; calls still open fail as CANCELLED.
+
+        The engine is told and its end awaited: gRPC's last events must find this loop still open, or they are
+        reported as errors on whichever other loop of the process polls for them.
+        """
+        call, tasks = self._call, self._tasks
+        if call is not None:
+            self._fail_pending(grpc.StatusCode.CANCELLED, "the client was closed")
+            try:
+                async with asyncio.timeout(_FAREWELL_SECONDS):
+                    await call.done_writing()
+                    await asyncio.wait(tasks[:1])
+            except (TimeoutError, asyncio.InvalidStateError, grpc.RpcError):
+                pass  # No engine to take leave of.
         self._lost(grpc.StatusCode.CANCELLED, "the client was closed")
         await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -93,13 +106,16 @@ class CallStream:
 
     def _lost(self, code: grpc.StatusCode, details: str) -> None:
         call, self._call = self._call, None
-        pending, self._pending = self._pending, {}
-        self._outgoing.clear()
         for task in self._tasks:
             task.cancel()
         self._tasks = ()
         if call is not None:
             call.cancel()
+        self._fail_pending(code, details)
+
+    def _fail_pending(self, code: grpc.StatusCode, details: str) -> None:
+        pending, self._pending = self._pending, {}
+        self._outgoing.clear()
         for answer, _ in pending.values():
             if not answer.done():
                 answer.set_exception(_error(code, details))
