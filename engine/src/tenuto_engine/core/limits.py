@@ -68,6 +68,14 @@ def refuse_name(what: str, name: str) -> str | None:
     return _refuse_text(what, name)
 
 
+def refuse_words(what: str, text: str, limit: int) -> str | None:
+    """Return why a short text is refused, or None where it is fine: at most `limit` bytes, or empty, and printable."""
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > limit:
+        return f"the {what} has {size:,} bytes, the limit is {limit:,}; use a shorter one"
+    return _refuse_text(what, text)
+
+
 def _refuse_text(what: str, text: str) -> str | None:
     for character in text:
         code = ord(character)

@@ -14,7 +14,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from tenuto_engine.edge.errors import status_of
-from tenuto_engine.edge.handlers import END_OF_STREAM, CallContext
+from tenuto_engine.edge.handlers import END_OF_STREAM, CallContext, refuse_malformed
 from tenuto_engine.ports.errors import EngineError
 from tenuto_proto.v1 import management_pb2 as pb
 
@@ -25,6 +25,7 @@ _UNIMPLEMENTED = 12
 _INTERNAL = 13
 _INVALID_ARGUMENT = 3
 _BATCH = 500
+_BATCH_BYTES = 8 << 20
 
 Method = tuple[Callable[[Any], Awaitable[Any]], type[Any]]
 
@@ -45,6 +46,7 @@ class CallStream:
             writer = group.create_task(self._write())
             calls: set[asyncio.Task[None]] = set()
             while (batch := await self._context.read()) is not END_OF_STREAM:
+                await refuse_malformed(batch, self._context)
                 for call in batch.calls:
                     await self._slots.acquire()
                     task = group.create_task(self._answer(call.id, call.method, call.request))
@@ -80,9 +82,18 @@ class CallStream:
             await self._ready.wait()
             await asyncio.sleep(0)  # answers that become ready in this turn of the loop join the message
             self._ready.clear()
-            while answers := self._answers[:_BATCH]:
-                del self._answers[:_BATCH]
-                batch = pb.AnswerBatch()
-                for call_id, code, details, response in answers:
-                    batch.answers.add(id=call_id, code=code, details=details, response=response)
-                await self._context.write(batch)
+            while self._answers:
+                await self._context.write(self._next_batch())
+
+    def _next_batch(self) -> pb.AnswerBatch:
+        """Take the answers of the next message: together they must stay far below the client's limit of a message."""
+        batch = pb.AnswerBatch()
+        size, count = 0, 0
+        for call_id, code, details, response in self._answers[:_BATCH]:
+            size += len(response)
+            if count and size > _BATCH_BYTES:
+                break
+            batch.answers.add(id=call_id, code=code, details=details, response=response)
+            count += 1
+        del self._answers[:count]
+        return batch

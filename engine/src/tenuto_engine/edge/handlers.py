@@ -5,11 +5,12 @@ Everything else of the edge uses these instead of the library's functions, so it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 # In quotes, because these classes are generic in their stubs only.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -20,25 +21,62 @@ _grpc: Any = grpc
 END_OF_STREAM: object = _grpc.aio.EOF
 
 
+class Malformed:
+    """Stands in for a request that is no message of its type."""
+
+    def __init__(self, request: type[Any], error: DecodeError) -> None:
+        self.text = f"the {request.__name__} cannot be read: {error}"
+
+
+def _reader(request: type[Any]) -> Callable[[bytes], Any]:
+    read = request.FromString
+
+    def read_or_mark(data: bytes) -> Any:
+        # An error raised here would reach the client as UNKNOWN, with our class's name for a text.
+        try:
+            return read(data)
+        except DecodeError as error:
+            return Malformed(request, error)
+
+    return read_or_mark
+
+
+async def refuse_malformed(message: object, context: CallContext) -> None:
+    """End the call as INVALID_ARGUMENT if the message could not be read."""
+    if type(message) is Malformed:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, message.text)
+
+
 def _serialize(message: Any) -> Any:
     return message.SerializeToString()
 
 
 def unary(behavior: Any, request: type[Any]) -> Handler:
     """One request, one response. `request` is the message class; responses serialize themselves."""
-    handler: Handler = _grpc.unary_unary_rpc_method_handler(behavior, request.FromString, _serialize)
+
+    async def checked(message: Any, context: CallContext) -> Any:
+        await refuse_malformed(message, context)
+        return await behavior(message, context)
+
+    handler: Handler = _grpc.unary_unary_rpc_method_handler(checked, _reader(request), _serialize)
     return handler
 
 
 def server_stream(behavior: Any, request: type[Any]) -> Handler:
     """One request, a stream of responses."""
-    handler: Handler = _grpc.unary_stream_rpc_method_handler(behavior, request.FromString, _serialize)
+
+    async def checked(message: Any, context: CallContext) -> AsyncIterator[Any]:
+        await refuse_malformed(message, context)
+        async for response in behavior(message, context):
+            yield response
+
+    handler: Handler = _grpc.unary_stream_rpc_method_handler(checked, _reader(request), _serialize)
     return handler
 
 
 def stream(behavior: Any, request: type[Any], response: type[Any]) -> Handler:
-    """A stream each way; both message classes are named, which spares a call per message."""
-    handler: Handler = _grpc.stream_stream_rpc_method_handler(behavior, request.FromString, response.SerializeToString)
+    """A stream each way. `behavior` reads by itself, and passes what it read to `refuse_malformed`."""
+    handler: Handler = _grpc.stream_stream_rpc_method_handler(behavior, _reader(request), response.SerializeToString)
     return handler
 
 

@@ -11,7 +11,7 @@ from typing import Generic
 
 import grpc
 
-from tenuto_engine.edge.handlers import END_OF_STREAM, CallContext, Service, service, stream
+from tenuto_engine.edge.handlers import END_OF_STREAM, CallContext, Service, refuse_malformed, service, stream
 from tenuto_engine.ports.inbound import ActivityAnswer, ActivityItem, Hello, Outgoing, TurnAnswer, TurnItem
 from tenuto_engine.ports.serving import AnySession, Session, WorkerHost
 from tenuto_proto.v1 import worker_pb2 as pb
@@ -33,6 +33,7 @@ class WorkerService(Generic[AnySession]):
 
     async def _work(self, _requests: object, context: CallContext) -> None:
         first = await context.read()
+        await refuse_malformed(first, context)
         if first is END_OF_STREAM or not first.HasField("hello") or not first.hello.worker_id:
             await context.abort(
                 grpc.StatusCode.INVALID_ARGUMENT, "the first message of a worker must be a Hello with a worker_id"
@@ -64,6 +65,7 @@ class WorkerService(Generic[AnySession]):
             message = await context.read()
             if message is END_OF_STREAM:
                 return
+            await refuse_malformed(message, context)
             for result in message.activities:
                 answer = ActivityAnswer(
                     result.token, result.result if result.HasField("result") else None, result.failure, result.rejected

@@ -25,7 +25,8 @@ from tenuto_engine.core.events import (
     ExecutionTerminated,
     RerunStarted,
 )
-from tenuto_engine.core.limits import MAX_LIST_PAGE, MAX_REASON_BYTES, refuse_instance_id, refuse_name
+from tenuto_engine.core.limits import MAX_REASON_BYTES, refuse_instance_id, refuse_name
+from tenuto_engine.core.requests import LATEST_MS, refuse_command, refuse_listing, refuse_start
 from tenuto_engine.core.rerun import RerunRefused, plan_rerun
 from tenuto_engine.core.sharding import shard_of
 from tenuto_engine.core.status import TERMINAL, Status
@@ -96,6 +97,11 @@ class Commands:
         if refusal is not None:
             raise CommandRefused("invalid", refusal)
 
+    @staticmethod
+    def _check_command(instance_id: str, command_id: str, requested_by: str = "") -> None:
+        if (refusal := refuse_command(command_id, requested_by)) is not None:
+            raise CommandRefused("invalid", f"{refusal} (command for '{instance_id}')")
+
     def _check_payload(self, what: str, payload: bytes | None) -> None:
         limit = self._context.limits.payload_bytes
         if payload is not None and len(payload) > limit:
@@ -113,6 +119,12 @@ class Commands:
         self._check_id(instance_id)
         if (refusal := refuse_name("workflow name", request.name)) is not None:
             raise CommandRefused("invalid", f"{refusal} (starting '{instance_id}')")
+        refusal = refuse_start(
+            start_at_ms=request.start_at_ms, version=request.version, trace_parent=request.trace_parent
+        )
+        if refusal is not None:
+            raise CommandRefused("invalid", f"{refusal} (starting '{instance_id}')")
+        self._check_command(instance_id, request.command_id)
         if request.reuse_policy not in _REPLACES:
             raise CommandRefused("invalid", f"unknown reuse policy {request.reuse_policy} (starting '{instance_id}')")
         self._check_payload(f"input of '{instance_id}'", request.input)
@@ -169,6 +181,7 @@ class Commands:
         self._check_id(instance_id)
         if (refusal := refuse_name("event name", name)) is not None:
             raise CommandRefused("invalid", f"{refusal} (event for '{instance_id}')")
+        self._check_command(instance_id, command_id)
         self._check_payload(f"event '{name}' for '{instance_id}'", payload)
         return await self._append(command_id, instance_id, EventRaised(name, payload), control=False)
 
@@ -197,6 +210,7 @@ class Commands:
 
     async def _control(self, command_id: str, instance_id: str, event: Event, requested_by: str) -> bool:
         self._check_id(instance_id)
+        self._check_command(instance_id, command_id, requested_by)
         reason: str = getattr(event, "reason", "")
         if len(reason.encode()) > MAX_REASON_BYTES:
             size = len(reason.encode())
@@ -298,8 +312,14 @@ class Commands:
     async def list_page(self, request: ListRequest) -> tuple[list[InstanceView], str]:
         """A page of instances, newest first, and the next page's token. Raises CommandRefused: invalid, unavailable."""
         size = request.page_size or 100
-        if not 1 <= size <= MAX_LIST_PAGE:
-            raise CommandRefused("invalid", f"page_size is {size}; give 1 to {MAX_LIST_PAGE:,}")
+        refusal = refuse_listing(
+            page_size=size,
+            statuses=request.statuses,
+            created_from_ms=request.created_from_ms,
+            created_to_ms=request.created_to_ms,
+        )
+        if refusal is not None:
+            raise CommandRefused("invalid", refusal)
         wanted = InstanceFilter(
             name=request.name,
             statuses=frozenset(Status(s) for s in request.statuses),
@@ -377,6 +397,7 @@ class Commands:
     async def purge(self, instance_id: str, *, recursive: bool, force: bool, requested_by: str) -> int:
         """Remove an instance; see `Purging.purge`."""
         self._check_id(instance_id)
+        self._check_command(instance_id, "", requested_by)
         return await self._read(
             self._purging.purge(instance_id, recursive=recursive, force=force, requested_by=requested_by)
         )
@@ -390,6 +411,7 @@ class Commands:
         new_id = request.new_instance_id or self._context.new_id()
         for checked in (request.instance_id, new_id):
             self._check_id(checked)
+        self._check_command(request.instance_id, request.command_id, request.requested_by)
         self._check_payload(f"input for operation {request.event_id}", request.input)
         history: list[Event] = []
         view = await self.get(request.instance_id, payloads=False)
@@ -457,7 +479,10 @@ def _parse_page_token(token: str) -> tuple[int, str] | None:
         return None
     try:
         created, _, instance_id = base64.urlsafe_b64decode(token.encode()).decode().partition(":")
-        return int(created), instance_id
+        moment = int(created)
+        if not 0 <= moment <= LATEST_MS:
+            raise ValueError(created)
+        return moment, instance_id
     except (ValueError, binascii.Error) as error:
         raise CommandRefused(
             "invalid", "the page token was not made by this API; pass next_page_token unchanged"

@@ -7,7 +7,8 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from tenuto_engine.codec.records import MetadataBody
-from tenuto_engine.core.events import Event, ExecutionStarted
+from tenuto_engine.core.decide import CONTROL
+from tenuto_engine.core.events import Event, ExecutionStarted, ExecutionTerminated
 from tenuto_engine.core.state import InstanceState
 
 if TYPE_CHECKING:
@@ -150,6 +151,11 @@ class LiveInstance:
         self.failures = 0
         self.waiting_since = 0.0
         self.on_progress: list[Callable[[], None]] = []
+
+    def has_passing_mail(self) -> bool:
+        """Whether a message is unread that needs no worker; of a turn recorded in part, only an end cuts it short."""
+        passing = ExecutionTerminated if self.open_tail else CONTROL
+        return any(isinstance(mail.event, passing) for mail in self.mail)
 
     def workflow_name(self) -> str:
         """The workflow's name; before the first turn it stands only in the unread start."""
