@@ -22,6 +22,7 @@ Metadata = tuple[tuple[str, str], ...] | None
 
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 _BATCH: Final = 500
+_BATCH_BYTES: Final = 8 << 20
 # Deadlines are looked at this often: precise enough for calls that take seconds to time out, and free for all others.
 _SWEEP_SECONDS: Final = 0.25
 _FAREWELL_SECONDS: Final = 1.0
@@ -139,9 +140,19 @@ class CallStream:
             await self._ready.wait()
             await asyncio.sleep(0)  # calls made in this turn of the loop join the message
             self._ready.clear()
-            while batch := self._outgoing[:_BATCH]:
-                del self._outgoing[:_BATCH]
+            while batch := self._next_batch():
                 await call.write(encode_calls(batch))
+
+    def _next_batch(self) -> list[tuple[int, str, bytes]]:
+        """Take the calls of the next message: together they must stay far below the engine's limit of a message."""
+        size, count = 0, 0
+        for _, _, request in self._outgoing[:_BATCH]:
+            size += len(request)
+            if count and size > _BATCH_BYTES:
+                break
+            count += 1
+        batch, self._outgoing = self._outgoing[:count], self._outgoing[count:]
+        return batch
 
     async def _sweep(self, _call: Any) -> None:
         loop = asyncio.get_running_loop()

@@ -18,6 +18,8 @@ from tenuto_proto.v1 import worker_pb2 as pb
 WORK_METHOD: Final = "/tenuto.v1.Worker/Work"
 # One answer may be as large as a payload (2 MiB); a few of them together stay well below 64 MiB.
 _BATCH_BYTES: Final = 8 << 20
+# For what an answer holds beside its actions.
+_ROOM_BYTES: Final = 1 << 20
 
 
 class MalformedMessage(ValueError):
@@ -157,6 +159,11 @@ def encode_answers(
             yield message.SerializeToString()
             message, size = pb.WorkerMessage(draining=is_draining), 0
     yield message.SerializeToString()
+
+
+def longest_actions_bytes(greeting: Greeting) -> int:
+    """How many bytes the actions of one turn may have, so that any message that `encode_answers` makes is accepted."""
+    return max(greeting.max_message_bytes - _BATCH_BYTES - _ROOM_BYTES, _ROOM_BYTES)
 
 
 def decode_message(data: bytes) -> Incoming:

@@ -8,8 +8,8 @@ from collections import OrderedDict
 import msgspec
 
 from tenuto._payloads import Payloads
-from tenuto._replay.actions import encode_actions, encode_failure
-from tenuto._replay.events import Event, decode_event
+from tenuto._replay.actions import FailExecution, encode_actions, encode_failure
+from tenuto._replay.events import Event, Failure, decode_event
 from tenuto._replay.executor import Executor, TurnOutcome, UnknownWorkflow
 from tenuto._replay.failures import from_exception
 from tenuto._wire.worker import Outcome, Turn, TurnAnswer
@@ -44,6 +44,7 @@ class TurnRunner:
         self._max_sticky = max_sticky
         self._live: OrderedDict[str, _Live] = OrderedDict()
         self._chunks: dict[str, list[bytes]] = {}
+        self.max_actions_bytes = 0
 
     @property
     def live_count(self) -> int:
@@ -73,7 +74,7 @@ class TurnRunner:
             return self._give_up(turn, Outcome.FAILED, error)
         if outcome.is_finished or outcome.problem is not None:
             self.forget(turn.instance_id)
-        else:
+        elif self._live.get(turn.instance_id) is live:
             live.commit_id = turn.commit_id
             self._shrink()
         return answer
@@ -123,15 +124,30 @@ class TurnRunner:
                 Outcome.NON_DETERMINISTIC,
                 failure=encode_failure(from_exception(outcome.problem)),
             )
+        encoded = encode_actions(outcome.actions)
+        if self.max_actions_bytes and len(encoded) > self.max_actions_bytes:
+            return self._refuse_size(turn, outcome, len(encoded))
         return TurnAnswer(
             turn.instance_id,
             turn.execution_id,
             turn.commit_id,
             Outcome.COMPLETED,
-            encode_actions(outcome.actions),
+            encoded,
             outcome.custom_status,
             outcome.patches,
         )
+
+    def _refuse_size(self, turn: Turn, outcome: TurnOutcome, size: int) -> TurnAnswer:
+        """The engine could not receive what the code asks for, and the stream would break for all other instances."""
+        self.forget(turn.instance_id)
+        text = (
+            f"one turn of instance '{turn.instance_id}' asks for {len(outcome.actions):,} operations of {size:,} bytes "
+            f"together, the limit is {self.max_actions_bytes:,}; ask for fewer at once, or store inputs elsewhere and "
+            "pass references"
+        )
+        failure = Failure(type="LimitExceeded", message=text, non_retryable=True)
+        actions = encode_actions([FailExecution(outcome.actions[0].event_id, failure)])
+        return TurnAnswer(turn.instance_id, turn.execution_id, turn.commit_id, Outcome.COMPLETED, actions)
 
     def _give_up(self, turn: Turn, outcome: Outcome, error: Exception) -> TurnAnswer:
         self.forget(turn.instance_id)

@@ -17,7 +17,7 @@ from tenuto._payloads import Payloads
 from tenuto._transport.backoff import LONGEST_SECONDS, Backoff
 from tenuto._transport.client_channel import ClientSettings
 from tenuto._transport.stream import StreamLost, WorkStream, open_stream
-from tenuto._wire.worker import Greeting, Incoming, Introduction, encode_answers
+from tenuto._wire.worker import Greeting, Incoming, Introduction, encode_answers, longest_actions_bytes
 from tenuto._worker.activities import ActivityRunner
 from tenuto._worker.outbox import Outbox
 from tenuto._worker.registry import Registry
@@ -155,6 +155,7 @@ class Worker:
             self._turns.forget_all()
             self._engine_id = greeting.engine_id
         self._turns.forget_chunks()
+        self._turns.max_actions_bytes = longest_actions_bytes(greeting)
         self._activities.max_payload_bytes = greeting.max_payload_bytes
         self._outbox.begin_stream()
         self._is_connected = True
