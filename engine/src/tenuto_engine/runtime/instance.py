@@ -140,7 +140,8 @@ class LiveInstance:
         self.indexed: Status = state.status
         self.mail: list[Mail] = []
         self.phase = Phase.LOADING
-        self.fetching = 0  # reads of messages under way; no turn begins before all have ended, for order's sake
+        # First numbers of the reads of messages under way; no turn begins before all have ended, for order's sake.
+        self.fetching: list[int] = []
         self.turn: Turn | None = None
         self.series: list[Any] = []
         self.cancelled: list[int] = []
@@ -156,6 +157,13 @@ class LiveInstance:
         """Whether a message is unread that needs no worker; of a turn recorded in part, only an end cuts it short."""
         passing = ExecutionTerminated if self.open_tail else CONTROL
         return any(isinstance(mail.event, passing) for mail in self.mail)
+
+    def lowest_unread(self) -> int:
+        """The number below which every message was taken: none that is unread, or still being read, is below it."""
+        if not self.mail and not self.fetching:
+            return self.known_next
+        unread = [mail.number for mail in self.mail if mail.number is not None]
+        return min([*unread, *self.fetching, self.known_next])
 
     def workflow_name(self) -> str:
         """The workflow's name; before the first turn it stands only in the unread start."""

@@ -22,9 +22,10 @@ from tenuto_engine.ports.records import ActivityKey, ActivityRecord, Head, Messa
 from tenuto_engine.ports.store import Store
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase, Turn
+from tenuto_engine.runtime.mail_order import MAX_TURN_MAIL
 from tenuto_engine.runtime.shard import Entry, Shard
 from tenuto_engine.runtime.tasks import TaskOwner
-from tenuto_engine.runtime.turns import MAX_TURN_MAIL, Turns
+from tenuto_engine.runtime.turns import Turns
 from tenuto_engine.runtime.workers import WorkerSession
 
 _log = structlog.get_logger(__name__)
@@ -143,17 +144,23 @@ class Loading:
     def fetch_missing(self, instance: LiveInstance, end: int) -> None:
         """Read messages from the first unknown number up to `end`, which others have appended."""
         first = instance.known_next
-        instance.fetching += 1
+        instance.fetching.append(first)
         self._tasks.start(self._fetch(instance, first, end), name=f"fetch-{instance.shard.number}")
 
     async def _fetch(self, instance: LiveInstance, first: int, end: int) -> None:
-        while instance.phase is not Phase.DROPPED:
-            try:
-                await self._read_mail(instance, first, end)
-                break
-            except StoreUnavailable:
-                await asyncio.sleep(_PAUSE_SECONDS)
-        instance.fetching -= 1
+        try:
+            while instance.phase is not Phase.DROPPED:
+                try:
+                    await self._read_mail(instance, first, end)
+                    break
+                except StoreUnavailable:
+                    await asyncio.sleep(_PAUSE_SECONDS)
+        except Exception:
+            # A message that cannot be read is met again by the load, which says so and tries ever more seldom.
+            self._turns.discard(instance)
+            raise
+        finally:
+            instance.fetching.remove(first)
         self._turns.wake(instance)
 
     async def _read_mail(self, instance: LiveInstance, first: int, end: int) -> None:

@@ -19,7 +19,6 @@ import structlog
 from tenuto_engine.codec.events import UndecodableError, decode_actions, decode_failure, encode_event
 from tenuto_engine.core.apply import apply
 from tenuto_engine.core.decide import (
-    CONTROL,
     Decision,
     custom_status_refusal,
     decide_actions,
@@ -27,7 +26,7 @@ from tenuto_engine.core.decide import (
     plan_turn,
 )
 from tenuto_engine.core.effects import DisarmTimer, Effect
-from tenuto_engine.core.events import Event, EventRaised, ExecutionStarted, ExecutionTerminated, TurnStarted
+from tenuto_engine.core.events import Event, EventRaised, TurnStarted
 from tenuto_engine.core.limits import Limits
 from tenuto_engine.core.state import InstanceState
 from tenuto_engine.core.status import TERMINAL, Hold, Status
@@ -38,19 +37,17 @@ from tenuto_engine.ports.records import ReminderKey, ReminderSet
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase, Turn
+from tenuto_engine.runtime.mail_order import mail_of_turn
 from tenuto_engine.runtime.shard import Shard
 from tenuto_engine.runtime.turn_commit import WAKE_REMINDER, Outbound, build_commit, translate
 from tenuto_engine.runtime.workers import Workers, WorkerSession
 
 _log = structlog.get_logger(__name__)
 
-# Messages one turn takes at most: it bounds the commit and the work item. A larger backlog takes several turns.
-MAX_TURN_MAIL = 400
+_OUTCOMES: dict[int, str] = {outcome.value: outcome.name.lower() for outcome in TurnOutcome}
 _CONTROL_ANSWER = TurnAnswer("", "", "", TurnOutcome.COMPLETED)
 _RETRY_PAUSE_SECONDS = 0.25
 _SET_ASIDE_SECONDS = 5.0
-# The reminder goes by the store's clock, which may be a little ahead of the estimate.
-_EARLY_START_MS = 1_000
 _FIRST_BACKOFF_MS = 1_000
 _LONGEST_BACKOFF_MS = 60_000
 
@@ -105,10 +102,15 @@ class Turns:
         """The store has stored a message that was delivered unconfirmed."""
         if instance.phase is Phase.DROPPED:
             return
-        self._note_number(instance, number)
+        if not self._note_number(instance, number) and any(m.number == number for m in instance.mail):
+            self.discard(instance)  # it was also read from the store meanwhile, and both may be in the turn
+            return
         mail.number = number
         if instance.phase is Phase.CONFIRMING:
-            self._try_finish(instance)
+            try:
+                self._try_finish(instance)
+            except Exception as error:  # as in wake
+                self._set_aside(instance, error)
 
     def refuse(self, instance: LiveInstance, mail: Mail) -> None:
         """The store has refused a message that was delivered unconfirmed: whatever ran on it is void."""
@@ -124,10 +126,12 @@ class Turns:
 
     def wake(self, instance: LiveInstance) -> None:
         """Begin the next turn, if the instance is idle and has something to do."""
+        if instance.phase is Phase.WAITING and instance.has_passing_mail():
+            instance.turn, instance.phase = None, Phase.IDLE  # no worker has taken the planned turn
         if instance.phase is not Phase.IDLE or instance.fetching or not instance.shard.alive:
             return
         try:
-            if instance.open_tail:
+            if instance.open_tail and instance.state.hold is Hold.NONE and not instance.has_passing_mail():
                 commit_id = self._context.new_commit_id()
                 self._begin(instance, Turn(commit_id=commit_id, at_ms=0, received=[], void=[], resumes=True))
                 self._hand_out(instance)
@@ -137,13 +141,11 @@ class Turns:
             self._set_aside(instance, error)
 
     def _plan(self, instance: LiveInstance) -> None:
-        unread = _in_order(instance.mail)
+        unread = mail_of_turn(instance, now_ms=self._context.clock.now_ms())
         state = instance.state
         stale = [m for m in unread if m.execution_id and m.execution_id != state.execution_id]
         if stale:
             unread = [m for m in unread if m not in stale]
-        if instance.body.scheduled_at_ms and not state.name:
-            unread = self._without_early_start(unread)
         plan = plan_turn(state, [m.event for m in unread])
         if plan is None and not stale:
             return
@@ -165,17 +167,6 @@ class Turns:
             turn.answer = _CONTROL_ANSWER
             instance.phase = Phase.CONFIRMING
             self._try_finish(instance)
-
-    def _without_early_start(self, unread: list[Mail]) -> list[Mail]:
-        """A start that was scheduled for later waits for its reminder, also when a suspension ended its delay.
-
-        Nothing else means anything before it, but control.
-        """
-        latest_ms = self._context.clock.now_ms() + _EARLY_START_MS
-        if any(isinstance(m.event, ExecutionStarted) and m.event.scheduled_at_ms > latest_ms for m in unread):
-            control = [m for m in unread if isinstance(m.event, CONTROL)]
-            return unread if any(isinstance(m.event, ExecutionTerminated) for m in control) else control
-        return unread
 
     def _begin(self, instance: LiveInstance, turn: Turn) -> None:
         instance.turn = turn
@@ -275,7 +266,7 @@ class Turns:
                 self._stall(instance, _failure_text(answer.failure))
             case _:
                 self._turn_failed(instance, _failure_text(answer.failure) or "the worker could not run the turn")
-        metrics.count(metrics.turns, TurnOutcome(answer.outcome).name.lower())
+        metrics.count(metrics.turns, _OUTCOMES.get(answer.outcome, "unknown"))
 
     def _try_finish(self, instance: LiveInstance) -> None:
         """Go on once every message of the turn is confirmed."""
@@ -353,7 +344,7 @@ class Turns:
             effects.extend(DisarmTimer(i) for i in instance.cancelled if state.timers.pop(i, None) is not None)
         out = translate(effects, instance, context)
         consumed = self._also_dropped(instance, out, consumed)
-        instance.inbox_low = min((m.number for m in instance.mail if m.number is not None), default=instance.known_next)
+        instance.inbox_low = instance.lowest_unread()
         commit = build_commit(
             instance,
             out,
@@ -362,7 +353,8 @@ class Turns:
             history=history,
             consumed=consumed,
             custom_status=turn.answer.custom_status if last else None,
-            open_turn=not last,
+            # A turn without code (a resume, a wake-up) leaves an open turn open.
+            open_turn=not last or (instance.open_tail and turn.session is None),
         )
         self._submit(instance, commit, out)
 
@@ -440,7 +432,7 @@ class Turns:
         """Note where the live instance stands now: at the worker that ran this turn, or nowhere."""
         session = turn.session
         instance.turn = None
-        instance.open_tail = False
+        instance.open_tail = instance.open_tail and session is None
         instance.phase = Phase.IDLE
         if session is not None and session.alive and session.sticky:
             instance.worker = session
@@ -472,7 +464,14 @@ class Turns:
         instance.phase = Phase.DROPPED
         self._forget(instance)
         shard.live.pop(instance.id, None)
-        self.call_later(_SET_ASIDE_SECONDS, self.loader.reload, shard, instance.id)
+        for notify in instance.on_progress:
+            notify()
+        shard.loading.add(instance.id)  # so that the sweep does not load it before its time
+        self.call_later(_SET_ASIDE_SECONDS, self._take_back, shard, instance.id)
+
+    def _take_back(self, shard: Shard, instance_id: str) -> None:
+        shard.loading.discard(instance_id)
+        self.loader.reload(shard, instance_id)
 
     def _forget(self, instance: LiveInstance) -> None:
         turn = instance.turn
@@ -551,18 +550,6 @@ class Turns:
                     self._turn_failed(instance, f"no answer within {self._context.settings.turn_timeout_seconds:g} s")
 
 
-def _in_order(mail: list[Mail]) -> list[Mail]:
-    """The messages of the next turn in order; control first where there is any, because it may be far behind."""
-    if len(mail) == 1:
-        return mail
-    ordered = sorted(mail, key=Mail.order)
-    if len(ordered) <= MAX_TURN_MAIL:
-        return ordered
-    control = [m for m in ordered if isinstance(m.event, (*CONTROL, ExecutionStarted))]
-    has_control = any(isinstance(m.event, CONTROL) for m in control)
-    return control if has_control else ordered[:MAX_TURN_MAIL]
-
-
 def _release(state: InstanceState) -> None:
     """End a stall or a delay."""
     state.hold, state.reason = Hold.NONE, ""
@@ -588,5 +575,7 @@ def _chunks(pairs: list[tuple[Event, bytes]], limits: Limits) -> list[list[tuple
 def _failure_text(data: bytes) -> str:
     if not data:
         return ""
-    failure = decode_failure(data)
-    return f"{failure.message}"
+    try:
+        return decode_failure(data).message
+    except UndecodableError as error:
+        return str(error)

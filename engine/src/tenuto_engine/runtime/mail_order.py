@@ -1,0 +1,60 @@
+"""Which unread messages the next turn of an instance takes, and in which order."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tenuto_engine.core.decide import CONTROL
+from tenuto_engine.core.events import ExecutionStarted, ExecutionSuspended, ExecutionTerminated
+from tenuto_engine.runtime.instance import LiveInstance, Mail
+
+# They bound commit and work item, far below the limit of a stream message. A larger backlog takes several turns.
+MAX_TURN_MAIL: Final = 400
+MAX_TURN_BYTES: Final = 8 << 20
+# The reminder of a start goes by the store's clock, which may be a little ahead of the estimate.
+_EARLY_START_MS: Final = 1_000
+
+
+def mail_of_turn(instance: LiveInstance, *, now_ms: int) -> list[Mail]:
+    """The messages that the next turn of an instance may take, in order."""
+    unread = _in_order(instance.mail)
+    if instance.open_tail:
+        # A suspension is recorded in a turn of its own, so it waits until the open one is recorded whole.
+        unread = [m for m in unread if not isinstance(m.event, ExecutionSuspended)]
+    if instance.body.scheduled_at_ms and not instance.state.name:
+        unread = _without_early_start(unread, now_ms + _EARLY_START_MS)
+    return unread
+
+
+def _without_early_start(unread: list[Mail], latest_ms: int) -> list[Mail]:
+    """A start that was scheduled for later waits for its reminder, also when a suspension ended its delay.
+
+    Nothing else means anything before it, but control.
+    """
+    if any(isinstance(m.event, ExecutionStarted) and m.event.scheduled_at_ms > latest_ms for m in unread):
+        control = [m for m in unread if isinstance(m.event, CONTROL)]
+        return unread if any(isinstance(m.event, ExecutionTerminated) for m in control) else control
+    return unread
+
+
+def _in_order(mail: list[Mail]) -> list[Mail]:
+    """All messages that fit, in order; control first where there is any, because it may be far behind."""
+    if len(mail) == 1:
+        return mail
+    ordered = sorted(mail, key=Mail.order)
+    count = _fitting(ordered)
+    if count == len(ordered):
+        return ordered
+    control = [m for m in ordered if isinstance(m.event, (*CONTROL, ExecutionStarted))]
+    has_control = any(isinstance(m.event, CONTROL) for m in control)
+    return control if has_control else ordered[:count]
+
+
+def _fitting(ordered: list[Mail]) -> int:
+    """How many of the first messages fit into one turn; at least one does."""
+    size = 0
+    for count, mail in enumerate(ordered[:MAX_TURN_MAIL]):
+        size += len(mail.raw)
+        if count and size > MAX_TURN_BYTES:
+            return count
+    return min(len(ordered), MAX_TURN_MAIL)

@@ -1,0 +1,291 @@
+"""The engine's runtime, with the store, the workers and the clock at their worst. Each test makes one order on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from faulty import SHARDS, World, a_while, events_of, id_in_shard, of_type, until
+from tenuto_engine.core import actions as a
+from tenuto_engine.core import events as e
+from tenuto_engine.core.status import Status
+from tenuto_engine.ports.inbound import TurnOutcome
+from tenuto_engine.ports.operations import Append, Commit, Create, Deliver, ReplaceActivity
+from tenuto_engine.ports.outcomes import Unconfirmed
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """An engine over a store in memory that does as it is told."""
+    async with World() as made:
+        yield made
+
+
+# -- messages -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_message_being_read_while_a_turn_is_committed_survives_a_crash(world: World) -> None:
+    """The stored lower bound of unread messages never passes one that is still on its way into memory."""
+    worker = world.worker()
+    await world.begin("order-1")
+    item = await worker.turn()
+    gate = world.store.hold_reads("read_inbox")
+    shard = world.engine.owned.shards[world.live("order-1").shard.number]  # type: ignore[union-attr]
+    message = e.EventRaised("go")
+    from tenuto_engine.codec.events import encode_event
+    from tenuto_engine.runtime.births import message_of
+
+    await world.store.inner.execute(
+        [Append(shard.number, "order-1", message_of(encode_event(message), message_id="m", at_ms=0))]
+    )
+    world.engine._loading.deliver(shard, "order-1", 1)
+    worker.answer(item)
+    await until(lambda: world.stored("order-1").head.history_length)  # type: ignore[union-attr]
+    await world.kill()
+    gate.set()
+    await world.start()
+    again = await world.worker().turn()
+    assert [type(event) for event in events_of(again)] == [e.TurnStarted, e.EventRaised]
+
+
+async def test_a_termination_needs_no_worker_even_where_a_turn_waits_for_one(world: World) -> None:
+    """An instance whose turn waits for a worker that never comes can be terminated."""
+    await world.begin("order-1")
+    await a_while()
+    await world.terminate("order-1")
+    await until(lambda: world.status("order-1") is Status.TERMINATED)
+
+
+async def test_a_resume_whose_news_was_lost_reaches_an_instance_with_unread_events() -> None:
+    """The sweep looks at held instances too: their unread events must not hide a control message."""
+    async with World(sweep_seconds=0.05) as world:
+        worker = world.worker()
+        await world.begin("order-1")
+        worker.answer(await worker.turn())
+        await world.engine.commands.suspend("", "order-1", "", "test")
+        await until(lambda: world.status("order-1") is Status.SUSPENDED)
+        await world.raise_event("order-1", "go")
+        world.store.bend(of_type(Append), executed=True)
+        with pytest.raises(Exception, match="did not take the command"):
+            await world.engine.commands.resume("c1", "order-1", "", "test")
+        assert await world.engine.commands.resume("c1", "order-1", "", "test")
+        item = await worker.turn()
+        assert [type(event) for event in events_of(item)] == [e.TurnStarted, e.EventRaised]
+
+
+# -- outbox -------------------------------------------------------------------------------------------------------
+
+
+async def test_what_an_earlier_owner_left_to_send_goes_before_what_this_one_sends(world: World) -> None:
+    """A new owner sends nothing before it has read what is unsent: the target ignores what comes out of order."""
+    one, two = id_in_shard(0, prefix="one"), id_in_shard(0, prefix="two")
+    first_child, second_child = id_in_shard(1, prefix="first"), id_in_shard(1, prefix="second")
+    worker = world.worker(workflows=("flow",))
+    world.store.bend(of_type(Deliver), times=1_000_000)
+    await world.begin(one)
+    worker.answer(await worker.turn(), a.StartChild(1, "child", first_child))
+    await until(lambda: world.state.shards[0].outbox)
+    await world.kill()
+    world.store.straighten()
+    gate = world.store.hold_reads("read_outbox")
+    await world.start()
+    worker = world.worker(workflows=("flow",))
+    await world.begin(two)
+    worker.answer(await worker.turn(), a.StartChild(1, "child", second_child))
+    await until(lambda: len(world.state.shards[0].outbox) == 2)
+    await a_while()
+    gate.set()
+    await until(lambda: world.stored(first_child), "the first child")
+    await until(lambda: world.stored(second_child), "the second child")
+    await until(lambda: not world.state.shards[0].outbox)
+
+
+async def test_an_event_for_a_child_never_overtakes_its_start(world: World) -> None:
+    """A parent may raise an event at a child that it has just started, also where both are in one shard."""
+    parent, child = id_in_shard(0, prefix="parent"), id_in_shard(0, prefix="child")
+    worker = world.worker()
+    await world.begin(parent)
+    worker.answer(await worker.turn(), a.StartChild(1, "flow", child), a.SendEvent(2, child, "go"))
+    item = await worker.turn()
+    received = [type(event) for event in events_of(item)]
+    if e.EventRaised not in received:
+        worker.answer(item)
+        received += [type(event) for event in events_of(await worker.turn())]
+    assert e.ExecutionStarted in received
+    assert e.EventRaised in received
+
+
+async def test_terminating_a_parent_reaches_a_child_whose_start_is_still_in_the_outbox(world: World) -> None:
+    """A tree is terminated whole, whatever is still on its way."""
+    parent, child = id_in_shard(0, prefix="parent"), id_in_shard(0, prefix="child")
+    worker = world.worker(workflows=("flow",))
+    await world.begin(parent)
+    item = await worker.turn()
+    world.store.bend(of_type(Deliver), times=3)
+    worker.answer(item, a.StartChild(1, "absent", child))
+    await until(lambda: world.state.shards[0].outbox)
+    await world.terminate(parent)
+    await until(lambda: world.status(child) is Status.TERMINATED)
+
+
+# -- turns --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_turn_recorded_in_part_is_completed_after_failed_tries() -> None:
+    """Back-off and restarts between the parts of an oversized turn lose none of its actions."""
+    async with World(limits={"commit_records": 3}, sweep_seconds=0.05) as world:
+        worker = world.worker()
+        await world.begin("order-1")
+        item = await worker.turn()
+        parts = 0
+
+        def is_second_part(operation: object) -> bool:
+            nonlocal parts
+            parts += isinstance(operation, Commit)
+            return isinstance(operation, Commit) and parts == 2
+
+        world.store.bend(is_second_part)
+        schedule = [a.ScheduleActivity(i, "act") for i in range(1, 6)]
+        worker.answer(item, *schedule)
+        for _ in range(3):
+            item = await worker.turn()
+            recorded = sum(isinstance(event, e.ActivityScheduled) for event in events_of(item))
+            worker.answer(item, outcome=TurnOutcome.FAILED)
+        item = await worker.turn()
+        assert recorded == sum(isinstance(event, e.ActivityScheduled) for event in events_of(item)) == 1
+        worker.answer(item, *schedule[recorded:])
+        await until(lambda: sum(isinstance(x, e.ActivityScheduled) for x in world.history("order-1")) == 5)
+
+
+@pytest.mark.parametrize(("outcome", "failure"), [(99, b""), (TurnOutcome.FAILED, b"\xff\xffgarbage")])
+async def test_a_worker_that_answers_nonsense_stalls_only_its_instance(
+    world: World, outcome: int, failure: bytes
+) -> None:
+    """Unknown outcomes and unreadable failures count as failed tries, and end like these."""
+    worker = world.worker()
+    await world.begin("order-1")
+    for _ in range(5):
+        worker.answer(await worker.turn(), outcome=outcome, failure=failure)
+        await a_while()
+        live = world.live("order-1")
+        if live is not None and live.state.hold:
+            await world.engine.commands.get("order-1", payloads=False)
+            world.engine._context_time_passes() if hasattr(world.engine, "_context_time_passes") else None
+    await until(lambda: world.status("order-1") is Status.STALLED)
+
+
+async def test_a_timer_created_and_cancelled_in_one_turn_leaves_no_reminder(world: World) -> None:
+    """Nothing stays armed that no history opens."""
+    worker = world.worker()
+    await world.begin("order-1")
+    worker.answer(await worker.turn(), a.CreateTimer(1, 4_000_000_000_000), a.CancelTimer(1))
+    await until(lambda: world.stored("order-1").head.history_length)  # type: ignore[union-attr]
+    assert world.reminders("order-1") == []
+
+
+async def test_a_slot_freed_without_an_answer_goes_to_the_next_in_line() -> None:
+    """What waits for a busy worker is handed out when the worker's work is taken from it."""
+    async with World() as world:
+        one, two = id_in_shard(0), id_in_shard(1)
+        worker = world.worker(max_turns=1)
+        await world.begin(one)
+        await worker.turn()
+        await world.begin(two)
+        await a_while()
+        assert worker.idle
+        shard = world.engine.owned.shards[0]
+        world.engine.owned.lost(shard.lease, "test")
+        assert (await worker.turn()).instance_id == two
+
+
+# -- activities ---------------------------------------------------------------------------------------------------
+
+
+async def test_calls_lost_with_a_stream_that_was_replaced_are_delivered_again(world: World) -> None:
+    """A worker that is back before its former stream was seen to end gets again what it never received."""
+    worker = world.worker()
+    await world.begin("order-1")
+    worker.answer(await worker.turn(), a.ScheduleActivity(1, "act"))
+    first = await worker.call()
+    again = world.worker()
+    second = await again.call()
+    assert (second.event_id, second.deliveries) == (1, first.deliveries + 1)
+
+
+async def test_a_failure_that_races_with_its_timeout_loses_no_call(world: World) -> None:
+    """A failure refused because the attempt is over leaves the next attempt watched."""
+    worker = world.worker()
+    await world.begin("order-1")
+    retry = e.RetryPolicy(first_interval_ms=50, max_attempts=3)
+    worker.answer(await worker.turn(), a.ScheduleActivity(1, "act", retry=retry, start_to_close_ms=20))
+    gate = world.store.hold(of_type(ReplaceActivity))
+    call = await worker.call()
+    await until(
+        lambda: _in_flight(world)
+    )
+    worker.fail(call, e.Failure("Broken", "no", non_retryable=True))
+    gate.set()
+    assert (await worker.call()).attempt == 2
+
+
+def _in_flight(world: World) -> bool:
+    shard = world.engine.owned.shards
+    return any(entry.session is None for s in shard.values() for entry in s.entries.values())
+
+
+async def test_a_start_to_close_timeout_is_kept_by_the_next_owner(world: World) -> None:
+    """An activity that hangs in a worker that outlives the engine is timed out by the engine's successor."""
+    worker = world.worker()
+    await world.begin("order-1")
+    worker.answer(await worker.turn(), a.ScheduleActivity(1, "act", start_to_close_ms=100))
+    call = await worker.call()
+    await world.kill()
+    await world.start()
+    worker = world.worker(running=(call.token,))
+    item = await worker.turn()
+    assert any(isinstance(event, e.ActivityFailed) for event in events_of(item))
+
+
+# -- loops --------------------------------------------------------------------------------------------------------
+
+
+async def test_an_error_in_the_store_driver_ends_no_loop(world: World) -> None:
+    """Whatever a driver raises, the group's outcome is unknown, and the engine goes on."""
+    worker = world.worker()
+    world.store.bend(of_type(Create), RuntimeError("a fault of the driver"))
+    with pytest.raises(Exception, match="did not take the command"):
+        await world.begin("order-1")
+    await world.begin("order-1")
+    assert (await worker.turn()).instance_id == "order-1"
+
+
+async def test_an_engine_forgets_everything_when_its_store_is_another_one(world: World) -> None:
+    """A store that restarted between two renewals may have lost writes: every shard is acquired and loaded anew."""
+    worker = world.worker()
+    await world.begin("order-1")
+    worker.answer(await worker.turn())
+    before = dict(world.engine.owned.shards)
+    world.store.life = "second"
+    await until(
+        lambda: (
+            len(world.engine.owned.shards) == SHARDS
+            and all(world.engine.owned.shards[n] is not shard for n, shard in before.items())
+        )
+    )
+
+
+async def test_the_clock_follows_the_store_when_it_is_set_back() -> None:
+    """Timers are not late by as much as the store's clock was wrong."""
+    from tenuto_engine.runtime.clock import StoreClock
+
+    clock = StoreClock()
+    now = clock.now_ms()
+    clock.learn(now + 3_600_000, 0, 0)
+    ahead = clock.now_ms()
+    clock.learn(1_000, 0, 0)
+    assert clock.now_ms() < ahead
+
+
+__all__ = ["Unconfirmed", "asyncio"]
