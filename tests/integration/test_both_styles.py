@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import tenuto as wf
-from apps import ended, result, run, served
+from apps import Function, ended, result, run, served
 from engines import EngineHere
 from tenuto import aio
 
@@ -180,7 +180,20 @@ async def facts_a(ctx: wf.WorkflowContext, number: int) -> Any:
     return [before, ctx.random().random(), str(ctx.new_uuid())]
 
 
-WORKFLOWS = [chain_g, chain_a, fan_g, fan_a, catch_g, catch_a, race_g, race_a, listen_g, listen_a, tell_g, tell_a]
+WORKFLOWS: list[Function] = [
+    chain_g,
+    chain_a,
+    fan_g,
+    fan_a,
+    catch_g,
+    catch_a,
+    race_g,
+    race_a,
+    listen_g,
+    listen_a,
+    tell_g,
+    tell_a,
+]
 WORKFLOWS += [family_g, family_a, broken_g, broken_a, rounds_g, rounds_a, facts_g, facts_a]
 Client = aio.WorkflowClient
 style = pytest.mark.parametrize("style", ["g", "a"])

@@ -62,7 +62,7 @@ async def test_token(tmp_path: Path) -> None:
     async with EngineHere(make_settings(token_file=str(token))) as engine:
         for wrong in ("", "other"):
             async with aio.WorkflowClient(engine=engine.address, token=wrong) as client:
-                with pytest.raises(wf.AccessDenied, match="asks for a token.*TENUTO_TOKEN"):
+                with pytest.raises(wf.AccessDenied, match=r"asks for a token.*TENUTO_TOKEN"):
                     await client.get_engine()
         runtime = wf.WorkflowRuntime(engine=engine.address, token_file=str(token))
         runtime.register_workflow(everything)

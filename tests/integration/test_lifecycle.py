@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import tenuto as wf
-from apps import SECONDS, ended, run, served
+from apps import SECONDS, Function, ended, run, served
 from engines import EngineHere
 from tenuto import aio
 from tenuto.client import WorkflowIdReusePolicy, WorkflowStatus
@@ -60,7 +60,7 @@ def renew(ctx: wf.WorkflowContext, left: int) -> Steps:
 
 @pytest.fixture
 async def client(here: EngineHere) -> AsyncIterator[Client]:
-    workflows = [collect, parent, once, fail, quarrel, renew]
+    workflows: list[Function] = [collect, parent, once, fail, quarrel, renew]
     async with served(here, workflows=workflows, activities=[double]) as client:
         yield client
 

@@ -73,7 +73,7 @@ def ship(ctx: wf.WorkflowContext, parcel: Parcel) -> Generator[Any, Any, Parcel]
     assert packed == PARCEL
     by_name = yield ctx.call_activity("repack", input=parcel, result_type=Parcel)
     assert by_name == PARCEL
-    event = yield ctx.wait_for_external_event("parcel", data_type=Parcel)
+    event: Parcel = yield ctx.wait_for_external_event("parcel", data_type=Parcel)
     assert event == PARCEL
     return event
 
@@ -130,6 +130,11 @@ async def test_wrong_types_fail_by_name(client: aio.WorkflowClient) -> None:
     assert "ship" in state.failure_details.message
 
 
+def content(folder: Path) -> bytes:
+    """All bytes of all files."""
+    return b"".join(file.read_bytes() for file in folder.iterdir())
+
+
 async def test_encryption_at_rest(tmp_path: Path) -> None:
     """With a payload codec the store's file holds no plain text, and whoever has the codec reads everything."""
     path, gate = str(tmp_path / "state.db"), WriteGate()
@@ -142,7 +147,7 @@ async def test_encryption_at_rest(tmp_path: Path) -> None:
             await client.raise_workflow_event("spy", "secret", data=SECRET)
             state = await ended(client, "spy")
             assert (state.input, state.result(), state.custom_status) == (SECRET, SECRET, SECRET)
-            held = b"".join(file.read_bytes() for file in tmp_path.iterdir())
-    held += b"".join(file.read_bytes() for file in tmp_path.iterdir())
+            held = content(tmp_path)
+    held += content(tmp_path)
     assert b"keep_secret" in held
     assert SECRET.encode() not in held

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import tenuto as wf
-from apps import result, run, served
+from apps import Function, result, run, served
 from engines import EngineHere
 from tenuto import aio
 
@@ -84,7 +84,7 @@ async def client(here: EngineHere, tries: Tries) -> AsyncIterator[aio.WorkflowCl
             raise ConnectionError(f"child {attempt}")
         return ctx.instance_id
 
-    workflows = [try_it, try_declined, try_in_time, try_within, try_child, child]
+    workflows: list[Function] = [try_it, try_declined, try_in_time, try_within, try_child, child]
     async with served(here, workflows=workflows, activities=[succeed_at, decline, hang]) as client:
         yield client
 

@@ -19,12 +19,6 @@ from tenuto import aio
 Steps = Generator[Any, Any, Any]
 
 
-def named(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function under another name, as another worker would have it."""
-    function.__name__ = name
-    return function
-
-
 def counting(worker: str, ran: Counter[str]) -> Callable[..., Any]:
     async def count(ctx: wf.WorkflowActivityContext, number: int) -> str:
         ran[worker] += 1
@@ -125,7 +119,7 @@ async def test_result_outlives_the_engine(caplog: pytest.LogCaptureFixture) -> N
 
 
 async def test_a_hanging_turn_stalls_only_its_instance(here: EngineHere) -> None:
-    """Code that changed under a running instance stalls it with both operations told; resumed on the old code it ends."""
+    """Code that changed under a running instance stalls it, both operations told; resumed on the old code it ends."""
 
     def version(*names: str) -> Callable[..., Any]:
         def change(ctx: wf.WorkflowContext) -> Steps:
