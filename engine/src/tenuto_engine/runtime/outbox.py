@@ -49,10 +49,24 @@ class Outbox:
         for target in targets:
             self._deliver_next(shard, target)
 
+    def taken_over(self, shard: Shard, records: Iterable[OutboxRecord]) -> None:
+        """Begin to deliver for a newly owned shard, with all that is unsent: what it has sent itself comes last.
+
+        A target ignores numbers below the highest it has taken, so nothing may go before an earlier owner's messages.
+        """
+        known = {record.number for queue in shard.outbox.values() for record in queue}
+        for record in records:
+            if record.number not in known:
+                shard.outbox.setdefault(record.target_shard, []).append(record)
+        shard.outbox_read = True
+        for target, queue in shard.outbox.items():
+            queue.sort(key=lambda record: record.number)
+            self._deliver_next(shard, target)
+
     def _deliver_next(self, shard: Shard, target: int) -> None:
         """Deliver the oldest messages for one target, unless a delivery to it is under way."""
         queue = shard.outbox.get(target)
-        if not queue or target in shard.delivering or not shard.alive:
+        if not queue or target in shard.delivering or not shard.alive or not shard.outbox_read:
             return
         batch = queue[:_BATCH]
         envelopes = [decode_envelope(record.body) for record in batch]

@@ -10,6 +10,7 @@ import structlog
 
 from tenuto_engine.ports.errors import StoreUnavailable
 from tenuto_engine.ports.leases import Lease, Member
+from tenuto_engine.ports.records import OutboxRecord
 from tenuto_engine.ports.store import Store
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import Phase
@@ -113,11 +114,8 @@ class Owned:
                 if reminders and shard.alive:
                     shard.note_due(reminders[0][1])
                     self._reminders.nudge()
-                after = 0
-                while records := await self._store.read_outbox(shard.number, after=after, limit=_OUTBOX_BATCH):
-                    known = {r.number for queue in shard.outbox.values() for r in queue}
-                    self._outbox.take(shard, [r for r in records if r.number not in known])
-                    after = records[-1].number
+                if not shard.outbox_read:
+                    await self._read_outbox(shard)
                 for instance_id, _ in await self._store.read_ready(shard.number, version, limit=_READY_BATCH):
                     self._loading.reload(shard, instance_id)
                 await self._wait_for_workers()
@@ -126,6 +124,15 @@ class Owned:
             except StoreUnavailable as error:
                 _log.warning("taking over a shard waits for the store", shard=shard.number, error=str(error))
                 await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _read_outbox(self, shard: Shard) -> None:
+        unsent: list[OutboxRecord] = []
+        after = 0
+        while records := await self._store.read_outbox(shard.number, after=after, limit=_OUTBOX_BATCH):
+            unsent.extend(records)
+            after = records[-1].number
+        if shard.alive:
+            self._outbox.taken_over(shard, unsent)
 
     async def _wait_for_workers(self) -> None:
         """Give the workers of this engine's predecessor a moment to come back with what they still run."""
@@ -152,7 +159,7 @@ class Owned:
                 instance = shard.live.get(instance_id)
                 if instance is None:
                     self._loading.reload(shard, instance_id)
-                elif since_ms < settled_ms and instance.phase is Phase.IDLE and not instance.mail:
+                elif since_ms < settled_ms and instance.phase is Phase.IDLE:
                     idle.append(instance_id)
             if idle:
                 await self._look_closer(shard, idle)

@@ -35,7 +35,18 @@ class Entry:
 class Shard:
     """What is kept for one owned shard. `alive` ends with the lease; nothing is done for a dead shard."""
 
-    __slots__ = ("alive", "delivering", "entries", "lease", "live", "loading", "next_due_ms", "number", "outbox")
+    __slots__ = (
+        "alive",
+        "delivering",
+        "entries",
+        "lease",
+        "live",
+        "loading",
+        "next_due_ms",
+        "number",
+        "outbox",
+        "outbox_read",
+    )
 
     def __init__(self, lease: Lease) -> None:
         self.number = lease.shard
@@ -45,6 +56,7 @@ class Shard:
         self.loading: set[str] = set()
         self.entries: dict[ActivityKey, Entry] = {}
         self.outbox: dict[int, list[OutboxRecord]] = {}
+        self.outbox_read = False  # all that an earlier owner left unsent is in `outbox`
         self.delivering: set[int] = set()
         self.next_due_ms: int | None = None
 

@@ -60,6 +60,7 @@ def translate(effects: Sequence[f.Effect], instance: LiveInstance, context: Cont
     """Turn effects into records, in their order; an ending takes the execution's timers and activities with it."""
     out = Outbound()
     state = instance.state
+    children: set[str] | None = None
     for effect in effects:
         match effect:
             case f.DispatchActivity():
@@ -73,7 +74,17 @@ def translate(effects: Sequence[f.Effect], instance: LiveInstance, context: Cont
             case f.SendExternalEvent():
                 event = EventRaised(effect.name, effect.payload)
                 message_id = f"{state.execution_id}/{effect.history_index}"
-                _send(out, instance, context, target=effect.instance_id, event=event, message_id=message_id)
+                if children is None:
+                    children = {child.instance_id for child in state.open_children()}
+                _send(
+                    out,
+                    instance,
+                    context,
+                    target=effect.instance_id,
+                    event=event,
+                    message_id=message_id,
+                    to_child=effect.instance_id in children,
+                )
             case f.TerminateChild():
                 terminated = ExecutionTerminated(None, True, effect.reason or f"terminated with '{state.instance_id}'")
                 message_id = f"{state.execution_id}/end/{effect.execution_id}"
@@ -86,6 +97,7 @@ def translate(effects: Sequence[f.Effect], instance: LiveInstance, context: Cont
                     message_id=message_id,
                     execution_id=effect.execution_id,
                     control=True,
+                    to_child=True,
                 )
             case f.NotifyParent():
                 _notify(out, instance, context, effect)
@@ -93,6 +105,10 @@ def translate(effects: Sequence[f.Effect], instance: LiveInstance, context: Cont
                 out.ended = effect
             case f.BeginExecution():
                 out.renewed = effect
+    if out.reminders_removed and out.reminders_set:
+        # A timer created and cancelled in one turn: the store removes first, so it would stay armed.
+        gone = set(out.reminders_removed)
+        out.reminders_set = [reminder for reminder in out.reminders_set if reminder.key not in gone]
     if out.ended is not None or out.renewed is not None:
         _close(out, instance)
     return out
@@ -177,10 +193,15 @@ def _send(
     message_id: str,
     execution_id: str = "",
     control: bool = False,
+    to_child: bool = False,
 ) -> None:
+    """Append to an instance of this shard in the commit itself, else send by the outbox.
+
+    `to_child`: by the outbox in any case, as the child's start, which it must not overtake.
+    """
     raw, now_ms = encode_event(event), context.clock.now_ms()
     shard = shard_of(target, context.settings.shards)
-    if shard == instance.shard.number and target != instance.id:
+    if shard == instance.shard.number and target != instance.id and not to_child:
         message = message_of(raw, message_id=message_id, at_ms=now_ms, execution_id=execution_id, control=control)
         out.appends.append((target, message))
         return
