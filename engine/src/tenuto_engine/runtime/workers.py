@@ -34,6 +34,7 @@ class WorkerSession:
         self.alive = True
         self.draining = False
         self.turns: dict[str, LiveInstance] = {}
+        self.given = 0  # instances that were not held elsewhere
         self.runs: dict[str, Entry] = {}
         # Tokens the worker said it still runs or answers for; matched with calls as their entries are read.
         self.announced = set(hello.running)
@@ -98,11 +99,18 @@ class Workers:
         self._metrics.streams.set(len(self.sessions))
 
     def for_turn(self, name: str, holder: WorkerSession | None) -> WorkerSession | None:
-        """The worker for a turn of workflow `name`: the holder of the live instance, else the least busy, else None."""
+        """The worker for a turn of workflow `name`: the holder of the live instance, else the least busy, else None.
+
+        Turns are short, so most often nobody is busy; then it is the one that was given the fewest instances.
+        """
         if holder is not None and holder.alive and _may_run(holder, name):
             return holder
         free = [session for session in self.sessions.values() if _may_run(session, name)]
-        return min(free, key=lambda s: len(s.turns)) if free else None
+        if not free:
+            return None
+        chosen = min(free, key=lambda s: (len(s.turns), s.given))
+        chosen.given += 1
+        return chosen
 
     def for_activity(self, name: str) -> WorkerSession | None:
         """The least busy worker that has registered the activity and has a free slot, else None."""
