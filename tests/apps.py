@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -40,6 +41,7 @@ async def served(
         runtime.register_activity(activity)
     client = aio.WorkflowClient(engine=engine.address, payload_codec=payload_codec)
     async with runtime, client:
+        assert await asyncio.to_thread(runtime.wait_for_worker_ready, SECONDS), "the engine greeted nobody"
         yield client
 
 
