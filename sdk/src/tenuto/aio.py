@@ -28,7 +28,7 @@ from tenuto.client import DEFAULT_RETRY_WINDOW, new_command_id
 from tenuto.errors import TenutoError
 from tenuto.payload import PayloadCodec
 
-__all__ = ["WorkflowClient"]
+__all__ = ["DaprWorkflowClient", "WorkflowClient"]
 
 R = TypeVar("R")
 
@@ -53,6 +53,8 @@ class WorkflowClient:
         ValueError: an argument is out of range or contradicts another.
         OSError: the token file cannot be read.
     """
+
+    _default_reuse = WorkflowIdReusePolicy.REJECT
 
     def __init__(
         self,
@@ -93,7 +95,7 @@ class WorkflowClient:
                 value=input,
                 instance_id=instance_id,
                 start_at=start_at,
-                reuse=WorkflowIdReusePolicy.REJECT if reuse_id_policy is None else reuse_id_policy,
+                reuse=self._default_reuse if reuse_id_policy is None else reuse_id_policy,
                 version=version,
             )
         )
@@ -262,6 +264,31 @@ class WorkflowClient:
         changed = fresh != self._metadata
         self._metadata = fresh
         return changed
+
+
+class DaprWorkflowClient(WorkflowClient):
+    """`WorkflowClient` under the name, and with the defaults, of Dapr's Python SDK.
+
+    As there, the id of an instance that has ended may be used again.
+
+    Args:
+        host: engine's host; None: as for `WorkflowClient`.
+        port: engine's port; None: as for `WorkflowClient`.
+        logger_options: accepted and not needed: this client reports by errors and does not log.
+    """
+
+    _default_reuse = WorkflowIdReusePolicy.REPLACE_TERMINAL
+
+    def __init__(
+        self,
+        host: str | None = None,
+        port: str | int | None = None,
+        logger_options: object = None,
+        *,
+        payload_codec: PayloadCodec | None = None,
+    ) -> None:
+        del logger_options
+        super().__init__(host, port, payload_codec=payload_codec)
 
 
 _Invoke = Callable[[Any, float, "tuple[tuple[str, str], ...] | None"], Awaitable[Any]]

@@ -62,9 +62,17 @@ class FailureDetails:
         """Says whether `name`, qualified or not, names this error's class or one that it derives from."""
         return any(known == name or known.rpartition(".")[2] == name for known in (self.error_type, *self.bases))
 
+    @property
+    def headline(self) -> str:
+        """The error's class and message, without its causes."""
+        return f"{self.error_type}: {self.message}" if self.message else self.error_type
+
     def __str__(self) -> str:
-        own = f"{self.error_type}: {self.message}" if self.message else self.error_type
-        return own if self.cause is None else f"{own} (caused by {self.cause})"
+        own, cause = self.headline, self.cause
+        while cause is not None and cause.headline in own:
+            # "activity 'a' failed: X" is caused by X: saying it once is enough.
+            cause = cause.cause
+        return own if cause is None else f"{own} (caused by {cause})"
 
 
 class TenutoError(Exception):

@@ -7,6 +7,7 @@ import importlib.util
 import io
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -85,6 +86,29 @@ async def test_a_killed_program_is_started_again_and_that_is_said() -> None:
     assert first != second
 
 
+async def test_the_app_starts_once_the_engine_listens() -> None:
+    """What stands later in the list waits for the line that says so, and begins without a warning."""
+    screen = Screen()
+    engine = python("engine", "print('preparing'); print('listening on 1')\n" + STEADY)
+    engine.ready_text = "listening on"
+    supervisor = Supervisor([engine, python("app", STEADY)], Console(file=screen, width=200))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(supervisor.run())
+        await screen.line(lambda line: line.startswith("app") and "ready" in line)
+        os.kill(os.getpid(), signal.SIGTERM)
+    text = screen.getvalue()
+    assert text.index("listening on 1") < text.index("app started")
+
+
+async def test_an_engine_that_never_listens_leaves_the_app_unstarted() -> None:
+    """An engine that ends before it serves ends the command, and the app was not begun for nothing."""
+    screen = Screen()
+    engine = python("engine", "raise SystemExit(2)")
+    engine.ready_text = "listening on"
+    assert await Supervisor([engine, python("app", STEADY)], Console(file=screen, width=200)).run() is Exit.FAILED
+    assert "app started" not in screen.getvalue()
+
+
 @pytest.mark.parametrize(("code", "starts"), [(2, 1), (1, 3)])
 async def test_what_cannot_start_ends_the_command(code: int, starts: int) -> None:
     """A usage error is final at once, any other failure right after the start after a few; the other one is stopped."""
@@ -142,3 +166,13 @@ class TestAppHost:
         monkeypatch.setattr(sys, "path", list(sys.path))
         with pytest.raises(app_host.NotRunnable, match=words):
             app_host.load(target)
+
+    def test_a_module_that_raises_is_shown_once(self, tmp_path: Path) -> None:
+        """Its own traceback is shown, without the import system's frames, and the exit code says: not again."""
+        (tmp_path / "raising.py").write_text("def start():\n    raise RuntimeError('no config')\nstart()\n")
+        command = [sys.executable, "-m", "tenuto._cli.app_host", "raising:wfr"]
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert ended.returncode == Exit.USAGE
+        assert ended.stderr.startswith("Traceback")
+        assert ended.stderr.rstrip().endswith("RuntimeError: no config")
+        assert ended.stderr.count("  File ") == 2

@@ -153,8 +153,8 @@ def endless() -> list[Any]:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (object(), "holds a object, which has no JSON form"),
-        ({"a": [1 + 2j]}, "holds a complex"),
+        (object(), "holds a value of type object, which has no JSON form"),
+        ({"a": [1 + 2j]}, "holds a value of type complex"),
         ("\ud800", "cannot be encoded as JSON"),
         (endless(), "contains itself"),
     ],

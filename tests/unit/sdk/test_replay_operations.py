@@ -415,7 +415,7 @@ def test_a_result_that_cannot_be_encoded_fails_the_workflow() -> None:
     """The failure says which workflow, and which type has no JSON form."""
     ending = world_of(lambda ctx: object()).ending
     assert isinstance(ending, a.FailExecution)
-    assert ending.failure.message.startswith("the result of workflow 'w' holds a object")
+    assert ending.failure.message.startswith("the result of workflow 'w' holds a value of type object")
 
 
 def test_another_application_is_refused_with_a_sentence() -> None:

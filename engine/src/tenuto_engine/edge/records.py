@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -50,14 +51,15 @@ def _event(raw: bytes) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Structs to dictionaries, payload bytes to JSON where they are JSON, else to text."""
+    """Structs to dictionaries, payload bytes to JSON where they are JSON, else to base64."""
     if isinstance(value, msgspec.Struct):
         return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
     if isinstance(value, bytes):
         try:
             return json.loads(value)
         except (ValueError, RecursionError):
-            return value.decode("utf-8", "backslashreplace")
+            # A payload codec's bytes, in the form in which history is exported too.
+            return {"base64": base64.b64encode(value).decode()}
     if isinstance(value, list):
         return [_plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
     return value

@@ -8,7 +8,9 @@ MODULE is an importable name or a path ending in `.py`; RUNTIME the name of the 
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol, cast
@@ -70,7 +72,21 @@ def main() -> None:
     except NotRunnable as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(Exit.USAGE)
+    except Exception as error:  # Whatever the module raises while it is imported: the same again at each start.
+        print(_own_trace(error), end="", file=sys.stderr)
+        sys.exit(Exit.USAGE)
+    # The line that says that an engine was found is as good to know as the one that none was. Without effect where
+    # the module has set up logging itself.
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     runtime.run()
+
+
+def _own_trace(error: Exception) -> str:
+    """The traceback from the imported module on, without the import system's frames."""
+    described = traceback.TracebackException.from_exception(error)
+    frames = [frame for frame in described.stack if "importlib" not in frame.filename and frame.filename != __file__]
+    described.stack = traceback.StackSummary.from_list(frames)
+    return "".join(described.format())
 
 
 if __name__ == "__main__":

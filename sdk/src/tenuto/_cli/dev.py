@@ -36,16 +36,20 @@ _DRAIN_S: Final = 5
 _STOP_S: Final = 8.0
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MAX_LINE_BYTES: Final = 1 << 20
+# What an engine prints once it serves. An app that starts earlier would begin with a warning that there is none.
+_LISTENING: Final = "tenuto-engine listening on"
 
 
 @dataclass
 class Program:
-    """One child process: how its lines are marked, how it is started."""
+    """One child process: how its lines are marked, how it is started, how it shows that it is ready."""
 
     label: str
     style: str
     command: list[str]
     environment: dict[str, str] = field(default_factory=dict[str, str])
+    # Programs after this one in the list wait at the start until it prints a line with this text; empty: they do not.
+    ready_text: str = ""
 
 
 def dev(
@@ -71,7 +75,7 @@ def dev(
     if session.token_file is not None:
         environment["TENUTO_TOKEN_FILE"] = session.token_file
     engine = [sys.executable, "-m", "tenuto_engine", "--state-store", state_store, "--listen", address, "--http", http]
-    programs = [Program("engine", "cyan", [*engine, "--drain-seconds", str(_DRAIN_S)], environment)]
+    programs = [Program("engine", "cyan", [*engine, "--drain-seconds", str(_DRAIN_S)], environment, _LISTENING)]
     if target is not None:
         programs.append(Program("app", "green", [sys.executable, "-m", "tenuto._cli.app_host", target], environment))
     raise typer.Exit(asyncio.run(Supervisor(programs, session.console).run()))
@@ -96,6 +100,7 @@ class Supervisor:
         self._console = console
         self._stop = asyncio.Event()
         self._running: dict[str, Process] = {}
+        self._ready = {program.label: asyncio.Event() for program in programs if program.ready_text}
         self._code = Exit.OK
         self._width = max(len(program.label) for program in [*programs, _SELF])
 
@@ -106,9 +111,12 @@ class Supervisor:
             loop.add_signal_handler(number, self._on_signal)
         try:
             async with asyncio.TaskGroup() as tasks:
-                for program in self._programs:
-                    tasks.create_task(self._keep(program))
+                for place, program in enumerate(self._programs):
+                    before = [self._ready[one.label] for one in self._programs[:place] if one.ready_text]
+                    tasks.create_task(self._keep(program, before))
                 await self._stop.wait()
+                for ready in self._ready.values():
+                    ready.set()
                 for program in reversed(self._programs):
                     await self._end(program)
         finally:
@@ -124,7 +132,9 @@ class Supervisor:
         for process in self._running.values():
             process.kill()
 
-    async def _keep(self, program: Program) -> None:
+    async def _keep(self, program: Program, before: list[asyncio.Event]) -> None:
+        for ready in before:
+            await ready.wait()
         quick_ends = 0
         while not self._stop.is_set():
             started_at = time.monotonic()
@@ -168,7 +178,10 @@ class Supervisor:
     async def _show_lines(self, program: Program, process: Process) -> None:
         assert process.stdout is not None
         while line := await _read_line(process.stdout):
-            self._print(program, line.decode("utf-8", "replace").rstrip())
+            text = line.decode("utf-8", "replace").rstrip()
+            self._print(program, text)
+            if program.ready_text and program.ready_text in text:
+                self._ready[program.label].set()
 
     async def _end(self, program: Program) -> None:
         process = self._running.get(program.label)

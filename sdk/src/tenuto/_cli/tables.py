@@ -11,8 +11,9 @@ from rich.text import Text
 
 from tenuto._trace.content import content, moment_text
 from tenuto._trace.steps import Index
-from tenuto._trace.text import shorten
+from tenuto._trace.text import shorten, visible
 from tenuto.client import StateRecord, StateRecords, WorkflowHistory, WorkflowPage, WorkflowState, WorkflowStatus
+from tenuto.errors import FailureDetails
 
 _STYLES = {
     WorkflowStatus.PENDING: "cyan",
@@ -81,12 +82,23 @@ def state_table(state: WorkflowState) -> RenderableType:
     )
     for label, value in facts:
         if value:
-            table.add_row(label, value if isinstance(value, Text) else Text(value))
+            table.add_row(label, value if isinstance(value, Text) else Text(visible(value)))
     if (failure := state.failure_details) is not None:
-        table.add_row("failure", Text(str(failure), style="red"))
-        if failure.stack_trace:
-            table.add_row("", Text(failure.stack_trace.rstrip(), style="dim"))
+        table.add_row("failure", Text(visible(str(failure)), style="red"))
+        _add_traces(table, failure)
     return table
+
+
+def _add_traces(table: Table, failure: FailureDetails) -> None:
+    """Where in the code it was raised, and where each of its causes was."""
+    if failure.stack_trace:
+        table.add_row("", Text(visible(failure.stack_trace.rstrip()), style="dim"))
+    cause = failure.cause
+    while cause is not None:
+        table.add_row("caused by", Text(visible(cause.headline), style="red"))
+        if cause.stack_trace:
+            table.add_row("", Text(visible(cause.stack_trace.rstrip()), style="dim"))
+        cause = cause.cause
 
 
 def history_table(history: WorkflowHistory) -> RenderableType:

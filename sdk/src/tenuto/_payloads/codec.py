@@ -51,7 +51,10 @@ class Payloads:
         return from_payload(data, annotation, what=what)
 
     def seal(self, data: bytes | None) -> bytes | None:
-        """Applies the codec alone, to bytes that are already JSON."""
+        """Applies the codec alone, to bytes that are already JSON. Raises `PayloadError`."""
         if self._codec is None or data is None:
             return data
-        return self._codec.encode(data)
+        try:
+            return self._codec.encode(data)
+        except Exception as error:  # As in load.
+            raise PayloadError(f"the payload codec could not encode {len(data):,} bytes: {error!r}") from error

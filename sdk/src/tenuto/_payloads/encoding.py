@@ -67,9 +67,12 @@ def to_payload(value: Any, *, what: str = "value") -> bytes | None:
     try:
         return _encoder.encode(value)
     except NotImplementedError as error:
-        name = getattr(error.args[0], "__qualname__", error.args[0])
+        kind = error.args[0]
+        advice = "pass a dataclass, a pydantic model or plain values"
+        if hasattr(kind, "__await__"):
+            advice = "was a yield or await forgotten? Pass what it results in"
         raise PayloadError(
-            f"the {what} holds a {name}, which has no JSON form; pass a dataclass, a pydantic model or plain values"
+            f"the {what} holds a value of type {kind.__qualname__}, which has no JSON form; {advice}"
         ) from None
     except RecursionError:
         raise PayloadError(f"the {what} ({type(value).__qualname__}) contains itself or is nested too deeply") from None

@@ -183,7 +183,7 @@ class Executor:
         if operations is not None and isinstance(task, PayloadTask):
             details = to_details(event.failure)
             what = task.what.removeprefix("result of ")
-            task.settle_failed(event.failure, TaskFailedError(f"{what} failed: {details}", details))
+            task.settle_failed(event.failure, TaskFailedError(f"{what} failed: {details.headline}", details))
             self._advance(operations)
 
     def timer_fired(self, event: events.TimerFired) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from tenuto._replay import events
+from tenuto._replay.failures import to_details
 from tenuto._wire.history import UnknownEvent
 from tenuto._wire.instances import payload_text
 
@@ -29,8 +30,7 @@ def value_text(data: bytes | None) -> str:
 
 def failure_text(failure: events.Failure) -> str:
     """Return a failure and its causes in one line."""
-    own = f"{failure.type}: {failure.message}" if failure.message else failure.type
-    return own if failure.cause is None else f"{own} (caused by {failure_text(failure.cause)})"
+    return str(to_details(failure))
 
 
 def time_text(unix_ms: int) -> str:

@@ -33,8 +33,15 @@ _MAX_WIDTH: Final = 140
 
 def shorten(text: str, limit: int = _MAX_TEXT) -> str:
     """Return text in one line of at most `limit` characters; control characters are escaped."""
-    line = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    line = visible(text, keep="")
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def visible(text: str, *, keep: str = "\n") -> str:
+    """Return text with control characters escaped, which a terminal would obey; those in `keep` stay."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one in keep else one.encode("unicode_escape").decode() for one in text)
 
 
 def print_trace(trace: Trace, console: Console) -> None:

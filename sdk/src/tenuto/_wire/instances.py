@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import Any, Final, TypeVar, cast, overload
 
 from tenuto._payloads import PayloadCodec, from_payload
 from tenuto._wire.failures import decode_failure
-from tenuto.errors import FailureDetails, PreconditionFailed, WorkflowFailed
+from tenuto.errors import FailureDetails, PayloadError, PreconditionFailed, WorkflowFailed
 from tenuto_proto.v1 import management_pb2 as pb
 
 T = TypeVar("T")
@@ -57,8 +58,11 @@ def moment(unix_ms: int) -> datetime | None:
 
 
 def payload_text(data: bytes) -> str:
-    """Return a payload as text: JSON as it is, other bytes with the undecodable ones escaped."""
-    return data.decode("utf-8", "backslashreplace")
+    """Return a payload as text: JSON as it is, other bytes (a payload codec's) as `{"base64":"..."}`."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return f'{{"base64":"{base64.b64encode(data).decode()}"}}'
 
 
 class WorkflowState:
@@ -269,7 +273,15 @@ class WorkflowState:
         if not self._instance.HasField(cast(Any, field)):
             return None
         data: bytes = getattr(self._instance, field)
-        return data if self._codec is None else self._codec.decode(data)
+        if self._codec is None:
+            return data
+        try:
+            return self._codec.decode(data)
+        except Exception as error:  # A codec is user code, and may raise anything for bytes it does not know.
+            raise PayloadError(
+                f"the payload codec could not decode the {field.replace('_', ' ')} of instance "
+                f"{self.instance_id!r}: {error!r}; was it written with another codec?"
+            ) from error
 
     def _text(self, field: str) -> str | None:
         data = self._bytes(field)

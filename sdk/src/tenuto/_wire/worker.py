@@ -162,7 +162,12 @@ def encode_answers(
 
 
 def longest_actions_bytes(greeting: Greeting) -> int:
-    """How many bytes the actions of one turn may have, so that any message that `encode_answers` makes is accepted."""
+    """How many bytes the actions of one turn may have, so that any message that `encode_answers` makes is accepted.
+
+    0 where the engine names no limit.
+    """
+    if not greeting.max_message_bytes:
+        return 0
     return max(greeting.max_message_bytes - _BATCH_BYTES - _ROOM_BYTES, _ROOM_BYTES)
 
 

@@ -134,6 +134,8 @@ class ActivityRunner:
         except BaseException as error:  # See _run_sync.
             if isinstance(error, KeyboardInterrupt) or _is_cancelled_from_outside(error):
                 raise  # The worker stops: this is no result, the engine delivers the call again.
+            if isinstance(error, TimeoutError) and call.start_to_close_ms and not error.args:
+                error = TimeoutError(f"no end within its start-to-close timeout of {call.start_to_close_ms:,} ms")
             result = _failed(call, error)
         else:
             result = self._encode(call, value)
@@ -177,5 +179,6 @@ def _failed(call: ActivityCall, error: BaseException) -> _Result:
         call.attempt,
         type(error).__qualname__,
         error,
+        exc_info=error,
     )
     return None, encode_failure(from_exception(error))

@@ -8,10 +8,10 @@ from collections import OrderedDict
 import msgspec
 
 from tenuto._payloads import Payloads
-from tenuto._replay.actions import FailExecution, encode_actions, encode_failure
+from tenuto._replay.actions import Action, FailExecution, encode_actions, encode_failure
 from tenuto._replay.events import Event, Failure, decode_event
 from tenuto._replay.executor import Executor, TurnOutcome, UnknownWorkflow
-from tenuto._replay.failures import from_exception
+from tenuto._replay.failures import from_exception, to_details
 from tenuto._wire.worker import Outcome, Turn, TurnAnswer
 from tenuto._worker.registry import Registry
 
@@ -124,6 +124,7 @@ class TurnRunner:
                 Outcome.NON_DETERMINISTIC,
                 failure=encode_failure(from_exception(outcome.problem)),
             )
+        _log_failure(turn, outcome.actions)
         encoded = encode_actions(outcome.actions)
         if self.max_actions_bytes and len(encoded) > self.max_actions_bytes:
             return self._refuse_size(turn, outcome, len(encoded))
@@ -158,3 +159,10 @@ class TurnRunner:
         while len(self._live) > self._max_sticky:
             _, live = self._live.popitem(last=False)
             live.executor.close()
+
+
+def _log_failure(turn: Turn, asked: list[Action]) -> None:
+    if asked and isinstance(asked[-1], FailExecution):
+        failure = asked[-1].failure
+        text, stack = to_details(failure).headline, f"\n{failure.stack.rstrip()}" if failure.stack else ""
+        _log.warning("the workflow of instance '%s' failed: %s%s", turn.instance_id, text, stack)

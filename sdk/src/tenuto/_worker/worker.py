@@ -117,17 +117,27 @@ class Worker:
                     self._greeted(greeting)
                     await self._serve(stream, owner)
             except (StreamLost, OSError) as error:
-                self._is_connected = False
+                was_connected, self._is_connected = self._is_connected, False
                 if self._is_parting:
                     return
-                if str(error) != last_reason:  # One line per change, not one per try.
-                    last_reason = str(error)
-                    _log.warning("no engine at %s: %s; trying again until there is one", self._connection.target, error)
+                last_reason = self._note_loss(error, last_reason, was_connected=was_connected)
             if asyncio.get_running_loop().time() - began > LONGEST_SECONDS:
                 # Only a stream that lasted was a success: an engine that greets and fails at once must not be hammered.
                 backoff.reset()
                 last_reason = ""
             await asyncio.sleep(backoff.next_seconds())
+
+    def _note_loss(self, error: Exception, last_reason: str, *, was_connected: bool) -> str:
+        """Logs one line per outage, and another where the reason becomes of another kind; returns that kind."""
+        if was_connected:
+            _log.warning(
+                "lost the engine at %s: %s; results are kept until there is one again", self._connection.target, error
+            )
+            return "UNAVAILABLE"
+        kind = str(error).partition(":")[0]
+        if kind != last_reason:
+            _log.warning("no engine at %s: %s; trying again until there is one", self._connection.target, error)
+        return kind
 
     def _introduction(self) -> Introduction:
         settings = self._settings
