@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from typing import Any, Self, cast
 
 import msgspec
@@ -174,17 +174,22 @@ class Worker:
             self.acknowledged.extend(out.acknowledged)
             self.forgotten.extend(out.forget)
 
+    def has_sent(self, queue: Sized) -> bool:
+        """Whether something stands in a queue, once everything that was sent is taken."""
+        self.take()
+        return len(queue) > 0
+
     async def turn(self) -> TurnItem:
         """The next turn that was sent, without the chunks of its history."""
         while True:
-            await until(lambda: self.take() or self._turns, "a turn for the worker")
+            await until(lambda: self.has_sent(self._turns), "a turn for the worker")
             item = self._turns.popleft()
             if not item.more:
                 return item
 
     async def call(self) -> ActivityItem:
         """The next activity that was sent."""
-        await until(lambda: self.take() or self._calls, "an activity for the worker")
+        await until(lambda: self.has_sent(self._calls), "an activity for the worker")
         return self._calls.popleft()
 
     @property

@@ -11,6 +11,7 @@ from faulty import SHARDS, World, a_while, events_of, id_in_shard, of_type, unti
 from tenuto_engine.core import actions as a
 from tenuto_engine.core import events as e
 from tenuto_engine.core.status import Status
+from tenuto_engine.ports.errors import CommandRefused
 from tenuto_engine.ports.inbound import TurnOutcome
 from tenuto_engine.ports.operations import Append, Commit, Create, Deliver, ReplaceActivity
 from tenuto_engine.ports.outcomes import Unconfirmed
@@ -268,6 +269,8 @@ async def test_an_engine_forgets_everything_when_its_store_is_another_one(world:
     worker.answer(await worker.turn())
     before = dict(world.engine.owned.shards)
     world.store.life = "second"
+    with pytest.raises(CommandRefused, match="no instance"):
+        await world.raise_event("order-2", "go")
     await until(
         lambda: (
             len(world.engine.owned.shards) == SHARDS

@@ -64,6 +64,14 @@ class Store(Protocol):
 
     async def close(self) -> None: ...
 
+    def incarnation(self) -> str:
+        """Which server answered last, as far as it can be told: changes when it restarted or another took its place.
+
+        Writes may be lost then: the caller drops all memory and leases, and acquires anew. Constant where a store
+        cannot lose what it answered while this process lives.
+        """
+        ...
+
     async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Execute a group in order; answer each. Never raises for a fault of the store."""
         ...

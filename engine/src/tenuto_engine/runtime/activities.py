@@ -37,6 +37,7 @@ _log = structlog.get_logger(__name__)
 
 TIMEOUT = "ActivityTimeout"
 TOO_MANY_DELIVERIES = "ActivityDeliveriesExhausted"
+_COMPACT_FROM = 1_024
 
 
 def _nothing() -> None:
@@ -67,6 +68,7 @@ class Activities:
         self._workers = workers
         self._turns = turns
         self._watch: list[tuple[int, int, Entry, int]] = []
+        self._compact_at = _COMPACT_FROM
         self._sequence = itertools.count()
         self.shard_owned: Callable[[int], Shard | None]
         self.deliver: Callable[[Shard, str, int], None]
@@ -99,6 +101,7 @@ class Activities:
                 session.runs[token] = entry
                 entry.session = session
                 self._watch_until(entry, look_at_ms)
+                self._watch_run(entry)
                 return
         if entry.body.claim:
             self._redeliver(entry)
@@ -140,9 +143,12 @@ class Activities:
             )
         )
         context.metrics.activity_deliveries.inc()
-        if body.start_to_close_ms:
-            entry.started_at_ms = context.clock.now_ms()
-            self._watch_until(entry, entry.started_at_ms + body.start_to_close_ms)
+        self._watch_run(entry)
+
+    def _watch_run(self, entry: Entry) -> None:
+        if entry.body.start_to_close_ms:
+            entry.started_at_ms = self._context.clock.now_ms()
+            self._watch_until(entry, entry.started_at_ms + entry.body.start_to_close_ms)
 
     def session_ready(self, session: WorkerSession) -> None:
         """A worker connected or has a free slot: hand it what waited."""
@@ -251,6 +257,8 @@ class Activities:
         shard = self.shard_owned(shard_of(key.instance_id, self._context.settings.shards))
         if entry is None or not self._is_current(entry):
             entry = shard.entries.get(key) if shard is not None else None
+        if not answer.failure:
+            session.announced.discard(answer.token)
         if answer.rejected:
             session.acknowledge(answer.token)
             self._rejected(session, entry)
@@ -282,7 +290,7 @@ class Activities:
 
     def _rejected(self, session: WorkerSession, entry: Entry | None) -> None:
         """The worker did not run it (not registered there, or draining): another one gets it."""
-        if entry is None or not self._is_current(entry):
+        if entry is None or entry.session is not session or not self._is_current(entry):
             return
         entry.session = None
         if not session.draining:
@@ -389,8 +397,7 @@ class Activities:
             self._context.faults.reach("activity:after", entry.body.name if entry is not None else "")
             if session is not None:
                 session.acknowledge(token)
-            if entry is not None:
-                entry.shard.entries.pop(key, None)
+            self._forget(number, key, outcome)
             if isinstance(outcome, Appended):
                 metrics = self._context.metrics
                 metrics.count(metrics.activities_ended, "completed" if is_success else "failed")
@@ -404,6 +411,12 @@ class Activities:
                     self._turns.refuse(instance, mail)
 
         self._committer.submit_until_answered(operation, answered)
+
+    def _forget(self, number: int, key: ActivityKey, outcome: Outcome) -> None:
+        """A call was closed, whoever owns it now; but a refused failure of a former attempt closed nothing."""
+        shard = self.shard_owned(number)
+        if shard is not None and not (isinstance(outcome, Refused) and outcome.reason == "stale_attempt"):
+            shard.entries.pop(key, None)
 
     def _offer_early(
         self,
@@ -435,10 +448,18 @@ class Activities:
 
     def _watch_until(self, entry: Entry, at_ms: int) -> None:
         if at_ms < NEVER_MS:
+            if len(self._watch) >= self._compact_at:
+                self._compact()
             is_earliest = not self._watch or at_ms < self._watch[0][0]
             heapq.heappush(self._watch, (at_ms, next(self._sequence), entry, entry.revision))
             if is_earliest:
                 self.nudge()
+
+    def _compact(self) -> None:
+        """Forget calls that ended before their deadline: they would stay here, with their inputs, until then."""
+        self._watch = [item for item in self._watch if self._is_current(item[2]) and item[2].revision == item[3]]
+        heapq.heapify(self._watch)
+        self._compact_at = max(_COMPACT_FROM, 2 * len(self._watch))
 
     def next_look_ms(self) -> int:
         """When the earliest watched entry is due; far away where there is none."""
@@ -450,7 +471,10 @@ class Activities:
         while self._watch and self._watch[0][0] <= now_ms:
             _, _, entry, revision = heapq.heappop(self._watch)
             if self._is_current(entry) and entry.revision == revision:
-                self._look_at(entry, now_ms)
+                try:
+                    self._look_at(entry, now_ms)
+                except Exception:  # one call that cannot be handled must not end the watch over all others
+                    _log.exception("an activity's deadline could not be handled", instance=entry.key.instance_id)
 
     def _look_at(self, entry: Entry, now_ms: int) -> None:
         body, key = entry.body, entry.key

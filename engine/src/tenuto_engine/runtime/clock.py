@@ -8,9 +8,16 @@ from __future__ import annotations
 
 import time
 
+# Two estimates differ by less, unless the clock was set.
+_SET_BACK_MS = 1_000
+
 
 class StoreClock:
-    """Estimates the store's clock from the last answer; never goes back."""
+    """Estimates the store's clock from the last answer.
+
+    It does not go back by the little that two estimates differ, but follows a store's clock that is set back: timers
+    would be late by as much otherwise. The times of an instance's turns never fall; `turns` sees to that.
+    """
 
     def __init__(self) -> None:
         self._offset_ms = time.time_ns() // 1_000_000 - time.monotonic_ns() // 1_000_000
@@ -24,7 +31,7 @@ class StoreClock:
     def now_ms(self) -> int:
         """Unix milliseconds of the store's clock, as far as known."""
         now = time.monotonic_ns() // 1_000_000 + self._offset_ms
-        if now < self._last_ms:
+        if self._last_ms - _SET_BACK_MS < now < self._last_ms:
             return self._last_ms
         self._last_ms = now
         return now

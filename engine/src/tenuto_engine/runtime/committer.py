@@ -1,8 +1,8 @@
 """Group commit: operations that are ready while a group is under way leave together in the next one.
 
-There is no waiting for company: a lone operation leaves at once, a busy engine fills its groups by itself. Shards are dealt
-out to a few lanes, each with one group in flight: operations of one shard take effect in the order in which they were
-submitted, and the store works on one lane's group while the answers of another are being digested.
+There is no waiting for company: a lone operation leaves at once, a busy engine fills its groups by itself. Shards are
+dealt out to a few lanes, each with one group in flight: operations of one shard take effect in the order in which they
+were submitted, and the store works on one lane's group while the answers of another are being digested.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class Committer:
         self._metrics = metrics
         self._faults = faults
         self._lanes = [_Lane() for _ in range(LANES)]
-        self.on_trouble: Callable[[str], None] = lambda _error: None
+        self._incarnation = ""
+        self.on_new_store: Callable[[], None]
 
     def submit(self, operation: Operation, on_outcome: OnOutcome) -> None:
         """Queue an operation for the next group."""
@@ -103,7 +104,8 @@ class Committer:
         return await future
 
     async def run(self) -> None:
-        """Execute groups until cancelled."""
+        """Execute groups until cancelled. The store is open."""
+        self._incarnation = self._store.incarnation()
         async with asyncio.TaskGroup() as owner:
             for number, lane in enumerate(self._lanes):
                 owner.create_task(self._run_lane(lane), name=f"committer-{number}")
@@ -124,17 +126,28 @@ class Committer:
         if self._faults.armed:
             self._reach(operations, "before")
         began = time.perf_counter()
-        outcomes = await self._store.execute(operations)
+        outcomes = await self._execute(operations)
         self._metrics.group_done(operations, outcomes, seconds=time.perf_counter() - began)
         if self._faults.armed:
             self._reach(operations, "after")
         for (_, on_outcome), outcome in zip(group, outcomes, strict=True):
-            if type(outcome) is Unconfirmed or type(outcome) is Rejected:
-                self.on_trouble(outcome.error)
             try:
                 on_outcome(outcome)
             except Exception:  # an answer's error belongs to one instance; the group's other answers still count
                 _log.exception("an answer of the store could not be processed")
+
+    async def _execute(self, operations: list[Operation]) -> list[Outcome]:
+        outcomes: list[Outcome]
+        try:
+            outcomes = await self._store.execute(operations)
+        except Exception as error:  # a driver's fault must not end the loop: then nothing would ever be stored again
+            _log.exception("the store failed unexpectedly", operations=len(operations))
+            outcomes = [Unconfirmed(f"the store's driver failed: {error!r}")] * len(operations)
+        incarnation = self._store.incarnation()
+        if incarnation != self._incarnation:
+            self._incarnation = incarnation
+            self.on_new_store()
+        return outcomes
 
     def _reach(self, operations: list[Operation], when: str) -> None:
         for operation in operations:

@@ -74,6 +74,7 @@ class Engine:
 
     def _wire(self) -> None:
         """Connect the parts that need each other; here, so that each states its needs and none reaches for globals."""
+        self._committer.on_new_store = self.owned.store_changed
         self._turns.effects = self
         self._turns.loader = self._loading
         self._turns.on_fenced = self.owned.fenced
@@ -118,8 +119,13 @@ class Engine:
             session.flush()
 
     async def _housekeep(self) -> None:
-        self._turns.sweep_overdue(list(self.workers.sessions.values()))
+        sessions = list(self.workers.sessions.values())
+        self._turns.sweep_overdue(sessions)
         self.owned.evict_idle()
+        for session in sessions:
+            # A slot may be free without an answer: a deadline passed, or what it was taken for is gone.
+            self._turns.session_ready(session)
+            self._activities.session_ready(session)
 
     @property
     def is_ready(self) -> bool:
@@ -178,8 +184,9 @@ class Engine:
         if former is not None:
             former.alive = False
             self._turns.session_lost(former)
-            former.runs.clear()
         self._activities.resumed(session, hello.running)
+        if former is not None:
+            self._activities.session_lost(former)  # what was on its way when the former stream broke
         _log.info(
             "worker connected",
             worker=session.id,

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import structlog
 
-from tenuto_engine.ports.errors import EngineError, StoreUnavailable
+from tenuto_engine.ports.errors import StoreUnavailable
 from tenuto_engine.ports.leases import Lease, LeaseStore, Member
 from tenuto_engine.runtime.context import Context
 
@@ -97,10 +97,14 @@ class LeaseKeeper:
             if not self._away:
                 _log.warning("store does not answer the lease keeper", error=str(error))
             self._away = True
-            if time.monotonic() - self._confirmed_at > self._context.settings.lease_seconds * 0.9:
-                self._forget_all("expiry")
-        except EngineError:
+            self._let_go_of_expired()
+        except Exception:  # the thread must live: without it leases run out unseen while their shards go on here
             _log.exception("lease keeper failed")
+            self._let_go_of_expired()
+
+    def _let_go_of_expired(self) -> None:
+        if time.monotonic() - self._confirmed_at > self._context.settings.lease_seconds * 0.9:
+            self._forget_all("expiry")
 
     def _renew(self) -> None:
         with self._lock:

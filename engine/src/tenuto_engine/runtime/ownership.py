@@ -81,6 +81,12 @@ class Owned:
     def store_was_away(self) -> None:
         _log.info("store answers again; acquiring all shards anew")
 
+    def store_changed(self) -> None:
+        """The store restarted or another server took its place: writes may be lost, so everything is loaded anew."""
+        _log.warning("the store is another one than before; dropping all memory and acquiring all shards anew")
+        for shard in list(self.shards.values()):
+            self.fenced(shard)
+
     def member(self) -> Member:
         settings = self._context.settings
         return Member(self._context.engine_id, settings.version, 1, self.draining, bool(self._workers.sessions))

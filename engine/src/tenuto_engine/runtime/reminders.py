@@ -97,6 +97,9 @@ class Reminders:
                     return
         except StoreUnavailable:
             shard.note_due(self._context.clock.now_ms() + _RETRY_MS)
+        except Exception:
+            shard.note_due(self._context.clock.now_ms() + _RETRY_MS)
+            raise
         finally:
             self._busy.discard(shard.number)
             self._wake.set()
@@ -115,6 +118,8 @@ class Reminders:
             else:
                 waits.append(self._fire_one(shard, key, at_ms, event))
         outcomes = await asyncio.gather(*waits)
+        if any(isinstance(outcome, Fenced) for outcome in outcomes):
+            self.on_fenced(shard)
         if any(isinstance(outcome, Rejected | Unconfirmed) for outcome in outcomes):
             return _RETRY_MS
         # The store's clock is a little behind the estimate: it decides.
@@ -141,8 +146,6 @@ class Reminders:
                 metrics.count(metrics.reminders_fired, key.kind, "ok")
                 if shard.alive:
                     self.deliver(shard, key.instance_id, outcome.number)
-            case Fenced():
-                self.on_fenced(shard)
             case Refused():
                 metrics.count(metrics.reminders_fired, key.kind, outcome.reason)
             case _:

@@ -58,6 +58,10 @@ class MemoryStore:
     async def close(self) -> None:
         """Forget nothing: the state belongs to whoever made it."""
 
+    def incarnation(self) -> str:
+        """Always the same: what is in memory lives as long as this process."""
+        return "memory"
+
     async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
         state = self.state
         now_ms = state.clock()

@@ -109,6 +109,10 @@ class SqliteStore:
         self._reader = self._lister = None
         self._lock.release()
 
+    def incarnation(self) -> str:
+        """Always the same: there is no server that could be another one."""
+        return "sqlite"
+
     async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
         if self._writer is None:
             raise self._closed()
