@@ -50,7 +50,10 @@ _T = TypeVar("_T")
 
 LONGEST_WAIT_SECONDS = 30.0
 _POLL_SECONDS = 0.25
+# A caller can wait this long without noticing; a turn takes a few milliseconds.
+_EFFECT_SECONDS = 1.0
 _FAILED = frozenset({Status.FAILED, Status.TERMINATED})
+_HELD = frozenset({Status.SUSPENDED, Status.STALLED})
 _REPLACES = {0: frozenset[Status](), 1: TERMINAL, 2: _FAILED, 3: frozenset[Status]()}
 _IGNORE = 3
 # Entries of a shard looked through for one instance's; beyond it the answer is short, never slow.
@@ -250,7 +253,19 @@ class Commands:
         shard = self._owned.get(number)
         if shard is not None and outcome.number >= 0:
             self._loading.deliver_event(shard, instance_id, number=outcome.number, message=message, event=event)
+            if control:
+                await self._see_effect(instance_id, event)
         return outcome.duplicate
+
+    async def _see_effect(self, instance_id: str, event: Event) -> None:
+        """Let the next read show what was commanded. It is durable either way, so a turn under way is not waited out."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _EFFECT_SECONDS
+        while (live := self._live(instance_id)) is not None and not _is_in_effect(event, live.indexed):
+            left = deadline - loop.time()
+            if left <= 0:
+                return
+            await self._progress(live, left)
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -468,6 +483,14 @@ class Commands:
             history=[encode_event(event) for event in plan.history],
             rerun_of=request.instance_id,
         )
+
+
+def _is_in_effect(event: Event, status: Status) -> bool:
+    if isinstance(event, ExecutionSuspended):
+        return status is Status.SUSPENDED
+    if isinstance(event, ExecutionResumed):
+        return status not in _HELD
+    return status in TERMINAL
 
 
 def _page_token(listed: Listed) -> str:
