@@ -258,7 +258,7 @@ class Commands:
         return outcome.duplicate
 
     async def _see_effect(self, instance_id: str, event: Event) -> None:
-        """Let the next read show what was commanded. It is durable either way, so a turn under way is not waited out."""
+        """Let the next read show what was commanded. It is durable either way: a long turn is not waited out."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _EFFECT_SECONDS
         while (live := self._live(instance_id)) is not None and not _is_in_effect(event, live.indexed):

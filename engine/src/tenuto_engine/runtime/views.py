@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import islice
 
 from tenuto_engine.codec.events import decode_event, encode_failure
 from tenuto_engine.codec.records import decode_inbox, decode_metadata
@@ -17,7 +18,7 @@ from tenuto_engine.core.events import (
 from tenuto_engine.core.sharding import shard_of
 from tenuto_engine.core.status import TERMINAL
 from tenuto_engine.ports.inbound import InstanceView
-from tenuto_engine.ports.records import Stored
+from tenuto_engine.ports.records import ActivityKey, Stored
 from tenuto_engine.ports.store import Store
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Phase
@@ -29,6 +30,8 @@ _START_SEARCH = 64
 _PAGE_BYTES = 8 << 20
 WAITING_FOR_WORKER = "waiting_for: worker"
 WAITING_SHOWS_AFTER_SECONDS = 30.0
+# Of an instance's open calls; calls of one name are handed out in order, so the first ones tell.
+_CALLS_LOOKED_AT = 20
 
 
 class Views:
@@ -107,9 +110,18 @@ class Views:
     def _waiting_reason(self, shard: int, instance_id: str) -> str:
         owned = self._owned.get(shard)
         live = owned.live.get(instance_id) if owned is not None else None
-        if live is None or live.phase is not Phase.WAITING or not live.waiting_since:
+        if owned is None or live is None:
             return ""
-        return WAITING_FOR_WORKER if time.monotonic() - live.waiting_since >= WAITING_SHOWS_AFTER_SECONDS else ""
+        if live.phase is Phase.WAITING and live.waiting_since:
+            since_s = time.monotonic() - live.waiting_since
+            return WAITING_FOR_WORKER if since_s >= WAITING_SHOWS_AFTER_SECONDS else ""
+        if self._context.clock.now_ms() - live.state.last_turn_at_ms < WAITING_SHOWS_AFTER_SECONDS * 1000:
+            return ""
+        for event, _ in islice(live.state.activities.values(), _CALLS_LOOKED_AT):
+            entry = owned.entries.get(ActivityKey(event.event_id, live.state.execution_id, instance_id))
+            if entry is not None and entry.queued:
+                return f"{WAITING_FOR_WORKER} (activity '{event.name}')"
+        return ""
 
     async def _read_input(self, shard: int, instance_id: str, stored: Stored) -> bytes | None:
         head = stored.head

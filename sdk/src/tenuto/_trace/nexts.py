@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
 
 from tenuto._replay import events
@@ -12,6 +13,8 @@ from tenuto._trace.steps import Index
 from tenuto._wire.history import HistoryEvent
 from tenuto._wire.instances import WorkflowState, WorkflowStatus
 from tenuto._wire.records import StateRecord, StateRecords
+
+_WAITING_CALL = re.compile(r"\(activity '(.+)'\)")
 
 
 def next_steps(state: WorkflowState, index: Index, records: StateRecords) -> tuple[NextStep, ...]:
@@ -46,7 +49,9 @@ def _hold(state: WorkflowState) -> list[NextStep]:
         why = (state.status_reason or "no reason recorded").splitlines()[0]
         return [NextStep(f"No turn until its cause is mended ({why}); then {resume}.", ("metadata",))]
     if state.status_reason.startswith("waiting_for"):
-        return [NextStep(f"It waits for a worker that registers {state.name!r}: start the app.", ("metadata",))]
+        named = _WAITING_CALL.search(state.status_reason)
+        what = f"the workflow '{state.name}'" if named is None else f"the activity '{named[1]}'"
+        return [NextStep(f"It waits for a worker that registers {what} and is free: start the app.", ("metadata",))]
     return []
 
 
