@@ -93,6 +93,11 @@ class EngineProcess:
         self._process.send_signal(number)
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None, "the engine does not run"
+        return self._process.pid
+
+    @property
     def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 

@@ -26,33 +26,48 @@ ROOTS = ("main", "echo", "held", "tree", "later")
 
 
 class App:
-    """The application's process."""
+    """The application's process.
 
-    def __init__(self, engine: EngineProcess, ledger: Path) -> None:
+    Args:
+        engine: whom it serves.
+        ledger: the file that its activities write.
+        script: its program.
+    """
+
+    def __init__(self, engine: EngineProcess, ledger: Path, script: str = crash_app.__file__) -> None:
         self._engine = engine
         self._ledger = ledger
+        self._script = script
         self._log = ledger.with_suffix(".log")
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         environment = self._engine.environment | {"CRASH_LEDGER": str(self._ledger)}
         with self._log.open("ab") as log:
-            command = [sys.executable, crash_app.__file__]
+            command = [sys.executable, self._script]
             self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
     def kill(self) -> None:
         assert self._process is not None, "the application does not run"
         self._process.kill()
-        self._process.wait()
+        self.wait_for_death()
+
+    def wait_for_death(self) -> int:
+        """Wait until it ends by itself; returns its exit code."""
+        process = self._process
+        assert process is not None, "the application does not run"
+        code = process.wait()
         self._process = None
+        return code
 
     def stop(self) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGTERM)
+        process = self._process
+        if process is not None:
+            process.send_signal(signal.SIGTERM)
             try:
-                self._process.wait(SECONDS)
+                process.wait(SECONDS)
             finally:
-                self._process.kill()
+                process.kill()
 
 
 @dataclass
