@@ -164,7 +164,9 @@ class Worker:
         self._calls: deque[ActivityItem] = deque()
         self.acknowledged: list[str] = []
         self.forgotten: list[tuple[str, str]] = []
-        self.session: WorkerSession = engine.connect(Hello(worker_id, workflows=tuple(workflows), **hello), lambda: None)
+        self.session: WorkerSession = engine.connect(
+            Hello(worker_id, workflows=tuple(workflows), **hello), lambda: None
+        )
 
     def take(self) -> None:
         """Take everything that was sent."""

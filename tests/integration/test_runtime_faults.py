@@ -1,4 +1,4 @@
-"""The engine's runtime, with the store, the workers and the clock at their worst. Each test makes one order on purpose."""
+"""The engine's runtime with store, workers and clock at their worst: each test makes one order of events on purpose."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ from collections.abc import AsyncIterator
 import pytest
 
 from faulty import SHARDS, World, a_while, events_of, id_in_shard, of_type, until
+from tenuto_engine.codec.events import encode_event
+from tenuto_engine.codec.records import MetadataBody, encode_record
 from tenuto_engine.core import actions as a
 from tenuto_engine.core import events as e
-from tenuto_engine.core.status import Status
+from tenuto_engine.core.sharding import shard_of
+from tenuto_engine.core.state import OpenChild
+from tenuto_engine.core.status import Hold, Status
 from tenuto_engine.ports.errors import CommandRefused
 from tenuto_engine.ports.inbound import TurnOutcome
 from tenuto_engine.ports.operations import Append, Commit, Create, Deliver, ReplaceActivity
-from tenuto_engine.ports.outcomes import Unconfirmed
+from tenuto_engine.ports.records import Head, IndexEntry, NewInstance
+from tenuto_engine.runtime import ownership
+from tenuto_engine.runtime.births import message_of
+from tenuto_engine.runtime.clock import StoreClock
 
 
 @pytest.fixture
@@ -35,9 +42,6 @@ async def test_a_message_being_read_while_a_turn_is_committed_survives_a_crash(w
     gate = world.store.hold_reads("read_inbox")
     shard = world.engine.owned.shards[world.live("order-1").shard.number]  # type: ignore[union-attr]
     message = e.EventRaised("go")
-    from tenuto_engine.codec.events import encode_event
-    from tenuto_engine.runtime.births import message_of
-
     await world.store.inner.execute(
         [Append(shard.number, "order-1", message_of(encode_event(message), message_id="m", at_ms=0))]
     )
@@ -150,6 +154,7 @@ async def test_a_turn_recorded_in_part_is_completed_after_failed_tries() -> None
         world.store.bend(is_second_part)
         schedule = [a.ScheduleActivity(i, "act") for i in range(1, 6)]
         worker.answer(item, *schedule)
+        recorded = 0
         for _ in range(3):
             item = await worker.turn()
             recorded = sum(isinstance(event, e.ActivityScheduled) for event in events_of(item))
@@ -161,20 +166,14 @@ async def test_a_turn_recorded_in_part_is_completed_after_failed_tries() -> None
 
 
 @pytest.mark.parametrize(("outcome", "failure"), [(99, b""), (TurnOutcome.FAILED, b"\xff\xffgarbage")])
-async def test_a_worker_that_answers_nonsense_stalls_only_its_instance(
-    world: World, outcome: int, failure: bytes
-) -> None:
+async def test_a_worker_that_answers_nonsense_stalls_only_its_instance(outcome: int, failure: bytes) -> None:
     """Unknown outcomes and unreadable failures count as failed tries, and end like these."""
-    worker = world.worker()
-    await world.begin("order-1")
-    for _ in range(5):
-        worker.answer(await worker.turn(), outcome=outcome, failure=failure)
-        await a_while()
-        live = world.live("order-1")
-        if live is not None and live.state.hold:
-            await world.engine.commands.get("order-1", payloads=False)
-            world.engine._context_time_passes() if hasattr(world.engine, "_context_time_passes") else None
-    await until(lambda: world.status("order-1") is Status.STALLED)
+    async with World(max_turn_failures=2) as world:
+        worker = world.worker()
+        await world.begin("order-1")
+        for _ in range(2):
+            worker.answer(await worker.turn(), outcome=outcome, failure=failure)
+        await until(lambda: world.status("order-1") is Status.STALLED)
 
 
 async def test_a_timer_created_and_cancelled_in_one_turn_leaves_no_reminder(world: World) -> None:
@@ -223,9 +222,7 @@ async def test_a_failure_that_races_with_its_timeout_loses_no_call(world: World)
     worker.answer(await worker.turn(), a.ScheduleActivity(1, "act", retry=retry, start_to_close_ms=20))
     gate = world.store.hold(of_type(ReplaceActivity))
     call = await worker.call()
-    await until(
-        lambda: _in_flight(world)
-    )
+    await until(lambda: _in_flight(world))
     worker.fail(call, e.Failure("Broken", "no", non_retryable=True))
     gate.set()
     assert (await worker.call()).attempt == 2
@@ -281,8 +278,6 @@ async def test_an_engine_forgets_everything_when_its_store_is_another_one(world:
 
 async def test_the_clock_follows_the_store_when_it_is_set_back() -> None:
     """Timers are not late by as much as the store's clock was wrong."""
-    from tenuto_engine.runtime.clock import StoreClock
-
     clock = StoreClock()
     now = clock.now_ms()
     clock.learn(now + 3_600_000, 0, 0)
@@ -291,4 +286,85 @@ async def test_the_clock_follows_the_store_when_it_is_set_back() -> None:
     assert clock.now_ms() < ahead
 
 
-__all__ = ["Unconfirmed", "asyncio"]
+async def test_a_record_that_cannot_be_read_is_not_read_again_at_every_sweep() -> None:
+    """A poisoned instance costs a read now and then, not one for each sweep; others are not affected."""
+    async with World(sweep_seconds=0.005) as world:
+        await _store(world, "order-1", status=Status.RUNNING, metadata=b"\xff", unread=True)
+        await until(lambda: world.store.reads.get("read_instance"))
+        await until(lambda: world.store.reads["read_ready_many"] > 20)
+        assert world.store.reads["read_instance"] == 1
+        worker = world.worker()
+        await world.begin("order-2")
+        assert (await worker.turn()).instance_id == "order-2"
+
+
+async def test_instances_that_wait_for_a_worker_hide_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many instances wait for code that nobody serves, the sweep finds those behind them."""
+    monkeypatch.setattr(ownership, "_READY_BATCH", 2)
+    async with World(sweep_seconds=0.005) as world:
+        ids = [name for i in range(100) if shard_of(name := f"order-{i}", SHARDS) == 0][:9]
+        for instance_id in ids[:8]:
+            await world.begin(instance_id, name="absent")
+        worker = world.worker()
+        started = e.ExecutionStarted("flow", ids[8], "x")
+        await _store(world, ids[8], status=Status.PENDING, unread=True, message=encode_event(started))
+        assert (await worker.turn()).instance_id == ids[8]
+
+
+async def test_an_instance_of_another_version_is_left_to_the_engines_of_that_version(world: World) -> None:
+    """An engine runs no instance that is pinned to code it does not have."""
+    worker = world.worker()
+    await world.begin("order-1", version="v2")
+    await world.begin("order-2")
+    assert (await worker.turn()).instance_id == "order-2"
+    await world.raise_event("order-1", "go")
+    await a_while()
+    assert world.live("order-1") is None
+    assert worker.idle
+
+
+# -- purge --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_tree_of_any_depth_is_purged(world: World) -> None:
+    """The depth of a tree is bounded by nothing in the engine."""
+    depth = 1_500
+    for level in range(depth):
+        children = [OpenChild(1, f"order-{level + 1}", "x")] if level + 1 < depth else []
+        parent = e.Parent(f"order-{level - 1}", "x", 1) if level else None
+        body = MetadataBody("flow", 1, 0, 0, parent=parent, children=children)
+        await _store(world, f"order-{level}", status=Status.COMPLETED, metadata=encode_record(body))
+    assert await world.engine.commands.purge("order-0", recursive=True, force=False, requested_by="test") == depth
+
+
+async def test_a_forced_purge_misses_no_child_that_is_started_meanwhile(world: World) -> None:
+    """A running parent is ended before its children are looked for."""
+    worker = world.worker()
+    await world.begin("order-1")
+    item = await worker.turn()
+    held = world.store.hold(of_type(Append))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(world.engine.commands.purge("order-1", recursive=True, force=True, requested_by="test"))
+        await a_while()
+        worker.answer(item, a.StartChild(1, "flow", "child-1"))
+        held.set()
+        worker.answer(await worker.turn())
+    assert world.stored("child-1") is None
+    assert world.stored("order-1") is None
+
+
+async def _store(
+    world: World,
+    instance_id: str,
+    *,
+    status: Status,
+    metadata: bytes = b"",
+    unread: bool = False,
+    message: bytes = b"",
+) -> None:
+    """Write an instance as an earlier owner might have left it."""
+    head = Head(status, Hold.NONE, "x", "", 0, 0, 0, "", f"s-{instance_id}")
+    body = metadata or encode_record(MetadataBody("flow", 1, 0, 0))
+    messages = [message_of(message, message_id="m", at_ms=0)] if unread else []
+    new = NewInstance(instance_id, head, body, IndexEntry("flow", status, 0), messages)
+    await world.store.inner.execute([Create(shard_of(instance_id, SHARDS), new)])

@@ -72,8 +72,6 @@ class CallStream:
         except Exception:  # a fault of ours ends one call, not the stream and all others on it
             _log.exception("a call failed unexpectedly", method=method)
             code, details = _INTERNAL, f"{method} failed unexpectedly; the engine's log says why"
-        finally:
-            self._slots.release()
         self._answers.append((call_id, code, details, response))
         self._ready.set()
 
@@ -83,7 +81,10 @@ class CallStream:
             await asyncio.sleep(0)  # answers that become ready in this turn of the loop join the message
             self._ready.clear()
             while self._answers:
-                await self._context.write(self._next_batch())
+                batch = self._next_batch()
+                await self._context.write(batch)
+                for _ in batch.answers:  # only now: a client that does not read must not fill this engine's memory
+                    self._slots.release()
 
     def _next_batch(self) -> pb.AnswerBatch:
         """Take the answers of the next message: together they must stay far below the client's limit of a message."""

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 
 import structlog
 
-from tenuto_engine.codec.events import decode_event
+from tenuto_engine.codec.events import UndecodableError, decode_event
 from tenuto_engine.codec.records import MetadataBody, decode_activity, decode_inbox, decode_metadata
 from tenuto_engine.core.apply import fold
 from tenuto_engine.core.events import ActivityScheduled, Event, ExecutionStarted, TurnStarted
@@ -33,6 +33,7 @@ _log = structlog.get_logger(__name__)
 PAGE_EVENTS = 500
 PAGE_BYTES = 1 << 20
 _PAUSE_SECONDS = 0.5
+_UNREADABLE_SECONDS = 60.0
 
 
 class Loading:
@@ -74,6 +75,8 @@ class Loading:
         """An instance was just created in an owned shard: take it into memory without reading it back."""
         if not shard.alive or new.instance_id in shard.live or new.instance_id in shard.loading or new.history:
             return
+        if new.head.version != shard.lease.version:
+            return
         instance = self._instance(shard, new.instance_id, Stored(new.head, new.metadata, len(new.messages)))
         for number, message in enumerate(new.messages):
             instance.mail.append(_mail(number, message.body))
@@ -86,12 +89,14 @@ class Loading:
             self._tasks.start(self._load(shard, instance_id), name=f"load-{shard.number}")
 
     async def _load(self, shard: Shard, instance_id: str) -> None:
-        instance: LiveInstance | None = None
         try:
             async with self._slots:
                 instance = await self._read_steadily(shard, instance_id)
-        finally:
-            shard.loading.discard(instance_id)
+        except Exception:
+            # Its record cannot be read, and trying at every sweep would help nobody; the error is logged by the owner.
+            asyncio.get_running_loop().call_later(_UNREADABLE_SECONDS, shard.loading.discard, instance_id)
+            raise
+        shard.loading.discard(instance_id)
         if instance is not None and shard.alive and instance_id not in shard.live:
             self._install(instance)
 
@@ -104,13 +109,13 @@ class Loading:
         return None
 
     async def _read(self, shard: Shard, instance_id: str) -> LiveInstance | None:
-        """Read an instance whole. None where it is gone or over.
+        """Read an instance whole. None where it is gone, over, or another version's.
 
         Reads are several; if a commit of another owner came between, the execution id or the length differs at the
         end, and this owner's own commit will be refused anyway.
         """
         stored = await self._store.read_instance(shard.number, instance_id)
-        if stored is None or stored.head.status in TERMINAL:
+        if stored is None or stored.head.status in TERMINAL or stored.head.version != shard.lease.version:
             return None
         instance = self._instance(shard, instance_id, stored)
         async for page in self.pages(shard.number, instance_id, stored.head.history_length):
@@ -218,7 +223,10 @@ class Loading:
         for start in range(0, len(records), PAGE_EVENTS):
             for record in records[start : start + PAGE_EVENTS]:
                 if shard.alive and record.key not in shard.entries:
-                    await self._open_activity(shard, record)
+                    try:
+                        await self._open_activity(shard, record)
+                    except UndecodableError:  # one call that cannot be read must not keep all others from running
+                        _log.exception("an open activity cannot be read", instance=record.key.instance_id)
         if shard.alive:
             self.taken_over(shard)
 
@@ -230,9 +238,9 @@ class Loading:
         while shard.alive and key not in shard.entries:
             try:
                 record = await self._store.read_activity(shard.number, self._context.settings.version, key)
-                if record is None:
-                    break
-                await self._open_activity(shard, record)
+                if record is not None:
+                    await self._open_activity(shard, record)
+                break
             except StoreUnavailable:
                 await asyncio.sleep(_PAUSE_SECONDS)
         if shard.alive:

@@ -24,6 +24,7 @@ from tenuto_engine.runtime.workers import Workers
 _log = structlog.get_logger(__name__)
 
 _READY_BATCH = 1_000
+_MOST_READY = 1_000_000
 _OUTBOX_BATCH = 1_000
 _PAUSE_SECONDS = 0.5
 # An instance may be marked ready and look idle for as long as its message is on the way from the store to memory.
@@ -55,6 +56,7 @@ class Owned:
         self.draining = False
         self.drop_lease: Callable[[Lease], None]
         self._began = time.monotonic()
+        self._ready_limit = _READY_BATCH
 
     def get(self, number: int) -> Shard | None:
         return self.shards.get(number)
@@ -152,15 +154,19 @@ class Owned:
         """Load what is marked ready and not at work here: a message whose news was lost."""
         version = self._context.settings.version
         try:
-            marked = await self._store.read_ready_many(list(self.shards), version, limit=_READY_BATCH)
+            marked = await self._store.read_ready_many(list(self.shards), version, limit=self._ready_limit)
         except StoreUnavailable:
             return
         settled_ms = self._context.clock.now_ms() - _SETTLE_MS
+        crowded = False
         for number, ready in marked.items():
             shard = self.shards.get(number)
             if shard is None:
                 continue
             idle: list[str] = []
+            # Where all marks read are at work here or wait for a worker, those behind them would never be seen.
+            if len(ready) >= self._ready_limit and all(i in shard.live or i in shard.loading for i, _ in ready):
+                crowded = True
             for instance_id, since_ms in ready:
                 instance = shard.live.get(instance_id)
                 if instance is None:
@@ -169,6 +175,7 @@ class Owned:
                     idle.append(instance_id)
             if idle:
                 await self._look_closer(shard, idle)
+        self._ready_limit = min(2 * self._ready_limit, _MOST_READY) if crowded else _READY_BATCH
 
     async def _look_closer(self, shard: Shard, instance_ids: list[str]) -> None:
         """Instances that look idle but are marked: compare the inbox numbering."""

@@ -64,44 +64,50 @@ class Purging:
         stored = await self._stored(instance_id)
         if stored is None:
             raise CommandRefused("not_found", f"there is no instance '{instance_id}'; nothing was purged")
-        tree = [(instance_id, stored)]
-        if recursive:
-            await self._collect(tree, instance_id, stored)
-        running = [i for i, s in tree if s.head.status not in TERMINAL]
-        if running and not force:
-            raise CommandRefused(
-                "precondition",
-                f"instance '{running[0]}' is still running and cannot be purged; "
-                "terminate it first, or purge with force",
-            )
-        for running_id in running:
-            await self._terminate(running_id, requested_by)
+        tree = {instance_id: stored}
+        unseen = [instance_id]
+        while unseen:
+            member_id = unseen.pop()
+            if tree[member_id].head.status not in TERMINAL:
+                if not force:
+                    raise CommandRefused(
+                        "precondition",
+                        f"instance '{member_id}' is still running and cannot be purged; "
+                        "terminate it first, or purge with force",
+                    )
+                # Before its children are looked for: once it has ended it starts no more of them.
+                await self._terminate(member_id, requested_by, recursive=recursive)
+                tree[member_id] = await self._stored(member_id) or tree[member_id]
+            if recursive:
+                children = await self._children(member_id, tree[member_id])
+                unseen.extend(child_id for child_id in children if child_id not in tree)
+                tree.update((child_id, child) for child_id, child in children.items() if child_id not in tree)
         removed = 0
-        for member_id, _ in reversed(tree):
+        for member_id in reversed(tree):
             removed += await self._remove(member_id)
         _log.info("purged", instance=instance_id, removed=removed, requested_by=requested_by)
         return removed
 
-    async def _collect(self, tree: list[tuple[str, Stored]], instance_id: str, stored: Stored) -> None:
-        """Add all descendants, parents before children. A child with another parent by now is not ours to remove."""
+    async def _children(self, instance_id: str, stored: Stored) -> dict[str, Stored]:
+        """The children of an instance. One with another parent by now is not ours to remove."""
         shard = shard_of(instance_id, self._context.settings.shards)
-        children = {child.instance_id for child in decode_metadata(stored.metadata).children}
+        names = {child.instance_id for child in decode_metadata(stored.metadata).children}
         async for page in self._loading.pages(shard, instance_id, stored.head.history_length):
-            children.update(e.instance_id for e in map(decode_event, page) if isinstance(e, ChildCreated))
-        seen = {member for member, _ in tree}
-        for child_id in sorted(children - seen):
+            names.update(e.instance_id for e in map(decode_event, page) if isinstance(e, ChildCreated))
+        children: dict[str, Stored] = {}
+        for child_id in sorted(names):
             child = await self._stored(child_id)
             parent = decode_metadata(child.metadata).parent if child is not None else None
             if child is not None and parent is not None and parent.instance_id == instance_id:
-                tree.append((child_id, child))
-                await self._collect(tree, child_id, child)
+                children[child_id] = child
+        return children
 
     async def _stored(self, instance_id: str) -> Stored | None:
         return await self._store.read_instance(shard_of(instance_id, self._context.settings.shards), instance_id)
 
-    async def _terminate(self, instance_id: str, requested_by: str) -> None:
+    async def _terminate(self, instance_id: str, requested_by: str, *, recursive: bool) -> None:
         shard = shard_of(instance_id, self._context.settings.shards)
-        event = ExecutionTerminated(None, False, "purged with force", requested_by)
+        event = ExecutionTerminated(None, recursive, "purged with force", requested_by)
         message_id = self._context.new_id()
         message = message_of(
             encode_event(event), message_id=message_id, at_ms=self._context.clock.now_ms(), control=True, remember=True
@@ -111,6 +117,10 @@ class Purging:
             owned = self.shard_owned(shard)
             if owned is not None:
                 self._loading.deliver(owned, instance_id, outcome.number)
+        elif not isinstance(outcome, Refused):
+            raise CommandRefused(
+                "unavailable", f"the store did not answer while '{instance_id}' was terminated; purge it again"
+            )
         try:
             async with asyncio.timeout(_TERMINATE_SECONDS):
                 # Another engine may own the instance, so only the store can tell.

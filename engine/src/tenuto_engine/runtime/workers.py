@@ -17,6 +17,8 @@ from tenuto_engine.runtime.shard import Entry
 
 DEFAULT_TURNS = 256
 DEFAULT_ACTIVITIES = 256
+# A queue that grows beyond this, and beyond twice what it was, is freed of what waits no more.
+_TIDY_FROM = 1_024
 
 
 class WorkerSession:
@@ -83,6 +85,7 @@ class Workers:
         self.sessions: dict[str, WorkerSession] = {}
         self._turns: dict[str, deque[LiveInstance]] = {}
         self._calls: dict[str, deque[Entry]] = {}
+        self._tidy_at: dict[str, int] = {}
 
     def add(self, session: WorkerSession) -> WorkerSession | None:
         """Register a session; returns the former session of the same worker, which it replaces."""
@@ -126,12 +129,23 @@ class Workers:
         return any(name in session.workflows for session in self.sessions.values())
 
     def wait_for_turn(self, name: str, instance: LiveInstance) -> None:
-        self._turns.setdefault(name, deque()).append(instance)
+        queue = self._turns.setdefault(name, deque())
+        if len(queue) >= self._tidy_at.get(name, _TIDY_FROM):
+            # Instances that left memory or were planned anew meanwhile; nobody may ever come for this name.
+            kept = dict.fromkeys(other for other in queue if other.phase is Phase.WAITING and other is not instance)
+            self._turns[name] = queue = deque(kept)
+            self._tidy_at[name] = max(_TIDY_FROM, 2 * len(queue))
+        queue.append(instance)
 
     def wait_for_activity(self, entry: Entry) -> None:
         if not entry.queued:
             entry.queued = True
-            self._calls.setdefault(entry.body.name, deque()).append(entry)
+            name = entry.body.name
+            queue = self._calls.setdefault(name, deque())
+            if len(queue) >= self._tidy_at.get(name, _TIDY_FROM):
+                self._calls[name] = queue = deque(filter(_is_open, queue))
+                self._tidy_at[name] = max(_TIDY_FROM, 2 * len(queue))
+            queue.append(entry)
 
     def next_turns(self, session: WorkerSession) -> list[LiveInstance]:
         """Take instances that waited and that this session may run, up to its free slots."""
@@ -160,7 +174,7 @@ class Workers:
             while queue and len(taken) < free:
                 entry = queue.popleft()
                 entry.queued = False
-                if entry.shard.alive and entry.shard.entries.get(entry.key) is entry:
+                if _is_open(entry):
                     taken.append(entry)
             if not queue:
                 del self._calls[name]
@@ -168,6 +182,10 @@ class Workers:
 
     def waiting_calls(self) -> int:
         return sum(len(queue) for queue in self._calls.values())
+
+
+def _is_open(entry: Entry) -> bool:
+    return entry.shard.alive and entry.shard.entries.get(entry.key) is entry
 
 
 def _may_run(session: WorkerSession, name: str) -> bool:
