@@ -7,7 +7,6 @@ only where that keeps the order of operations that the caller gave.
 from __future__ import annotations
 
 import asyncio
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
