@@ -62,8 +62,11 @@ def dev(
     state_store: Annotated[
         str, typer.Option("--state-store", metavar="URL", help="Where state is kept.")
     ] = DEFAULT_STORE,
-    listen: Annotated[str | None, typer.Option("--listen", help="The engine's address; default as --engine.")] = None,
-    http: Annotated[str, typer.Option("--http", help="Health and metrics.")] = "127.0.0.1:7071",
+    listen: Annotated[
+        str | None,
+        typer.Option("--listen", metavar="HOST:PORT|unix:PATH", help="The engine's address; default as --engine."),
+    ] = None,
+    http: Annotated[str, typer.Option("--http", metavar="HOST:PORT", help="Health and metrics.")] = "127.0.0.1:7071",
 ) -> None:
     """Run an engine with an embedded store, and the app if one is named, until Ctrl-C."""
     session = session_of(context)

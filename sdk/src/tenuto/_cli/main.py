@@ -57,7 +57,9 @@ def options(
     ] = None,
     token_file: Annotated[
         str | None,
-        typer.Option("--token-file", help="File with the engine's token; else TENUTO_TOKEN or TENUTO_TOKEN_FILE."),
+        typer.Option(
+            "--token-file", metavar="FILE", help="File with the engine's token; else TENUTO_TOKEN or TENUTO_TOKEN_FILE."
+        ),
     ] = None,
     output: Annotated[Output, typer.Option("--output", "-o", help="How results are written.")] = Output.TABLE,
     no_color: Annotated[bool, typer.Option("--no-color", help="Write without colours; NO_COLOR does too.")] = False,
@@ -73,7 +75,7 @@ def show(
     context: typer.Context,
     instance_id: workflow.InstanceId,
     *,
-    max_records: Annotated[int, typer.Option("--max-records", min=1, help="At most so many.")] = 1000,
+    max_records: Annotated[int, typer.Option("--max-records", metavar="N", min=1, help="At most so many.")] = 1000,
 ) -> None:
     """Show the raw records of an instance, with the decoded form beside them."""
     session = session_of(context)

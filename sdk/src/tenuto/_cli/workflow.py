@@ -22,7 +22,7 @@ app = typer.Typer(name="workflow", help="Start, watch and steer workflow instanc
 InstanceId = Annotated[str, typer.Argument(metavar="INSTANCE", help="The instance id.", show_default=False)]
 Input = Annotated[str | None, typer.Option("--input", metavar="JSON", help="The input.")]
 InputFile = Annotated[str | None, typer.Option("--input-file", metavar="FILE", help="The input; -: standard input.")]
-Reason = Annotated[str, typer.Option("--reason", help="Recorded and shown.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Recorded and shown.")]
 Recursive = Annotated[bool, typer.Option("--recursive/--no-recursive", help="Child workflows too.")]
 Timeout = Annotated[
     str | None, typer.Option("--timeout", metavar="DURATION", help="Wait at most so long, e.g. 90s or 5m (exit 6).")
@@ -45,12 +45,14 @@ def start(
     name: Annotated[str, typer.Argument(metavar="WORKFLOW", help="The workflow's registered name.")],
     input_text: Input = None,
     input_file: InputFile = None,
-    instance_id: Annotated[str | None, typer.Option("--id", help="The instance id; a random one by default.")] = None,
+    instance_id: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="The instance id; a random one by default.")
+    ] = None,
     start_at: Annotated[
         str | None, typer.Option("--at", metavar="MOMENT", help="Not before: ISO 8601, or a duration from now.")
     ] = None,
     reuse: Annotated[Reuse, typer.Option("--reuse", help="If an ended instance has this id.")] = Reuse.REJECT,
-    version: Annotated[str | None, typer.Option("--version", help="Pin it to this version.")] = None,
+    version: Annotated[str | None, typer.Option("--version", metavar="VERSION", help="Pin it to this version.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for its end, and show it.")] = False,
     timeout: Timeout = None,
 ) -> None:
@@ -74,15 +76,17 @@ def start(
 def list_(
     context: typer.Context,
     *,
-    name: Annotated[str, typer.Option("--name", help="Only of this workflow.")] = "",
-    status: Annotated[list[str] | None, typer.Option("--status", help="Only in this status; may be repeated.")] = None,
+    name: Annotated[str, typer.Option("--name", metavar="WORKFLOW", help="Only of this workflow.")] = "",
+    status: Annotated[
+        list[str] | None, typer.Option("--status", metavar="STATUS", help="Only in this status; may be repeated.")
+    ] = None,
     since: Annotated[
         str | None, typer.Option("--since", metavar="MOMENT", help="Started since: ISO 8601, or a duration back.")
     ] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="MOMENT", help="Started before.")] = None,
-    id_prefix: Annotated[str, typer.Option("--id-prefix", help="Only ids that begin so.")] = "",
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Instances per page.")] = 100,
-    page_token: Annotated[str, typer.Option("--page-token", help="Go on after an earlier page.")] = "",
+    id_prefix: Annotated[str, typer.Option("--id-prefix", metavar="PREFIX", help="Only ids that begin so.")] = "",
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="Instances per page.")] = 100,
+    page_token: Annotated[str, typer.Option("--page-token", metavar="TOKEN", help="Go on after an earlier page.")] = "",
     all_pages: Annotated[bool, typer.Option("--all", help="All pages.")] = False,
 ) -> None:
     """List instances, newest first."""
@@ -238,7 +242,7 @@ def rerun(
     instance_id: InstanceId,
     event_id: Annotated[int, typer.Argument(metavar="OPERATION", help="Its number: OP in `workflow history`.")],
     *,
-    new_instance_id: Annotated[str | None, typer.Option("--id", help="Id of the new instance.")] = None,
+    new_instance_id: Annotated[str | None, typer.Option("--id", metavar="ID", help="Id of the new instance.")] = None,
     input_text: Annotated[str | None, typer.Option("--input", metavar="JSON", help="Its new input.")] = None,
     input_file: InputFile = None,
 ) -> None:
