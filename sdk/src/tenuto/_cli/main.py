@@ -84,12 +84,10 @@ def show(
         "store_key": found.store_key,
         "shard": found.shard,
         "truncated": found.is_truncated,
-        **{
-            name: [
-                {"key": one.key, "value": raw_text(one.value, len(one.value)), "decoded": one.json} for one in records
-            ]
-            for name, records in (("records", found.records), ("related", found.related))
-        },
+        "records": [
+            {"key": one.key, "value": raw_text(one.value, len(one.value)), "decoded": one.json} for one in found.records
+        ],
+        "related": [{"key": one.key, "decoded": one.json} for one in found.related],
     }
     session.show(value, records_table(found))
 

@@ -125,7 +125,7 @@ def records_table(records: StateRecords) -> RenderableType:
         _record_lines(sorted(records.records, key=_place)),
     ]
     if records.related:
-        parts += [Text(""), Text("of the shard, for this instance:", style="dim"), _record_lines(records.related)]
+        parts += [Text(""), Text("of the shard, for this instance:", style="dim"), _related_lines(records.related)]
     if records.is_truncated:
         parts.append(Text("there are more records; ask for more with --max-records", style="yellow"))
     return Group(*parts)
@@ -148,6 +148,14 @@ def _record_lines(records: Iterable[StateRecord]) -> Table:
             Text(raw_text(one.value), style="dim"),
             Text(shorten(decoded_text(one), 1000)),
         )
+    return table
+
+
+def _related_lines(related: Iterable[StateRecord]) -> Table:
+    """Entries of shared records: the engine tells what they say, not their bytes."""
+    table = table_of("ENTRY", "SAYS")
+    for one in related:
+        table.add_row(Text(one.key, style="cyan"), Text(shorten(decoded_text(one), 1000)))
     return table
 
 

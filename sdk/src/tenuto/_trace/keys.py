@@ -59,7 +59,7 @@ def state_keys(records: StateRecords, history: Sequence[tuple[str, int]]) -> tup
             size = sum(sizes.pop(key) for key in numbered)
             found.append(StateKey(_range(numbered), len(numbered), size, _MEANINGS[kind]))
     found += [StateKey(key, 1, size, _MEANINGS.get(key, "")) for key, size in sorted(sizes.items())]
-    found += [StateKey(one.key, 1, len(one.value), _related_meaning(one.key)) for one in records.related]
+    found += [StateKey(one.key, 1, 0, _related_meaning(one.key)) for one in records.related]
     return tuple(found)
 
 

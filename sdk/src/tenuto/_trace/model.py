@@ -88,7 +88,7 @@ class NextStep:
 
 @dataclass(frozen=True, slots=True)
 class StateKey:
-    """A record, or a numbered range of records, of the state store."""
+    """A record, or a numbered range of records, of the state store; `size_bytes` is 0 where it is not known."""
 
     key: str
     count: int

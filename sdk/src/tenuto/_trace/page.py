@@ -134,5 +134,6 @@ def _next(step: NextStep) -> str:
 
 
 def _key(key: StateKey) -> str:
-    cells = f'<td class="number">{key.count:,}</td><td class="number">{key.size_bytes:,}</td>'
+    size = f"{key.size_bytes:,}" if key.size_bytes else ""
+    cells = f'<td class="number">{key.count:,}</td><td class="number">{size}</td>'
     return f"<tr><td>{_tag('code', key.key, 'key')}</td>{cells}{_tag('td', key.meaning)}</tr>"

@@ -136,7 +136,9 @@ def _operation_step(item: HistoryEvent, event: Operations, index: Index, ended: 
     code = operation_code(event)
     if isinstance(event, events.EventSent):
         text = "already sent: it is not sent again"
-        return replace(_plain_step(item, Verdict.SKIPPED, code, text), payload=value_text(event.payload) if event.payload else "")
+        return replace(
+            _plain_step(item, Verdict.SKIPPED, code, text), payload=value_text(event.payload) if event.payload else ""
+        )
     found = index.results.get(event.event_id)
     if found is None:
         return _open_step(item, event, ended)

@@ -155,5 +155,5 @@ def _keys(trace: Trace) -> RenderableType:
     table.add_column("bytes", justify="right")
     table.add_column("what it is for", overflow="fold")
     for key in trace.keys:
-        table.add_row(key.key, f"{key.count:,}", f"{key.size_bytes:,}", key.meaning)
+        table.add_row(key.key, f"{key.count:,}", f"{key.size_bytes:,}" if key.size_bytes else "", key.meaning)
     return Group(Text.assemble(("All under ", "dim"), (trace.store_key, "cyan")), table)
