@@ -102,6 +102,18 @@ class TestCommands:
             client.terminate_workflow("order-7")
         assert caught.value.instance_id == "order-7"
 
+    def test_a_question_to_an_engine_without_its_store(self, fake: FakeManagement) -> None:
+        """The error does not say that there is no engine, and passes on what the engine said."""
+        fake.will("GetInstance", UNAVAILABLE)
+        with (
+            serve(fake) as address,
+            WorkflowClient(engine=address, retry_window=timedelta(0)) as client,
+            pytest.raises(
+                errors.EngineUnavailable, match=r"could not answer GetInstance of 'order-7'.*does not answer"
+            ),
+        ):
+            client.get_workflow_state("order-7")
+
     def test_a_command_that_reached_nobody_was_not_executed(self) -> None:
         """Where no connection was ever made, the error says that nothing happened."""
         with (

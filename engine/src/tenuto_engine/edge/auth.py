@@ -53,5 +53,6 @@ class TokenInterceptor(_Interceptor):
 async def _refuse(_request: object, context: CallContext) -> None:
     await context.abort(
         grpc.StatusCode.UNAUTHENTICATED,
-        "this engine asks for a token: send 'authorization: Bearer <token>' (TENUTO_TOKEN)",
+        "this engine asks for a token, and this one is missing or another: send 'authorization: Bearer <token>' "
+        "(TENUTO_TOKEN, TENUTO_TOKEN_FILE, --token-file)",
     )

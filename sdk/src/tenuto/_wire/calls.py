@@ -161,6 +161,13 @@ class Attempts:
                 "Look at the instance before repeating",
                 instance_id=self._call.instance_id,
             )
+        if self._unanswered:
+            # Somebody was there: an engine without its store, or one that was lost while it answered.
+            raise EngineUnavailable(
+                f"{self._target} could not answer {what} ({tried}; last: {seen}). Repeating it is safe; if this lasts, "
+                "look at the engine's log and at its store",
+                instance_id=self._call.instance_id,
+            )
         raise EngineUnavailable(
             f"no engine answered at {self._target}: {what} was not executed ({tried}; last: {seen}). "
             "Is it running, and is TENUTO_ENGINE right?",
