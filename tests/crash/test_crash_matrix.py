@@ -75,51 +75,45 @@ async def crash(store_of: StoreOf, fault: str, *, kills_app: bool) -> Run:
             raise AssertionError(f"{fault}: {error!r}\n{said}") from error
 
 
-async def crash_at(
-    store_of: StoreOf, point: str, times: list[int], *, kills_app: bool, expected: Run
-) -> list[tuple[str, Run]]:
-    """Runs that die at each of these times, several side by side, each checked against the undisturbed one."""
+def chosen(point: str, count: int) -> list[tuple[int, bool]]:
+    """The times at which to die, and whether the application dies too: a sample, or all where that is asked for."""
+    if ALL:
+        return [(time, kills_app) for time in range(1, count + 1) for kills_app in (False, True)]
+    between = random.Random(f"{SEED} {point}")
+    alone = sorted({1, count, between.randint(1, count)})
+    return [*((time, False) for time in alone), (between.randint(1, max(1, count * 3 // 4)), True)]
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_crash(point: str, store_of: StoreOf, undisturbed: tuple[Run, Counter[str]]) -> None:
+    """An engine killed at any point ends, once started again, where an undisturbed one ends.
+
+    No activity runs twice for it. If the application dies too, only those calls run again whose result was not
+    recorded at the crash.
+    """
+    expected, counts = undisturbed
     slots = asyncio.Semaphore(AT_ONCE)
 
-    async def one(time: int) -> tuple[str, Run]:
+    async def one(time: int, kills_app: bool) -> Run:
         async with slots:
             fault = f"{point}#{time}"
-            return fault, await crash(store_of, fault, kills_app=kills_app)
+            run = await crash(store_of, fault, kills_app=kills_app)
+            check(fault, run, expected)
+            check_repeats(fault, run, kills_app=kills_app)
+            return run
 
-    runs = await asyncio.gather(*(one(time) for time in times))
-    for fault, run in runs:
-        check(fault, run, expected)
-    return runs
-
-
-def chosen(point: str, count: int) -> list[int]:
-    """The times at which to die: the first, the last and one between; all of them where that is asked for."""
-    if ALL:
-        return list(range(1, count + 1))
-    return sorted({1, count, random.Random(f"{SEED} {point}").randint(1, count)})
+    runs = await asyncio.gather(*(one(*each) for each in chosen(point, counts[point])))
+    assert any(run.before is not None for run in runs), f"no run reached {point}"
 
 
-@pytest.mark.parametrize("point", POINTS)
-async def test_engine_dies(point: str, store_of: StoreOf, undisturbed: tuple[Run, Counter[str]]) -> None:
-    """An engine killed at any point ends, once started again, where an undisturbed one ends; no activity ran twice."""
-    expected, counts = undisturbed
-    runs = await crash_at(store_of, point, chosen(point, counts[point]), kills_app=False, expected=expected)
-    assert any(run.before is not None for _, run in runs), f"no run reached {point}"
-    for fault, run in runs:
-        again = [call for call, times in Counter((line.call, line.attempt) for line in run.ledger).items() if times > 1]
-        assert not again, f"{fault}: the application lived, but ran {again} twice"
-
-
-@pytest.mark.parametrize("point", POINTS)
-async def test_engine_and_app_die(point: str, store_of: StoreOf, undisturbed: tuple[Run, Counter[str]]) -> None:
-    """If the application dies too, only calls run again whose result was not recorded at the crash."""
-    expected, counts = undisturbed
-    times = chosen(point, counts[point])
-    times = times if ALL else times[-2:-1]
-    for fault, run in await crash_at(store_of, point, times, kills_app=True, expected=expected):
-        if run.before is not None:
-            again = [line for line in run.ledger[run.ledger_before :] if was_recorded(line, run)]
-            assert not again, f"{fault}: {again} were recorded, and ran again"
+def check_repeats(fault: str, run: Run, *, kills_app: bool) -> None:
+    """A call runs again only if its application died, and its result was not recorded at the crash."""
+    if not kills_app:
+        seen = Counter((line.call, line.attempt) for line in run.ledger)
+        again: list[object] = [call for call, times in seen.items() if times > 1]
+    else:
+        again = [line for line in run.ledger[run.ledger_before :] if run.before and was_recorded(line, run)]
+    assert not again, f"{fault}: ran again without need: {again}"
 
 
 def was_recorded(line: Line, run: Run) -> bool:
