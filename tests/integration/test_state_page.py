@@ -128,7 +128,8 @@ async def test_keys_in_redis(one_redis: RedisServer) -> None:
         await fill(engine)
         with one_redis.client() as redis:
             keys: list[bytes] = list(redis.scan_iter(match=f"{prefix}:*"))
-            found = {(key.decode(), redis.type(key).decode()) for key in keys}
+            kinds: list[Any] = [redis.type(key) for key in keys]  # bytes, whatever the stubs say
+            found = {(key.decode(), kind.decode()) for key, kind in zip(keys, kinds, strict=True)}
     patterns = {row[0]: (as_pattern(row[0], prefix), row[1]) for row in rows("Redis")}
     unknown = [
         key for key in found if not any(re.fullmatch(rx, key[0]) and kind == key[1] for rx, kind in patterns.values())
