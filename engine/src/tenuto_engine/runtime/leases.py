@@ -114,6 +114,7 @@ class LeaseKeeper:
         for lease, kept in zip(leases, self._store.renew(leases, lease_ms=self._lease_ms), strict=True):
             self._count("renew", "ok" if kept else "lost")
             if not kept:
+                _log.warning("shard lost to another owner", shard=lease.shard)
                 self.drop(lease)
                 self._call(self._ownership.lost, lease, "expiry")
 
@@ -141,6 +142,8 @@ class LeaseKeeper:
     def _forget_all(self, cause: str) -> None:
         with self._lock:
             leases, self._leases = list(self._leases.values()), {}
+        if leases:
+            _log.warning("all shards let go", shards=len(leases), cause=cause)
         for lease in leases:
             self._call(self._ownership.lost, lease, cause)
 

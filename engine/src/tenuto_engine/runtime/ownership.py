@@ -77,7 +77,7 @@ class Owned:
         """A lease is gone. Its memory goes with it."""
         shard = self.shards.get(lease.shard)
         if shard is not None and shard.lease is lease:
-            _log.warning("shard lost", shard=lease.shard, cause=cause)
+            _log.debug("shard lost", shard=lease.shard, cause=cause)
             self._close(shard)
 
     def store_was_away(self) -> None:
