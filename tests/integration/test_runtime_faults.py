@@ -73,7 +73,7 @@ async def test_a_resume_whose_news_was_lost_reaches_an_instance_with_unread_even
         await until(lambda: world.status("order-1") is Status.SUSPENDED)
         await world.raise_event("order-1", "go")
         world.store.bend(of_type(Append), executed=True)
-        with pytest.raises(Exception, match="did not take the command"):
+        with pytest.raises(Exception, match="did not answer whether it took the command"):
             await world.engine.commands.resume("c1", "order-1", "", "test")
         assert await world.engine.commands.resume("c1", "order-1", "", "test")
         item = await worker.turn()
@@ -253,7 +253,7 @@ async def test_an_error_in_the_store_driver_ends_no_loop(world: World) -> None:
     """Whatever a driver raises, the group's outcome is unknown, and the engine goes on."""
     worker = world.worker()
     world.store.bend(of_type(Create), RuntimeError("a fault of the driver"))
-    with pytest.raises(Exception, match="did not take the command"):
+    with pytest.raises(Exception, match="did not answer whether it took the command"):
         await world.begin("order-1")
     await world.begin("order-1")
     assert (await worker.turn()).instance_id == "order-1"

@@ -150,7 +150,7 @@ async def test_redis_full(server: RedisServer, ledger: Ledger) -> None:
             admin.config_set("maxmemory-policy", "noeviction")
             admin.config_set("maxmemory", "1mb")
             async with aio.WorkflowClient(engine=engine.address, retry_window=timedelta(0)) as hasty:
-                with pytest.raises(wf.OutcomeUnknown, match=r"'refused'.*(OOM|memory)"):
+                with pytest.raises(wf.EngineUnavailable, match=r"'refused'.*(OOM|memory)"):
                     await hasty.schedule_new_workflow(chain, input=0, instance_id="refused")
                 assert await hasty.get_workflow_state("refused") is None
             admin.config_set("maxmemory", "0")
@@ -169,7 +169,7 @@ async def test_disk_full(ledger: Ledger) -> None:
             _, hard = resource.prlimit(engine.pid, resource.RLIMIT_FSIZE)
             size = max(file.stat().st_size for file in folder.iterdir())
             resource.prlimit(engine.pid, resource.RLIMIT_FSIZE, (size + 65_536, hard))
-            with pytest.raises(wf.OutcomeUnknown, match=r"'more-.*(full|disk|I/O)"):
+            with pytest.raises(wf.EngineUnavailable, match=r"'more-.*(full|disk|I/O)"):
                 await start_until_refused(client, accepted)
             assert await client.get_workflow_state("load-0") is not None
             resource.prlimit(engine.pid, resource.RLIMIT_FSIZE, (hard, hard))

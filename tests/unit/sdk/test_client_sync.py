@@ -102,6 +102,16 @@ class TestCommands:
             client.terminate_workflow("order-7")
         assert caught.value.instance_id == "order-7"
 
+    def test_a_command_that_the_store_refused_was_not_executed(self, fake: FakeManagement) -> None:
+        """A full store is told from a lost answer: nothing happened, and repeating is safe."""
+        fake.will("TerminateInstance", (grpc.StatusCode.UNAVAILABLE, "not executed: the store is full"))
+        with (
+            serve(fake) as address,
+            WorkflowClient(engine=address, retry_window=timedelta(0)) as client,
+            pytest.raises(errors.EngineUnavailable, match=r"'order-7' was not executed.*the store is full"),
+        ):
+            client.terminate_workflow("order-7")
+
     def test_a_question_to_an_engine_without_its_store(self, fake: FakeManagement) -> None:
         """The error does not say that there is no engine, and passes on what the engine said."""
         fake.will("GetInstance", UNAVAILABLE)

@@ -87,9 +87,13 @@ class Commands:
 
     async def _execute(self, operation: Operation, instance_id: str) -> Outcome:
         outcome = await self._committer.execute(operation)
-        if isinstance(outcome, Rejected | Unconfirmed):
+        if isinstance(outcome, Rejected):
+            # The first words tell clients that nothing happened, which the status code cannot.
+            text = f"not executed: the store did not take the command for '{instance_id}' ({outcome.error}); try again"
+            raise CommandRefused("unavailable", text)
+        if isinstance(outcome, Unconfirmed):
             text = (
-                f"the store did not take the command for '{instance_id}' ({outcome.error}); "
+                f"the store did not answer whether it took the command for '{instance_id}' ({outcome.error}); "
                 "repeat it with the same command id"
             )
             raise CommandRefused("unavailable", text)

@@ -51,8 +51,15 @@ _ERRORS: Final[dict[grpc.StatusCode, type[RequestError]]] = {
 _REPEATABLE: Final = frozenset(
     {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 )
-# gRPC has no code for "nothing was sent"; these are the words of its core for a connection that was never made.
-_NEVER_SENT: Final = ("failed to connect to all addresses", "dns resolution failed", "name resolution failure")
+# gRPC has no code for "nothing was done"; these are the words of its core for a connection that was never made, and the
+# engine's for a command that its store refused.
+_REFUSED_BY_STORE: Final = "not executed: "
+_NOT_EXECUTED: Final = (
+    "failed to connect to all addresses",
+    "dns resolution failed",
+    "name resolution failure",
+    _REFUSED_BY_STORE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +136,7 @@ class Attempts:
         """
         if code not in _REPEATABLE:
             raise self._refusal(code, details)
-        if not details.lower().startswith(_NEVER_SENT):
+        if not details.lower().startswith(_NOT_EXECUTED):
             self._unanswered = True
         delay = fraction * min(_MAX_DELAY_S, _FIRST_DELAY_S * 2.0 ** min(self._count, 10))
         self._count += 1
@@ -166,6 +173,12 @@ class Attempts:
             raise EngineUnavailable(
                 f"{self._target} could not answer {what} ({tried}; last: {seen}). Repeating it is safe; if this lasts, "
                 "look at the engine's log and at its store",
+                instance_id=self._call.instance_id,
+            )
+        if details.startswith(_REFUSED_BY_STORE):
+            raise EngineUnavailable(
+                f"{what} was not executed: {self._target} could not store it ({tried}; last: {seen}). Repeating it is "
+                "safe; if this lasts, look at the engine's store",
                 instance_id=self._call.instance_id,
             )
         raise EngineUnavailable(
