@@ -214,6 +214,23 @@ async def test_calls_lost_with_a_stream_that_was_replaced_are_delivered_again(wo
     assert (second.event_id, second.deliveries) == (1, first.deliveries + 1)
 
 
+async def test_an_activity_that_kills_every_worker_fails_instead_of_looping() -> None:
+    """At the limit of deliveries the call fails, without retry, and its failure says how often it was delivered."""
+    async with World(max_deliveries=3) as world:
+        worker = world.worker()
+        await world.begin("order-1")
+        retry = e.RetryPolicy(first_interval_ms=1, max_attempts=0)
+        worker.answer(await worker.turn(), a.ScheduleActivity(1, "act", retry=retry))
+        for delivery in range(1, 4):
+            assert (await worker.call()).deliveries == delivery
+            worker.leave()
+            worker = world.worker(worker_id=f"w{delivery + 1}")
+        (failed,) = [event for event in events_of(await worker.turn()) if isinstance(event, e.ActivityFailed)]
+        assert "delivered 3 times" in failed.failure.message
+        assert "max_deliveries" in failed.failure.message
+        assert failed.failure.non_retryable
+
+
 async def test_a_failure_that_races_with_its_timeout_loses_no_call(world: World) -> None:
     """A failure refused because the attempt is over leaves the next attempt watched."""
     worker = world.worker()
