@@ -321,7 +321,6 @@ def test_bounds_are_checked_when_given(bad: dict[str, Any]) -> None:
         wf.WorkflowRuntime(engine=NOWHERE, **bad)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals")
 async def test_run_ends_at_sigterm_with_exit_code_zero(engine: FakeEngine, tmp_path: Path) -> None:
     """A container is stopped by SIGTERM: the worker drains and the process ends well."""
     program = tmp_path / "app.py"

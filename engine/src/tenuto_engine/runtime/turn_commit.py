@@ -249,23 +249,7 @@ def build_commit(
     if terminal:
         out.reminders_set.append(_retention(state, now_ms, context))
     taken = instance.taken + len(consumed)
-    body = MetadataBody(
-        state.name or instance.body.name,
-        state.generation,
-        instance.body.created_at_ms,
-        now_ms,
-        now_ms if terminal else 0,
-        size,
-        state.last_turn_at_ms,
-        state.parent,
-        state.carried,
-        open_turn,
-        instance.failures,
-        state.reason,
-        state.trace_parent,
-        instance.body.rerun_of,
-        instance.body.scheduled_at_ms,
-    )
+    body = _metadata(instance, state, now_ms=now_ms, size_bytes=size, open_turn=open_turn)
     head = Head(
         state.status,
         state.hold,
@@ -304,6 +288,29 @@ def build_commit(
         renew=out.renewed is not None,
         keep_ready=open_turn,
         close=terminal,
+    )
+
+
+def _metadata(
+    instance: LiveInstance, state: InstanceState, *, now_ms: int, size_bytes: int, open_turn: bool
+) -> MetadataBody:
+    """What the metadata record keeps beside its head, as the commit will leave it."""
+    return MetadataBody(
+        state.name or instance.body.name,
+        state.generation,
+        instance.body.created_at_ms,
+        now_ms,
+        now_ms if state.status in TERMINAL else 0,
+        size_bytes,
+        state.last_turn_at_ms,
+        state.parent,
+        state.carried,
+        open_turn,
+        instance.failures,
+        state.reason,
+        state.trace_parent,
+        instance.body.rerun_of,
+        instance.body.scheduled_at_ms,
     )
 
 
