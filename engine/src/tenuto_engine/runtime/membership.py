@@ -1,7 +1,7 @@
 """Who else is alive: the roll of members as the lease keeper read it last.
 
-Kept on the event loop and replaced whole, so a reader sees one moment. An engine is in the roll before it claims or owns
-anything, so whoever is missing from a roll read later than a claim was made is gone, and what it claimed is free.
+Kept on the event loop and replaced whole, so a reader sees one moment. An engine is in the roll before it claims or
+owns anything, so whoever is missing from a roll read later than a claim was made is gone, and what it claimed is free.
 """
 
 from __future__ import annotations
