@@ -40,7 +40,7 @@ from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase, Turn
 from tenuto_engine.runtime.mail_order import mail_of_turn
 from tenuto_engine.runtime.shard import Shard
 from tenuto_engine.runtime.turn_commit import WAKE_REMINDER, Outbound, build_commit, translate
-from tenuto_engine.runtime.workers import Workers, WorkerSession
+from tenuto_engine.runtime.workers import Slots, Workers, WorkerSession
 
 _log = structlog.get_logger(__name__)
 
@@ -342,7 +342,10 @@ class Turns:
             instance.ending = part[-1][0]
         if last:
             effects.extend(DisarmTimer(i) for i in instance.cancelled if state.timers.pop(i, None) is not None)
-        out = translate(effects, instance, context)
+        if context.membership.may_share(context.settings.version):
+            out = translate(effects, instance, context, may_claim=Slots(self._workers).take)
+        else:
+            out = translate(effects, instance, context)
         consumed = self._also_dropped(instance, out, consumed)
         instance.inbox_low = instance.lowest_unread()
         commit = build_commit(
