@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 import tenuto as wf
 from apps import SECONDS, ended, served
@@ -153,9 +154,9 @@ async def test_handovers_are_timed_by_cause(make: MakeStores) -> None:
         await until(lambda: _drained(registry) == before)
 
 
-def _drained(registry: Any) -> float:
+def _drained(registry: CollectorRegistry) -> float:
     return sum(
-        sample.value
+        float(sample.value)
         for metric in registry.collect()
         for sample in metric.samples
         if sample.name == "tenuto_shard_handover_seconds_count" and sample.labels.get("cause") == "drain"
