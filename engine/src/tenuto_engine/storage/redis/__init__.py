@@ -4,7 +4,8 @@
 checks what is at its other end, `lua/` holds the scripts. Policy is elsewhere: what is asked is done or refused.
 """
 
+from tenuto_engine.storage.redis.audit import RedisAudit, audit_redis
 from tenuto_engine.storage.redis.leases import RedisLeaseStore
 from tenuto_engine.storage.redis.store import RedisStore
 
-__all__ = ["RedisLeaseStore", "RedisStore"]
+__all__ = ["RedisAudit", "RedisLeaseStore", "RedisStore", "audit_redis"]
