@@ -102,7 +102,7 @@ def _check_start(facts: Facts) -> None:
         found.add("history-illegal", "history", expected="the start of the execution", found="operations without it")
     for index, event in starts[:1]:
         said = (event.instance_id, event.execution_id, event.name)
-        known = (facts.instance_id, head.execution_id, facts.body.name)
+        known = (facts.instance_id, head.execution_id, facts.body.name or event.name)
         found.expect("history-illegal", f"history-{index:06d}", expected=known, found=said)
 
 

@@ -1,4 +1,4 @@
-"""What belongs to a shard as a whole: visibility, counts, leases, numbers, and what belongs to nothing (I3, I4, I15, I16)."""
+"""What belongs to a shard as a whole: visibility, counts, leases, numbers, orphans (I3, I4, I15, I16)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def check_visible(facts: Facts, index: IndexEntry, entries: Iterable[Visible]) -
         found.expect(
             "index-differs", "index", expected=known, found=(index.name, index.status.name, index.created_at_ms)
         )
-    wanted = {name: index.created_at_ms for name in ("all", f"name:{index.name}", f"status:{head.status:d}")}
+    wanted = dict.fromkeys(("all", f"name:{index.name}", f"status:{head.status:d}"), index.created_at_ms)
     there = {entry.index: entry.created_at_ms for entry in entries}
     for name in sorted({*wanted, *there}):
         found.expect(
@@ -72,7 +72,7 @@ def check_shard(number: int, shard: ShardAudit, tally: Tally, *, now_ms: int) ->
             )
     late = [(command_id, at_ms) for command_id, at_ms in shard.seen if at_ms > now_ms + _CLOCKS_APART_MS]
     for command_id, at_ms in late:
-        found.add("seen-moment", f"seen {command_id}", expected=f"not after {now_ms}", found=at_ms)
+        found.add("seen-moment", f"seen {command_id}", expected="a moment before the store's now", found=at_ms)
     return found
 
 
