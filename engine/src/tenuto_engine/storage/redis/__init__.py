@@ -6,6 +6,7 @@ checks what is at its other end, `lua/` holds the scripts. Policy is elsewhere: 
 
 from tenuto_engine.storage.redis.audit import RedisAudit, audit_redis
 from tenuto_engine.storage.redis.leases import RedisLeaseStore
+from tenuto_engine.storage.redis.notifier import RedisNotifier
 from tenuto_engine.storage.redis.store import RedisStore
 
-__all__ = ["RedisAudit", "RedisLeaseStore", "RedisStore", "audit_redis"]
+__all__ = ["RedisAudit", "RedisLeaseStore", "RedisNotifier", "RedisStore", "audit_redis"]
