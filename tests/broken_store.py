@@ -101,8 +101,10 @@ async def fill(client: aio.WorkflowClient) -> None:
     await client.schedule_new_workflow(renews, input=2, instance_id="renewed")
     await begun(client, "waiting/kid")
     await begun(client, "renewed", generation=3)
-    calls = [each.event_id for each in await client.get_workflow_history("done") if each.type == "ActivityScheduled"]
-    await client.rerun_workflow_from_event("done", calls[0], new_instance_id="rerun")
+    history = await client.get_workflow_history("done")
+    (call,) = [each.event_id for each in history if each.type == "ActivityScheduled"]
+    assert call is not None
+    await client.rerun_workflow_from_event("done", call, new_instance_id="rerun")
     await ended(client, "rerun")
     assert (await client.get_workflow_state("held")).runtime_status is WorkflowStatus.SUSPENDED  # type: ignore[union-attr]
 
@@ -171,8 +173,8 @@ class Broken:
         return next(key for key in self.instance(name).reminders if key.kind == kind)
 
     def add_reminder(self, name: str, **key: Any) -> None:
-        values = {"kind": "timer", "event_id": 1, "execution_id": self.execution(name), "instance_id": name}
-        self.entries(name).reminders.set(ReminderKey(**(values | key)), FAR_MS)
+        known = ReminderKey("timer", 1, self.execution(name), name)
+        self.entries(name).reminders.set(replace(known, **key), FAR_MS)
 
     def execution(self, name: str) -> str:
         return self.instance(name).head.execution_id

@@ -6,7 +6,9 @@ Each corruption breaks one thing in a copy of the good store, and exactly its ru
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -108,7 +110,7 @@ def _result_twice(broken: Broken) -> None:
 def _event_id_twice(broken: Broken) -> None:
     index = broken.event("done", e.ActivityScheduled)
     event = decode_event(broken.instance("done").history[index])
-    broken.insert("done", broken.event("done", e.ActivityCompleted) + 1, replace(event, source="again"))  # type: ignore[type-var]
+    broken.insert("done", broken.event("done", e.ActivityCompleted) + 1, replace(event, source="again"))
     broken.insert("done", broken.event("done", e.ActivityCompleted) + 2, e.ActivityCompleted(event.event_id))  # type: ignore[union-attr]
 
 
@@ -428,3 +430,10 @@ async def test_what_never_stands_still_is_counted_not_reported(broken: Broken) -
     broken.entries("done").ready.set("done", 1)
     report = await verify(Moving(broken.state), Plan(pauses_seconds=(0.0, 0.0)))
     assert (report.findings, report.unsettled, report.passes) == ([], 1, 3)
+
+
+def test_the_page_names_every_rule() -> None:
+    """docs/verify.md has the table of rules as they are."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "verify.md").read_text(encoding="utf-8")
+    rows = [f"| {rule.invariant} | `{name}` | {rule.claim} |" for name, rule in RULES.items()]
+    assert re.findall(r"^\| [IL]\d+ \| .*$", page, re.MULTILINE) == rows

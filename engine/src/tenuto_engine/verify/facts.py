@@ -70,7 +70,7 @@ def read_facts(shard: int, audit: InstanceAudit) -> Facts:
     found = Found(shard, f"instance '{audit.instance_id}'", stamp_of(audit))
     for defect in audit.defects:
         found.add("orphan", defect.where, expected="as every release writes it", found=defect.problem)
-    body = _decode(found, "history-unreadable", "metadata", decode_metadata, audit.stored.metadata)
+    body = _decode(found, "metadata", decode_metadata, audit.stored.metadata)
     is_whole = body is not None
     history: dict[int, bytes] = {}
     unread: list[Unread] = []
@@ -91,13 +91,13 @@ def read_facts(shard: int, audit: InstanceAudit) -> Facts:
     _check_names(found, head.history_length, history)
     events: list[Event] = []
     sizes: list[int] = []
-    for index in range(min(head.history_length, len(history))):
-        event = _decode(found, "history-unreadable", f"history-{index:06d}", decode_event, history.get(index, b""))
-        if event is None:
-            is_whole = False
+    for index in range(head.history_length):
+        raw = history.get(index)
+        event = None if raw is None else _decode(found, f"history-{index:06d}", decode_event, raw)
+        if raw is None or event is None:
             break
         events.append(event)
-        sizes.append(len(history[index]))
+        sizes.append(len(raw))
     is_whole = is_whole and len(events) == head.history_length
     body = body or MetadataBody("", 1, 0, 0)
     return Facts(
@@ -106,17 +106,18 @@ def read_facts(shard: int, audit: InstanceAudit) -> Facts:
     )  # fmt: skip
 
 
-def _decode(found: Found, rule: str, record: str, decode: Callable[[bytes], _Value], data: bytes) -> _Value | None:
+def _decode(found: Found, record: str, decode: Callable[[bytes], _Value], data: bytes) -> _Value | None:
     try:
         return decode(data)
     except UndecodableError as error:
+        rule = "inbox-unreadable" if record.startswith("inbox") else "history-unreadable"
         found.add(rule, record, expected="bytes of a known encoding", found=error)
         return None
 
 
 def _read_message(found: Found, name: str, number: int, value: bytes) -> Unread | None:
-    body = _decode(found, "inbox-unreadable", name, decode_inbox, value)
-    event = None if body is None else _decode(found, "inbox-unreadable", name, decode_event, body.event)
+    body = _decode(found, name, decode_inbox, value)
+    event = None if body is None else _decode(found, name, decode_event, body.event)
     return None if body is None or event is None else Unread(number, body, event)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from tenuto_engine.core import events as e
 from tenuto_engine.core.status import TERMINAL, Hold, Status
@@ -17,6 +18,8 @@ _TERMINAL_EVENTS: dict[type, Status] = {
     e.ExecutionFailed: Status.FAILED,
     e.ExecutionTerminated: Status.TERMINATED,
 }
+_Opening = e.ActivityScheduled | e.TimerCreated | e.ChildCreated
+_Closing = e.ActivityCompleted | e.ActivityFailed | e.TimerFired | e.ChildCompleted | e.ChildFailed
 _OPENS: dict[type, str] = {e.ActivityScheduled: "activity", e.TimerCreated: "timer", e.ChildCreated: "child"}
 CLOSES: dict[type, str] = {
     e.ActivityCompleted: "activity",
@@ -71,13 +74,13 @@ def _check_operations(found: Found, history: Sequence[e.Event]) -> None:
         elif isinstance(event, e.TurnStarted):
             at_ms = event.at_ms
         elif (kind := _OPENS.get(type(event))) is not None:
-            event_id: int = event.event_id  # type: ignore[union-attr]
+            event_id = cast(_Opening, event).event_id
             if event_id in opened:
                 text = f"{kind} {event_id}, as the {opened[event_id]} before"
                 found.add("history-illegal", record, expected="an event id of its own", found=text)
             opened[event_id], open_now[event_id] = kind, (kind, event)
         elif (kind := CLOSES.get(type(event))) is not None:
-            event_id = event.event_id  # type: ignore[union-attr]
+            event_id = cast(_Closing, event).event_id
             began = open_now.pop(event_id, None)
             if began is None or began[0] != kind:
                 text = f"{type(event).__name__} {event_id}"

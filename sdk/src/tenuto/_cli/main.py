@@ -21,7 +21,8 @@ from tenuto._trace.page import html_page
 from tenuto._trace.text import print_trace
 
 _EPILOG = (
-    "Exit codes: 0 ok; 1 the workflow failed or was terminated (wait, get --exit-code); 2 wrong usage or invalid "
+    "Exit codes: 0 ok; 1 the workflow failed or was terminated (wait, get --exit-code), or verify found something; "
+    "2 wrong usage or invalid "
     "request; 3 no such instance; 4 engine unavailable, token refused or outcome unknown; 5 refused (id taken, "
     "status, limit); 6 timeout."
 )

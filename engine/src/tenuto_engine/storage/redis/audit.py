@@ -59,9 +59,10 @@ class RedisAudit:
 
     async def open(self) -> AuditInfo:
         layout = self._keys.layout
-        version, shards, facts = await self._links.ask(
+        replies: list[Any] = await self._links.ask(
             ("HGET", layout, "version"), ("HGET", layout, "shards"), ("INFO", "server")
         )
+        version, shards, facts = replies
         if version is None and shards is None:
             raise StoreRefused(f"there is no store under {layout}; check --state-store, --app and --key-prefix")
         if not (version or b"").isdigit() or not (shards or b"").isdigit():
@@ -219,6 +220,7 @@ class RedisAudit:
         key = self._keys[shard].instance(instance_id)
         command = ("HMGET", key, "metadata", "inbox", "index")
         (head,) = await self._links.ask(command)
+        fields: dict[str, bytes] = {}
         for _ in range(_TRIES):
             fields = {name.decode(errors="replace"): value async for name, value in self._fields(key)}
             (after,) = await self._links.ask(command)
