@@ -63,9 +63,9 @@ class RedisAudit:
             ("HGET", layout, "version"), ("HGET", layout, "shards"), ("INFO", "server")
         )
         version, shards, facts = replies
-        if version is None and shards is None:
+        if version is None or shards is None:
             raise StoreRefused(f"there is no store under {layout}; check --state-store, --app and --key-prefix")
-        if not (version or b"").isdigit() or not (shards or b"").isdigit():
+        if not version.isdigit() or not shards.isdigit():
             raise StoreRefused(f"the layout record {layout} is not one of ours: {version!r}, {shards!r}")
         if int(version) > LAYOUT_VERSION:
             raise LayoutTooNew(
