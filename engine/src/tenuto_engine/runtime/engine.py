@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
-from tenuto_engine.core.status import TERMINAL, Status
 from tenuto_engine.ports.inbound import ActivityAnswer, Hello, TurnAnswer
 from tenuto_engine.ports.leases import LeaseStore
-from tenuto_engine.ports.operations import Commit
+from tenuto_engine.ports.operations import Commit, Operation
 from tenuto_engine.ports.outcomes import Committed
 from tenuto_engine.ports.serving import EngineView
 from tenuto_engine.ports.store import Store, StoreInfo
+from tenuto_engine.runtime import turn_metrics
 from tenuto_engine.runtime.activities import Activities
 from tenuto_engine.runtime.commands import Commands
 from tenuto_engine.runtime.committer import Committer
@@ -21,12 +21,15 @@ from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance
 from tenuto_engine.runtime.leases import LeaseKeeper
 from tenuto_engine.runtime.loading import Loading
+from tenuto_engine.runtime.metrics.reads import measured
 from tenuto_engine.runtime.outbox import Outbox
 from tenuto_engine.runtime.ownership import Owned
 from tenuto_engine.runtime.purging import Purging
 from tenuto_engine.runtime.reminders import Reminders
 from tenuto_engine.runtime.shard import Shard
+from tenuto_engine.runtime.stocktaking import Stocktaking
 from tenuto_engine.runtime.tasks import TaskOwner, forever
+from tenuto_engine.runtime.tracing import sampled_trace_id
 from tenuto_engine.runtime.turn_commit import Outbound
 from tenuto_engine.runtime.turns import Turns
 from tenuto_engine.runtime.workers import Workers, WorkerSession
@@ -52,28 +55,31 @@ class Engine:
         self._committer = Committer(store, metrics=context.metrics, faults=context.faults)
         self._turns = Turns(context, self._committer, self.workers)
         self._activities = Activities(context, self._committer, self.workers, self._turns)
-        self._loading = Loading(context, store, self._turns, self._tasks)
+        reading = measured(store, context.metrics)
+        self._loading = Loading(context, reading, self._turns, self._tasks)
         self._outbox = Outbox(context, self._committer)
-        self._reminders = Reminders(context, store, self._committer, self._tasks)
+        self._reminders = Reminders(context, reading, self._committer, self._tasks)
         self.owned = Owned(
             context,
-            store,
+            reading,
             self._tasks,
             loading=self._loading,
             outbox=self._outbox,
             reminders=self._reminders,
             workers=self.workers,
         )
-        self._purging = Purging(context, store, self._committer, self._loading)
+        self._purging = Purging(context, reading, self._committer, self._loading)
         self.commands = Commands(
-            context, store, self._committer, owned=self.owned, loading=self._loading, purging=self._purging
+            context, reading, self._committer, owned=self.owned, loading=self._loading, purging=self._purging
         )
+        self._stocktaking = Stocktaking(context, reading, self.workers, self.owned.shards)
         self.info: StoreInfo
         self._keeper: LeaseKeeper
         self._wire()
 
     def _wire(self) -> None:
         """Connect the parts that need each other; here, so that each states its needs and none reaches for globals."""
+        self._committer.trace_of = self._trace_of
         self._committer.on_new_store = self.owned.store_changed
         self._turns.effects = self
         self._turns.loader = self._loading
@@ -112,7 +118,18 @@ class Engine:
             forever(self._flush, pause_seconds=_ACKNOWLEDGE_SECONDS, name="acknowledge"), name="acknowledge"
         )
         self._tasks.start(forever(self._housekeep, pause_seconds=1.0, name="housekeeping"), name="housekeeping")
+        self._tasks.start(self._stocktaking.run(), name="stocktaking")
+        self._tasks.start(self._stocktaking.measure_lag(), name="loop-lag")
+        self._show_store()
         self._keeper.start()
+
+    def _show_store(self) -> None:
+        """What only this store tells: its layout, and what replicas have answered, where it waits for them."""
+        metrics, store = self.context.metrics, self._store
+        metrics.build(str(getattr(store, "layout", 1)))
+        acks = getattr(store, "replica_acks", None)
+        if acks is not None:
+            metrics.show("tenuto_state_replica_ack_total", lambda: {"ok": acks.ok, "short": acks.short})
 
     async def _flush(self) -> None:
         for session in self.workers.sessions.values():
@@ -136,6 +153,7 @@ class Engine:
         """Take no more work and let what runs end, within the drain time. Idempotent."""
         if not self.owned.draining:
             self.owned.draining = True
+            self.context.metrics.draining.set(1)
             _log.info("draining")
             for session in list(self.workers.sessions.values()):
                 session.draining = True
@@ -170,9 +188,16 @@ class Engine:
             number = getattr(result, "number", -1)
             if number >= 0 and target != instance.id:
                 self._loading.deliver(shard, target, number)
-        if commit.head.status in TERMINAL:
-            metrics = self.context.metrics
-            metrics.count(metrics.workflows_ended, Status(commit.head.status).name.lower())
+        turn_metrics.commit_confirmed(self.context, instance, commit, out)
+
+    def _trace_of(self, operations: Sequence[Operation]) -> str:
+        """A recorded trace that one of these operations belongs to, if an instance in memory tells."""
+        for operation in operations:
+            shard = self.owned.shards.get(operation.shard)
+            instance = shard.live.get(getattr(operation, "instance_id", "")) if shard is not None else None
+            if instance is not None and instance.state.trace_parent:
+                return sampled_trace_id(instance.state.trace_parent)
+        return ""
 
     # -- workers --------------------------------------------------------------------------------------------------
 
