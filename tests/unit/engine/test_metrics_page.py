@@ -10,8 +10,9 @@ from tenuto_engine.core.status import Hold, Status
 from tenuto_engine.ports.operations import Append, Commit, Operation
 from tenuto_engine.ports.outcomes import Appended, Committed, Fenced, Outcome
 from tenuto_engine.ports.records import Head, Message
-from tenuto_engine.runtime import metrics as module
 from tenuto_engine.runtime.metrics import Metrics
+from tenuto_engine.runtime.metrics.families import MOST_TYPES
+from tenuto_engine.runtime.metrics.groups import OPERATIONS, RESULTS
 
 APP = {"app": "shop", "version": "v1"}
 
@@ -33,8 +34,8 @@ def value(metrics: Metrics, name: str, **labels: str) -> float:
 
 def test_every_operation_and_outcome_has_its_label() -> None:
     """No operation or answer of a store is counted under no name."""
-    assert set(module._OPERATIONS) == set(get_args(Operation))
-    assert set(module._RESULTS) == set(get_args(Outcome))
+    assert set(OPERATIONS) == set(get_args(Operation))
+    assert set(RESULTS) == set(get_args(Outcome))
 
 
 def test_counters_carry_app_and_version() -> None:

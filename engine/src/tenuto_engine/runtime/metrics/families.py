@@ -101,12 +101,12 @@ class Metrics:
         self.lease_renew_seconds = catalog.histogram(
             "tenuto_lease_renew_duration_seconds", "Duration of one renewal of all leases", buckets=SECONDS
         )
-        self._lease_remaining = gauge(
-            "tenuto_lease_remaining_seconds", "Least time until a lease of this engine runs out, just before renewal"
+        catalog.live(
+            "tenuto_lease_remaining_seconds", "Time until the first lease of this engine runs out, if not renewed"
         )
         self.handovers = catalog.histograms(
             "tenuto_shard_handover_seconds",
-            "From the release, or the expiry, of a shard by its former owner to its taking over here",
+            "From the former owner's last sign of life until the shard's work went on here",
             "cause",
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60),
         )
@@ -228,17 +228,13 @@ class Metrics:
         self.shards_owned.set(owned)
         self.shards_unowned.set(unowned)
 
-    def lease_operation(self, op: str, result: str, *, by: int = 1) -> None:
+    def lease_operation(self, op: str, result: str, by: int = 1) -> None:
         """`op`: acquire, renew, release, steal (an expired lease of another); `result`: ok, lost, contended, error."""
         self.leases[op, result].inc(by)
 
     def lease_renewed(self, seconds: float) -> None:
         """A round of renewals took so long."""
         self.lease_renew_seconds.observe(seconds)
-
-    def lease_remaining(self, seconds: float) -> None:
-        """The lease that would run out first has so long left, measured just before renewal; 0 where none is held."""
-        self._lease_remaining.set(max(0.0, seconds))
 
     def handover(self, cause: str, seconds: float) -> None:
         """A shard was taken over so long after its former owner's last moment. `cause`: one of `CAUSES`."""
