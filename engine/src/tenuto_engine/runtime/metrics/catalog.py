@@ -1,19 +1,22 @@
 """Families of metrics: made once, described for the documentation, shown on one page with the constant labels.
 
-`app` and `version` are added when the page is read, so counting pays nothing for them. Children are kept by their label
-values, because looking one up by name costs more than counting.
+Counting happens on the event loop alone, several times in every turn, so a child is a plain number here and not the
+library's, whose locks and checks cost more than the counting (measured: 0.25 us for a count against 0.05). The library
+reads them with the page, adds `app` and `version`, and writes both formats. Children are kept by their label values,
+because looking one up by name would cost more still.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
+from prometheus_client.samples import Exemplar
 
 _choose: Any = choose_encoder  # carries no annotations
 
@@ -40,70 +43,72 @@ class Described(msgspec.Struct, frozen=True):
         return last if last in UNITS else ""
 
 
-class Counters(dict[Values, Counter]):
-    """A counter's children by label values, made at first use."""
+class Number:
+    """A counter or a gauge."""
 
-    def __init__(self, family: Counter) -> None:
-        self._family = family
+    __slots__ = ("value",)
 
-    def __missing__(self, values: Values) -> Counter:
-        made = self[values] = self._family.labels(*_each(values))
+    def __init__(self) -> None:
+        self.value = 0.0
+
+    def inc(self, by: float = 1) -> None:
+        self.value += by
+
+    def set(self, value: float) -> None:
+        self.value = value
+
+
+class Distribution:
+    """A histogram: how many values fell under each bound, and the last recorded trace of each bucket."""
+
+    __slots__ = ("_bounds", "_counts", "_exemplars", "_sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._exemplars: dict[int, tuple[str, float]] = {}
+        self._sum = 0.0
+
+    def observe(self, value: float, trace_id: str = "", times: int = 1) -> None:
+        """Count a value. `trace_id`: a recorded trace in which it arose."""
+        bucket = bisect_left(self._bounds, value)
+        self._counts[bucket] += times
+        self._sum += value * times
+        if trace_id:
+            self._exemplars[bucket] = (trace_id, value)
+
+    def show(self, family: HistogramMetricFamily, labels: tuple[str, ...]) -> None:
+        """Add what was counted to a page's family; its buckets are cumulative."""
+        buckets: list[Any] = []
+        total = 0
+        for position, bound in enumerate((*self._bounds, float("inf"))):
+            total += self._counts[position]
+            known = self._exemplars.get(position)
+            exemplar = Exemplar({"trace_id": known[0]}, known[1]) if known is not None else None
+            buckets.append((f"{bound:.15g}" if bound < float("inf") else "+Inf", total, exemplar))
+        family.add_metric(labels, buckets, self._sum)
+
+
+_Child = TypeVar("_Child")
+
+
+class _Children(dict[Values, _Child], Generic[_Child]):
+    """A family's children by label values, made at first use."""
+
+    def __init__(self, make: Callable[[], _Child]) -> None:
+        self._make: Callable[[], _Child] = make
+
+    def __missing__(self, values: Values) -> _Child:
+        made = self[values] = self._make()
         return made
 
 
-class Histograms(dict[Values, Histogram]):
-    """A histogram's children by label values, made at first use."""
-
-    def __init__(self, family: Histogram) -> None:
-        self._family = family
-
-    def __missing__(self, values: Values) -> Histogram:
-        made = self[values] = self._family.labels(*_each(values))
-        return made
+Counters = _Children[Number]
+Histograms = _Children[Distribution]
 
 
 def _each(values: Values) -> tuple[str, ...]:
     return (values,) if isinstance(values, str) else values
-
-
-class _Live:
-    """Numbers that are read from memory when the page is: from the owner of a thing, so never by two engines."""
-
-    def __init__(self) -> None:
-        self.known: list[Described] = []
-        self.readers: dict[str, Callable[[], Reading]] = {}
-
-    def collect(self) -> Iterable[Metric]:
-        for described in self.known:
-            read = self.readers.get(described.name)
-            if read is None:
-                continue
-            make = CounterMetricFamily if described.kind == "counter" else GaugeMetricFamily
-            family = make(described.name, described.text, labels=described.labels)
-            reading = read()
-            pairs = reading.items() if isinstance(reading, Mapping) else [((), reading)]
-            for values, number in pairs:
-                family.add_metric(_each(values), number)
-            yield family
-
-
-class _Page:
-    """The registry with the constant labels on every sample; to the encoders it is a registry."""
-
-    def __init__(self, registry: CollectorRegistry, constant: dict[str, str]) -> None:
-        self._registry = registry
-        self._constant = constant
-
-    def collect(self) -> Iterable[Metric]:
-        constant = self._constant
-        for family in self._registry.collect():
-            # When a series began says nothing that its scraper does not know, and would double the page.
-            family.samples = [
-                sample._replace(labels={**constant, **sample.labels})
-                for sample in family.samples
-                if not sample.name.endswith("_created")
-            ]
-            yield family
 
 
 class Catalog:
@@ -111,49 +116,83 @@ class Catalog:
 
     def __init__(self, *, app: str, version: str) -> None:
         self.described: list[Described] = []
-        self._registry = CollectorRegistry()
-        self._page = _Page(self._registry, {"app": app, "version": version})
-        self._live = _Live()
-        self._registry.register(self._live)
+        self._constant = {"app": app, "version": version}
+        self._numbers: dict[str, Mapping[Values, Number]] = {}
+        self._distributions: dict[str, Histograms] = {}
+        self._readers: dict[str, Callable[[], Reading]] = {}
 
-    def counter(self, name: str, text: str) -> Counter:
+    # -- making ---------------------------------------------------------------------------------------------------
+
+    def counter(self, name: str, text: str) -> Number:
         """A counter without labels; `name` ends in `_total`."""
-        self._describe(name, "counter", (), text)
-        return Counter(name, text, registry=self._registry)
+        return self.counters(name, text)[()]
 
     def counters(self, name: str, text: str, *labels: str) -> Counters:
+        """A counter whose children are found by label values."""
         self._describe(name, "counter", labels, text)
-        return Counters(Counter(name, text, labels, registry=self._registry))
+        made = self._numbers[name] = Counters(Number)
+        return made
 
-    def histogram(self, name: str, text: str, *, buckets: Sequence[float]) -> Histogram:
-        self._describe(name, "histogram", (), text)
-        return Histogram(name, text, buckets=buckets, registry=self._registry)
-
-    def histograms(self, name: str, text: str, *labels: str, buckets: Sequence[float]) -> Histograms:
-        self._describe(name, "histogram", labels, text)
-        return Histograms(Histogram(name, text, labels, buckets=buckets, registry=self._registry))
-
-    def gauge(self, name: str, text: str) -> Gauge:
+    def gauge(self, name: str, text: str) -> Number:
         """A gauge that is set when its value changes."""
         self._describe(name, "gauge", (), text)
-        return Gauge(name, text, registry=self._registry)
+        made = Number()
+        self._numbers[name] = {(): made}
+        return made
+
+    def histogram(self, name: str, text: str, *, buckets: Sequence[float]) -> Distribution:
+        return self.histograms(name, text, buckets=buckets)[()]
+
+    def histograms(self, name: str, text: str, *labels: str, buckets: Sequence[float]) -> Histograms:
+        """A histogram whose children are found by label values."""
+        self._describe(name, "histogram", labels, text)
+        made = self._distributions[name] = Histograms(lambda: Distribution(buckets))
+        return made
 
     def live(self, name: str, text: str, *labels: str) -> None:
-        """Declare what is read with the page, a gauge or a counter by its name; absent until `show` says how."""
-        kind = "counter" if name.endswith("_total") else "gauge"
-        self._live.known.append(self._describe(name, kind, labels, text))
+        """Declare what is read with the page, a gauge or a counter by its name; without samples until `show`."""
+        self._describe(name, "counter" if name.endswith("_total") else "gauge", labels, text)
 
     def show(self, name: str, read: Callable[[], Reading]) -> None:
         """Say how a declared number is read: from memory, without waiting; one, or several by label values."""
-        assert any(name == described.name for described in self._live.known), name
-        self._live.readers[name] = read
+        assert any(name == described.name for described in self.described), name
+        self._readers[name] = read
+
+    def _describe(self, name: str, kind: str, labels: tuple[str, ...], text: str) -> None:
+        self.described.append(Described(name, kind, labels, text))
+
+    # -- showing --------------------------------------------------------------------------------------------------
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Return the exposition and its content type: OpenMetrics, with exemplars, where it is asked for."""
         encode, content_type = _choose(accept)
-        return encode(self._page), content_type
+        return encode(self), content_type
 
-    def _describe(self, name: str, kind: str, labels: tuple[str, ...], text: str) -> Described:
-        described = Described(name, kind, labels, text)
-        self.described.append(described)
-        return described
+    def collect(self) -> Iterable[Metric]:
+        """All families as they stand, for the library's encoders; to them this is a registry."""
+        for described in self.described:
+            family = self._family(described)
+            family.samples = [s._replace(labels={**self._constant, **s.labels}) for s in family.samples]
+            yield family
+
+    def _family(self, described: Described) -> Metric:
+        name, labels = described.name, described.labels
+        if described.kind == "histogram":
+            histogram = HistogramMetricFamily(name, described.text, labels=labels)
+            for values, child in self._distributions[name].items():
+                child.show(histogram, _each(values))
+            return histogram
+        make = CounterMetricFamily if described.kind == "counter" else GaugeMetricFamily
+        family = make(name, described.text, labels=labels)
+        for values, number in self._reading(name).items():
+            family.add_metric(_each(values), number)
+        return family
+
+    def _reading(self, name: str) -> Mapping[Values, float]:
+        if name in self._numbers:
+            return {values: number.value for values, number in self._numbers[name].items()}
+        read = self._readers.get(name)
+        if read is None:
+            return {}
+        reading = read()
+        return reading if isinstance(reading, Mapping) else {(): reading}

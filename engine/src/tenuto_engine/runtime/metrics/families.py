@@ -204,9 +204,9 @@ class Metrics:
     # -- counting -------------------------------------------------------------------------------------------------
 
     @staticmethod
-    def count(counters: Counters, *values: str, by: int = 1) -> None:
-        """Add to a labelled counter."""
-        counters[values if len(values) > 1 else values[0]].inc(by)
+    def count(counters: Counters, value: str, by: int = 1) -> None:
+        """Add to a counter with one label."""
+        counters[value].inc(by)
 
     def group_done(
         self, operations: Sequence[Operation], outcomes: Sequence[Outcome], *, seconds: float, trace_id: str = ""
@@ -248,17 +248,17 @@ class Metrics:
 
     def workflow_waited(self, name: str, seconds: float, *, trace_id: str = "") -> None:
         """An instance's first turn begins, so long after it could."""
-        _observe(self._workflow_waits[self._workflow_types(name)].observe, seconds, trace_id)
+        self._workflow_waits[self._workflow_types(name)].observe(max(0.0, seconds), trace_id)
 
     def turn_done(self, name: str, seconds: float, *, trace_id: str = "") -> None:
         """A turn is durable, so long after it was handed to a worker."""
-        _observe(self._turn_seconds[self._workflow_types(name)].observe, seconds, trace_id)
+        self._turn_seconds[self._workflow_types(name)].observe(max(0.0, seconds), trace_id)
 
     def workflow_ended(self, name: str, status: str, seconds: float, *, trace_id: str = "") -> None:
         """An instance has ended, so long after its creation."""
         kind = self._workflow_types(name)
         self._workflows_ended[kind, status].inc()
-        _observe(self._workflow_seconds[kind].observe, seconds, trace_id)
+        self._workflow_seconds[kind].observe(max(0.0, seconds), trace_id)
 
     def execution_ended(self, events: int, size_bytes: int) -> None:
         """An execution has ended with a history so long (a renewed instance ends one at each renewal)."""
@@ -274,7 +274,7 @@ class Metrics:
     def activity_started(self, name: str, waited_seconds: float, *, trace_id: str = "") -> None:
         """An attempt was handed to a worker, so long after it was due."""
         self.activity_deliveries.inc()
-        _observe(self._activity_waits[self._activity_types(name)].observe, waited_seconds, trace_id)
+        self._activity_waits[self._activity_types(name)].observe(max(0.0, waited_seconds), trace_id)
 
     def activity_ended(self, name: str, status: str, attempt: int, seconds: float, *, trace_id: str = "") -> None:
         """A call has its final result (`status`: completed or failed), so long after its last attempt was handed out.
@@ -284,15 +284,11 @@ class Metrics:
         kind = self._activity_types(name)
         self._activities_ended[kind, status, _attempts(attempt)].inc()
         if seconds >= 0:
-            _observe(self._activity_seconds[kind].observe, seconds, trace_id)
+            self._activity_seconds[kind].observe(max(0.0, seconds), trace_id)
 
     def heartbeat_timeout(self, name: str) -> None:
         """An attempt was given up because its heartbeat stopped."""
         self._heartbeat_timeouts[self._activity_types(name)].inc()
-
-
-def _observe(observe: Callable[[float, dict[str, str] | None], None], seconds: float, trace_id: str) -> None:
-    observe(max(0.0, seconds), {"trace_id": trace_id} if trace_id else None)
 
 
 def _attempts(attempt: int) -> str:

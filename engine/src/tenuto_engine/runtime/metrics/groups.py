@@ -203,8 +203,8 @@ class GroupMetrics:
         written = _Written()
         for operation, outcome in zip(operations, outcomes, strict=True):
             operation_type, outcome_type = type(operation), type(outcome)
-            repeated: bool = outcome_type in _MAY_BE_DUPLICATES and outcome.duplicate  # type: ignore[union-attr]
-            key = (operation_type, outcome_type, repeated)
+            repeated = outcome_type in _MAY_BE_DUPLICATES and getattr(outcome, "duplicate") is True  # noqa: B009
+            key: _Key = (operation_type, outcome_type, repeated)
             tally[key] = tally.get(key, 0) + 1
             if not repeated:
                 writer = _WRITERS.get((operation_type, outcome_type))
@@ -212,26 +212,24 @@ class GroupMetrics:
                     writer(operation, outcome, written)
             if operation_type is Commit:
                 self._commit_reminders(operation, key)
-        self._count_operations(tally, seconds, {"trace_id": trace_id} if trace_id else None)
+        self._count_operations(tally, seconds, trace_id)
         self._count_records(written)
 
     def _commit_reminders(self, operation: Any, key: _Key) -> None:
-        if operation.reminders_set:
-            self.reminder_writes["set", _result(key)].inc(len(operation.reminders_set))
+        result = _result(key)
+        if operation.reminders_set and result != "ok":  # those written are counted with the records
+            self.reminder_writes["set", result].inc(len(operation.reminders_set))
         if operation.reminders_removed:
             # Endings name wake-ups that may never have been set, to be sure; timers are named where they are open.
             timers = sum(reminder.kind == "timer" for reminder in operation.reminders_removed)
             if timers:
-                self.reminder_writes["cancel", _result(key)].inc(timers)
+                self.reminder_writes["cancel", result].inc(timers)
 
-    def _count_operations(self, tally: dict[_Key, int], seconds: float, exemplar: dict[str, str] | None) -> None:
+    def _count_operations(self, tally: dict[_Key, int], seconds: float, trace_id: str) -> None:
         for key, times in tally.items():
             operation, result = OPERATIONS[key[0]], _result(key)
             self.writes[operation, result].inc(times)
-            observe = self.seconds[operation].observe
-            observe(seconds, exemplar)
-            for _ in range(times - 1):
-                observe(seconds)
+            self.seconds[operation].observe(seconds, trace_id, times)
             if key[1] is Fenced:
                 self.fenced.inc(times)
             if key[0] is FireReminder:
@@ -254,6 +252,7 @@ class GroupMetrics:
         for kind, number in written.registered.items():
             self.registered[kind].inc(number)
             records["reminder"].inc(number)
+            self.reminder_writes["set", "ok"].inc(number)
 
 
 def _result(key: _Key) -> str:
