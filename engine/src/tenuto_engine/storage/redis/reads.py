@@ -26,6 +26,7 @@ from tenuto_engine.storage.redis.keys import (
     read_metadata,
     read_reminder,
     write_activity,
+    write_text,
 )
 from tenuto_engine.storage.redis.link import LinkPool
 
@@ -123,7 +124,7 @@ class RedisReads:
             keys = self._keys[shard]
             ready, reminders = keys.ready(version), keys.reminders(version)
             commands += [
-                ("HGET", keys.open, version),
+                ("HGET", keys.open, write_text(version)),
                 ("ZCARD", ready),
                 _first_of(ready, 1),
                 ("ZCOUNT", reminders, "-inf", due_ms),
