@@ -29,7 +29,7 @@ def main() -> NoReturn:
         faults = Faults.from_env(os.environ)
         opened = open_stores(settings.state_store, app=settings.runtime.app, key_prefix=settings.key_prefix)
         tune_garbage_collection()
-        uvloop.run(serve(settings, opened.store, opened.leases, notifier=opened.notifier, faults=faults))
+        uvloop.run(serve(settings, opened, faults=faults))
     except (SettingsRefused, StoreRefused, FaultsRefused, ValueError) as error:
         _exit(2, str(error))
     except StoreUnavailable as error:
