@@ -152,6 +152,21 @@ class InstanceFilter(msgspec.Struct, frozen=True):
     limit: int = 100
 
 
+class Stock(msgspec.Struct, frozen=True):
+    """What a shard holds for one version, in numbers. Moments are Unix ms, 0 where there is nothing.
+
+    `open`: instances that have not ended. `ready`: ready marks, and the oldest of them. `due`: reminders due by the
+    moment asked for, and the earliest reminder of all. `reminders`: their number by kind.
+    """
+
+    open: int = 0
+    ready: int = 0
+    oldest_ready_ms: int = 0
+    due: int = 0
+    oldest_due_ms: int = 0
+    reminders: dict[str, int] = {}
+
+
 class Listed(msgspec.Struct, frozen=True):
     instance_id: str
     created_at_ms: int

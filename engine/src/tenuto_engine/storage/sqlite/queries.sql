@@ -143,6 +143,18 @@ WHERE shard = ? AND version = ? ORDER BY due_at_ms LIMIT ?
 -- name: count_reminders
 SELECT count(*) FROM reminders WHERE shard = ? AND version = ?
 
+-- name: count_open
+SELECT count(*) FROM instances
+WHERE shard = ? AND version = ? AND status NOT IN (SELECT value FROM json_each(?))
+
+-- name: count_ready
+SELECT count(*), ifnull(min(ready_at_ms), 0) FROM instances
+WHERE shard = ? AND version = ? AND ready_at_ms IS NOT NULL
+
+-- name: count_reminder_kinds
+SELECT kind, count(*), count(CASE WHEN due_at_ms <= ?3 THEN 1 END), min(due_at_ms) FROM reminders
+WHERE shard = ?1 AND version = ?2 GROUP BY kind
+
 -- name: read_activities
 SELECT event_id, execution_id, instance, attempt, revision, look_at_ms, data FROM activities
 WHERE shard = ? AND version = ? AND look_at_ms <= ? ORDER BY look_at_ms LIMIT ?
