@@ -26,6 +26,14 @@ def mail_of_turn(instance: LiveInstance, *, now_ms: int) -> list[Mail]:
     return unread
 
 
+def is_for_another(mail: Mail, instance: LiveInstance) -> bool:
+    """Whether a message means another execution, or another life under the same id."""
+    if mail.execution_id and mail.execution_id != instance.state.execution_id:
+        return True
+    event = mail.event
+    return isinstance(event, ExecutionTerminated) and event.start_id not in ("", instance.start_id)
+
+
 def _without_early_start(unread: list[Mail], latest_ms: int) -> list[Mail]:
     """A start that was scheduled for later waits for its reminder, also when a suspension ended its delay.
 

@@ -38,7 +38,7 @@ from tenuto_engine.runtime import turn_metrics
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase, Turn
-from tenuto_engine.runtime.mail_order import mail_of_turn
+from tenuto_engine.runtime.mail_order import is_for_another, mail_of_turn
 from tenuto_engine.runtime.shard import Shard
 from tenuto_engine.runtime.turn_commit import WAKE_REMINDER, Outbound, build_commit, translate
 from tenuto_engine.runtime.workers import Workers, WorkerSession
@@ -143,7 +143,7 @@ class Turns:
     def _plan(self, instance: LiveInstance) -> None:
         unread = mail_of_turn(instance, now_ms=self._context.clock.now_ms())
         state = instance.state
-        stale = [m for m in unread if m.execution_id and m.execution_id != state.execution_id]
+        stale = [m for m in unread if is_for_another(m, instance)]
         if stale:
             unread = [m for m in unread if m not in stale]
         plan = plan_turn(state, [m.event for m in unread])
