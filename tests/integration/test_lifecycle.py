@@ -137,6 +137,19 @@ async def test_delayed_start(client: Client) -> None:
     assert history[0].at >= moment - timedelta(milliseconds=1)
 
 
+async def test_a_start_due_soon_is_not_early_after_a_suspension(client: Client) -> None:
+    """Suspending and resuming an instance shortly before its start time does not begin it before that time."""
+    moment = datetime.now(UTC) + timedelta(milliseconds=500)
+    await client.schedule_new_workflow(once, input=1, instance_id="soon", start_at=moment)
+    await client.pause_workflow("soon")
+    await client.resume_workflow("soon")
+    await ended(client, "soon")
+    turns = [event for event in await client.get_workflow_history("soon") if event.type == "TurnStarted"]
+    assert len(turns) >= 3
+    assert turns[-2].at is not None
+    assert turns[-2].at >= moment - timedelta(milliseconds=1)
+
+
 async def test_id_reuse(client: Client) -> None:
     """A running id is never taken; an ended one as the policy says."""
     policy = WorkflowIdReusePolicy
