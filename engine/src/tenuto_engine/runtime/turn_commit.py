@@ -86,7 +86,10 @@ def translate(effects: Sequence[f.Effect], instance: LiveInstance, context: Cont
                     to_child=effect.instance_id in children,
                 )
             case f.TerminateChild():
-                terminated = ExecutionTerminated(None, True, effect.reason or f"terminated with '{state.instance_id}'")
+                # Not for one execution: a child that has continued as new ends as well. Its start id tells it from an
+                # instance that has taken its id since.
+                reason = effect.reason or f"terminated with '{state.instance_id}'"
+                terminated = ExecutionTerminated(None, True, reason, start_id=child_start_id(effect.execution_id))
                 message_id = f"{state.execution_id}/end/{effect.execution_id}"
                 _send(
                     out,
@@ -95,7 +98,6 @@ def translate(effects: Sequence[f.Effect], instance: LiveInstance, context: Cont
                     target=effect.instance_id,
                     event=terminated,
                     message_id=message_id,
-                    execution_id=effect.execution_id,
                     control=True,
                     to_child=True,
                 )
@@ -112,6 +114,11 @@ def translate(effects: Sequence[f.Effect], instance: LiveInstance, context: Cont
     if out.ended is not None or out.renewed is not None:
         _close(out, instance)
     return out
+
+
+def child_start_id(execution_id: str) -> str:
+    """The start id of a child, by the execution it was started as; it keeps it when it continues as new."""
+    return f"{execution_id}/start"
 
 
 def _timer_key(state: InstanceState, event_id: int) -> ReminderKey:
@@ -155,7 +162,7 @@ def _child(out: Outbound, effect: f.StartChildInstance, state: InstanceState, co
     )
     envelope = Envelope(
         event.instance_id,
-        f"{event.child_execution_id}/start",
+        child_start_id(event.child_execution_id),
         "",
         encode_event(started),
         start=True,

@@ -38,7 +38,7 @@ from tenuto_engine.runtime import turn_metrics
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase, Turn
-from tenuto_engine.runtime.mail_order import mail_of_turn
+from tenuto_engine.runtime.mail_order import early_by_ms, is_for_another, mail_of_turn
 from tenuto_engine.runtime.shard import Shard
 from tenuto_engine.runtime.turn_commit import WAKE_REMINDER, Outbound, build_commit, translate
 from tenuto_engine.runtime.workers import Workers, WorkerSession
@@ -48,6 +48,7 @@ _log = structlog.get_logger(__name__)
 _CONTROL_ANSWER = TurnAnswer("", "", "", TurnOutcome.COMPLETED)
 _RETRY_PAUSE_SECONDS = 0.25
 _SET_ASIDE_SECONDS = 5.0
+_LONGEST_SLEEP_SECONDS = 3_600.0  # the store's clock may be set meanwhile
 _FIRST_BACKOFF_MS = 1_000
 _LONGEST_BACKOFF_MS = 60_000
 
@@ -141,13 +142,16 @@ class Turns:
             self._set_aside(instance, error)
 
     def _plan(self, instance: LiveInstance) -> None:
-        unread = mail_of_turn(instance, now_ms=self._context.clock.now_ms())
+        now_ms = self._context.clock.now_ms()
+        unread = mail_of_turn(instance, now_ms=now_ms)
         state = instance.state
-        stale = [m for m in unread if m.execution_id and m.execution_id != state.execution_id]
+        stale = [m for m in unread if is_for_another(m, instance)]
         if stale:
             unread = [m for m in unread if m not in stale]
         plan = plan_turn(state, [m.event for m in unread])
         if plan is None and not stale:
+            if wait_ms := early_by_ms(instance, now_ms=now_ms):
+                self.call_later(min(wait_ms / 1000, _LONGEST_SLEEP_SECONDS), self.wake, instance)
             return
         received = [unread[i] for i in plan.recorded] if plan else []
         void = [*stale, *(unread[i] for i in plan.void)] if plan else stale
