@@ -17,6 +17,7 @@ import uvloop
 from tenuto_engine.app import serve
 from tenuto_engine.ports.errors import StoreRefused, StoreUnavailable
 from tenuto_engine.runtime.faults import Faults, FaultsRefused
+from tenuto_engine.runtime.tracing import tracing_from_env
 from tenuto_engine.settings import Settings, SettingsRefused, from_arguments
 from tenuto_engine.storage.urls import open_stores
 
@@ -28,8 +29,11 @@ def main() -> NoReturn:
         configure_logging(settings)
         faults = Faults.from_env(os.environ)
         opened = open_stores(settings.state_store, app=settings.runtime.app, key_prefix=settings.key_prefix)
+        tracing = tracing_from_env(os.environ, settings.runtime)
         tune_garbage_collection()
-        uvloop.run(serve(settings, opened.store, opened.leases, notifier=opened.notifier, faults=faults))
+        uvloop.run(
+            serve(settings, opened.store, opened.leases, notifier=opened.notifier, faults=faults, tracing=tracing)
+        )
     except (SettingsRefused, StoreRefused, FaultsRefused, ValueError) as error:
         _exit(2, str(error))
     except StoreUnavailable as error:

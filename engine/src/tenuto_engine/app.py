@@ -23,6 +23,7 @@ from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.engine import Engine
 from tenuto_engine.runtime.faults import Faults
 from tenuto_engine.runtime.metrics import Metrics
+from tenuto_engine.runtime.tracing import Tracing
 from tenuto_engine.settings import Settings, SettingsRefused
 
 _log = structlog.get_logger(__name__)
@@ -39,11 +40,20 @@ class EngineApp:
         *,
         notifier: Notifier | None = None,
         faults: Faults | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self.settings = settings
         runtime = settings.runtime
         metrics = Metrics(app=runtime.app, version=runtime.version)
-        context = Context(runtime, settings.limits, metrics=metrics, faults=faults or Faults(), notifier=notifier)
+        self._tracing = tracing or Tracing()
+        context = Context(
+            runtime,
+            settings.limits,
+            metrics=metrics,
+            faults=faults or Faults(),
+            notifier=notifier,
+            tracing=self._tracing,
+        )
         self.engine = Engine(context, store, leases)
         self._token = read_token(settings.token_file) if settings.token_file else b""
         self._server: grpc.aio.Server
@@ -112,14 +122,21 @@ class EngineApp:
         await self._server.stop(0.2)
         await self._runner.cleanup()
         await self.engine.stop()
+        await asyncio.to_thread(self._tracing.close)
         _log.info("engine stopped")
 
 
 async def serve(
-    settings: Settings, store: Store, leases: LeaseStore, *, notifier: Notifier | None = None, faults: Faults
+    settings: Settings,
+    store: Store,
+    leases: LeaseStore,
+    *,
+    notifier: Notifier | None = None,
+    faults: Faults,
+    tracing: Tracing | None = None,
 ) -> None:
     """Run an engine until SIGTERM or SIGINT."""
-    app = EngineApp(settings, store, leases, notifier=notifier, faults=faults)
+    app = EngineApp(settings, store, leases, notifier=notifier, faults=faults, tracing=tracing)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -24,6 +24,7 @@ from tenuto._wire.history import WorkflowHistory
 from tenuto._wire.instances import WorkflowIdReusePolicy, WorkflowPage, WorkflowState, WorkflowStatus
 from tenuto._wire.management import METHODS, RESUME, SUSPEND, UNSET, Deadline, Requests
 from tenuto._wire.records import EngineInfo, StateRecords
+from tenuto._wire.tracing import current_trace_parent
 from tenuto.client import DEFAULT_RETRY_WINDOW, new_command_id
 from tenuto.errors import TenutoError
 from tenuto.payload import PayloadCodec
@@ -87,6 +88,7 @@ class WorkflowClient:
         start_at: datetime | None = None,
         reuse_id_policy: WorkflowIdReusePolicy | None = None,
         version: str | None = None,
+        trace_parent: str | None = None,
     ) -> str:
         """Start a workflow and return its instance id; the start is durable then."""
         return await self._send(
@@ -97,6 +99,7 @@ class WorkflowClient:
                 start_at=start_at,
                 reuse=self._default_reuse if reuse_id_policy is None else reuse_id_policy,
                 version=version,
+                trace_parent=current_trace_parent() if trace_parent is None else trace_parent,
             )
         )
 

@@ -26,6 +26,7 @@ from tenuto._wire.history import HistoryEvent, WorkflowHistory
 from tenuto._wire.instances import WorkflowIdReusePolicy, WorkflowPage, WorkflowState, WorkflowStatus
 from tenuto._wire.management import METHODS, RESUME, SUSPEND, UNSET, Deadline, Requests
 from tenuto._wire.records import EngineInfo, StateRecord, StateRecords
+from tenuto._wire.tracing import current_trace_parent
 from tenuto.errors import TenutoError
 from tenuto.payload import PayloadCodec
 
@@ -107,6 +108,7 @@ class WorkflowClient:
         start_at: datetime | None = None,
         reuse_id_policy: WorkflowIdReusePolicy | None = None,
         version: str | None = None,
+        trace_parent: str | None = None,
     ) -> str:
         """Start a workflow; the start is durable when this returns, even while no worker is alive.
 
@@ -136,6 +138,7 @@ class WorkflowClient:
                 start_at=start_at,
                 reuse=self._default_reuse if reuse_id_policy is None else reuse_id_policy,
                 version=version,
+                trace_parent=current_trace_parent() if trace_parent is None else trace_parent,
             )
         )
 

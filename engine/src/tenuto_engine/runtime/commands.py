@@ -139,6 +139,11 @@ class Commands:
         if request.reuse_policy not in _REPLACES:
             raise CommandRefused("invalid", f"unknown reuse policy {request.reuse_policy} (starting '{instance_id}')")
         self._check_payload(f"input of '{instance_id}'", request.input)
+        span = self._context.tracing.begin(
+            f"start {request.name}",
+            trace_parent=request.trace_parent,
+            attributes={"tenuto.instance": instance_id, "tenuto.workflow": request.name},
+        )
         started = ExecutionStarted(
             request.name,
             instance_id,
@@ -147,7 +152,7 @@ class Commands:
             request.version or self._context.settings.version,
             None,
             1,
-            request.trace_parent,
+            span.trace_parent,
             request.start_at_ms,
         )
         new = new_instance(
@@ -158,6 +163,7 @@ class Commands:
         )
         outcome = await self._create(new)
         if isinstance(outcome, Created):
+            self._context.tracing.end(span)
             return Started(instance_id, False, started.execution_id)
         if outcome.duplicate or request.reuse_policy == _IGNORE:
             return Started(instance_id, True, outcome.execution_id)

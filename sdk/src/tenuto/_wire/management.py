@@ -93,6 +93,7 @@ class Requests:
         start_at: datetime | None,
         reuse: WorkflowIdReusePolicy,
         version: str | None,
+        trace_parent: str,
     ) -> Call[str]:
         """Prepare a start. An id is made here if none is given, so that a repeat after a lost answer names it again."""
         command_id = self._new_id()
@@ -107,6 +108,7 @@ class Requests:
             start_at_ms=_unix_ms(start_at),
             reuse_policy=reuse.value,
             version=version or "",
+            trace_parent=trace_parent,
         )
         return Call(START, request, _started, instance_id, is_command=True)
 
