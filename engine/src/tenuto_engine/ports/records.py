@@ -55,7 +55,7 @@ class Message(msgspec.Struct, frozen=True):
     remember: bool = False
 
 
-class ReminderKey(msgspec.Struct, frozen=True, array_like=True):
+class ReminderKey(msgspec.Struct, frozen=True, array_like=True, order=True):
     """Names one wake-up. `kind`: timer, start, wake, retry, retention, activity-deadline..."""
 
     kind: str
@@ -69,7 +69,7 @@ class ReminderSet(msgspec.Struct, frozen=True):
     due_at_ms: int
 
 
-class ActivityKey(msgspec.Struct, frozen=True, array_like=True):
+class ActivityKey(msgspec.Struct, frozen=True, array_like=True, order=True):
     """Names one open activity call."""
 
     event_id: int

@@ -154,9 +154,12 @@ class Engine:
         return call
 
     def _describe(self) -> None:
-        """Tell the keeper what to say of this engine; a worker that was there a moment ago may come back."""
+        """Tell the keeper what to say of this engine; a worker that was there a moment ago may come back.
+
+        Only one that has registered a workflow makes an owner: the others could not move an instance.
+        """
         now = self.context.monotonic()
-        if self.workers.sessions:
+        if any(session.workflows for session in self.workers.sessions.values()):
             self._worker_seen_at = now
         has_workers = now - self._worker_seen_at <= self.context.settings.reconnect_grace_seconds
         if self._keeper.describe(draining=self.owned.draining, has_workers=has_workers):

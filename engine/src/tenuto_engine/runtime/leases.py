@@ -29,9 +29,9 @@ _log = structlog.get_logger(__name__)
 _CONFIDENT = 0.9
 # Of a lease: so long the members must have stayed the same before shards move between engines that all live.
 _STABLE = 0.5
-# Of all shards: so many move in one step of a rebalancing, and steps are this far apart.
+# Of all shards: so many move in one step of a rebalancing; and of a lease: steps are this far apart.
 _PACE = 0.1
-_PACE_SECONDS = 1.0
+_PACE_PAUSE = 0.1
 _RETRY_SECONDS = 0.5
 # Just after an expiry, not at it.
 _AFTER_EXPIRY_SECONDS = 0.02
@@ -285,7 +285,7 @@ class LeaseKeeper:
             return never
         if self._self.has_workers:
             now = self._context.monotonic()
-            due_at = max(self._stable_since + never * _STABLE, self._moved_at + _PACE_SECONDS)
+            due_at = max(self._stable_since + never * _STABLE, self._moved_at + never * _PACE_PAUSE)
             if now < due_at:
                 return due_at - now
             self._moved_at = now
@@ -293,7 +293,7 @@ class LeaseKeeper:
         with self._lock:
             self._leaving.update(lease.shard for lease in surplus)
         self._call(self._ownership.surplus, surplus, "rebalance" if self._self.has_workers else "release")
-        return _PACE_SECONDS
+        return never * _PACE_PAUSE
 
     def _forget_all(self, cause: str) -> None:
         with self._lock:

@@ -67,13 +67,13 @@ def translate(effects: Sequence[f.Effect], instance: LiveInstance, context: Cont
     for effect in effects:
         match effect:
             case f.DispatchActivity():
-                _activity(out, effect, state, context, trace_parent)
+                _activity(out, effect, state, context, trace_parent=trace_parent)
             case f.ArmTimer():
                 out.reminders_set.append(ReminderSet(_timer_key(state, effect.event_id), effect.due_at_ms))
             case f.DisarmTimer():
                 out.reminders_removed.append(_timer_key(state, effect.event_id))
             case f.StartChildInstance():
-                _child(out, effect, state, context, trace_parent)
+                _child(out, effect, state, context, trace_parent=trace_parent)
             case f.SendExternalEvent():
                 event = EventRaised(effect.name, effect.payload)
                 message_id = f"{state.execution_id}/{effect.history_index}"
@@ -122,7 +122,7 @@ def _timer_key(state: InstanceState, event_id: int) -> ReminderKey:
 
 
 def _activity(
-    out: Outbound, effect: f.DispatchActivity, state: InstanceState, context: Context, trace_parent: str
+    out: Outbound, effect: f.DispatchActivity, state: InstanceState, context: Context, *, trace_parent: str
 ) -> None:
     event, now_ms = effect.event, context.clock.now_ms()
     body = ActivityBody(
@@ -146,7 +146,7 @@ def _activity(
 
 
 def _child(
-    out: Outbound, effect: f.StartChildInstance, state: InstanceState, context: Context, trace_parent: str
+    out: Outbound, effect: f.StartChildInstance, state: InstanceState, context: Context, *, trace_parent: str
 ) -> None:
     """Children go by the outbox, in their own shard too: a taken id must be answered even if this engine dies now."""
     event = effect.event

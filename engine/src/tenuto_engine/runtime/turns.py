@@ -286,7 +286,7 @@ class Turns:
         context, state = self._context, instance.state
         pairs: list[tuple[Event, bytes]] = []
         if turn.received or (answer.patches and not turn.resumes):
-            started = TurnStarted(turn.at_ms, list(answer.patches))
+            started = TurnStarted(turn.at_ms, list(answer.patches), instance.shard.lease.epoch)
             pairs.append((started, encode_event(started)))
         pairs.extend((m.event, m.raw) for m in turn.received)
         actions = decode_actions(answer.actions)
