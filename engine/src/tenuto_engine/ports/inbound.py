@@ -165,3 +165,4 @@ class RerunRequest(msgspec.Struct, frozen=True):
     input: bytes | None = None
     override_input: bool = False
     requested_by: str = ""
+    reason: str = ""

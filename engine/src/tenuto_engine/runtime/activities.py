@@ -28,6 +28,7 @@ from tenuto_engine.runtime.births import message_of
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase
+from tenuto_engine.runtime.log_fields import about_call
 from tenuto_engine.runtime.shard import Entry, Shard
 from tenuto_engine.runtime.tracing import sampled_trace_id
 from tenuto_engine.runtime.turn_commit import NEVER_MS, Outbound
@@ -510,7 +511,7 @@ class Activities:
                 try:
                     self._look_at(entry, now_ms)
                 except Exception:  # one call that cannot be handled must not end the watch over all others
-                    _log.exception("an activity's deadline could not be handled", instance=entry.key.instance_id)
+                    _log.exception("an activity's deadline could not be handled", **about_call(entry.key))
 
     def _look_at(self, entry: Entry, now_ms: int) -> None:
         body, key = entry.body, entry.key
