@@ -52,24 +52,41 @@ def tune_garbage_collection() -> None:
 
 
 def configure_logging(settings: Settings) -> None:
-    """Log as text for people or JSON lines for machines, to standard error."""
+    """Log as text for people or JSON lines for machines, to standard error; what libraries log too.
+
+    Each JSON line carries `app` and `version`, by which the lines of several engines are told apart.
+    """
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    is_json = settings.log_format == "json"
+    constant = {"app": settings.runtime.app, "version": settings.runtime.version}
+
+    def add_constant(_logger: object, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        return {**constant, **line} if is_json else line
+
+    shared: list[structlog.typing.Processor] = [
+        add_constant,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso"),
+        structlog.processors.format_exc_info,
+    ]
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if settings.log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.processors.JSONRenderer() if is_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
+        processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    # Libraries tell of themselves at INFO what is of use to nobody who runs an engine.
+    logging.basicConfig(handlers=[handler], level=level if level < logging.INFO else max(level, logging.WARNING))
 
 
 def _exit(code: int, text: str) -> NoReturn:

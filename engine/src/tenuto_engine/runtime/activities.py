@@ -442,7 +442,7 @@ class Activities:
 
     def _count_end(self, event: ActivityCompleted | ActivityFailed, entry: Entry | None) -> None:
         """A call has ended. One that another engine handed out is not known by name here."""
-        name = entry.body.name if entry is not None else ""
+        name = entry.body.name if entry is not None else "unknown"
         handed_at_ms = entry.handed_at_ms if entry is not None else 0
         seconds = (self._context.clock.now_ms() - handed_at_ms) / 1000 if handed_at_ms else -1.0
         status = "completed" if isinstance(event, ActivityCompleted) else "failed"
