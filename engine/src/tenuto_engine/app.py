@@ -26,6 +26,7 @@ from tenuto_engine.runtime.engine import Engine
 from tenuto_engine.runtime.faults import Faults
 from tenuto_engine.runtime.metrics import Metrics
 from tenuto_engine.runtime.tasks import TaskOwner
+from tenuto_engine.runtime.tracing import Tracing
 from tenuto_engine.settings import Settings, SettingsRefused
 from tenuto_engine.storage.urls import Stores
 
@@ -48,11 +49,20 @@ class EngineApp:
         notifier: Notifier | None = None,
         more_leases: Callable[[], LeaseStore] | None = None,
         faults: Faults | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self.settings = settings
         runtime = settings.runtime
         metrics = Metrics(app=runtime.app, version=runtime.version)
-        context = Context(runtime, settings.limits, metrics=metrics, faults=faults or Faults(), notifier=notifier)
+        self._tracing = tracing or Tracing()
+        context = Context(
+            runtime,
+            settings.limits,
+            metrics=metrics,
+            faults=faults or Faults(),
+            notifier=notifier,
+            tracing=self._tracing,
+        )
         self.engine = Engine(context, store, leases)
         self._caretakers = Caretakers(self.engine, store, more_leases) if more_leases is not None else None
         self._tasks = TaskOwner()
@@ -126,10 +136,11 @@ class EngineApp:
         await self._server.stop(0.2)
         await self._runner.cleanup()
         await self.engine.stop()
+        await asyncio.to_thread(self._tracing.close)
         _log.info("engine stopped")
 
 
-async def serve(settings: Settings, opened: Stores, *, faults: Faults) -> None:
+async def serve(settings: Settings, opened: Stores, *, faults: Faults, tracing: Tracing | None = None) -> None:
     """Run an engine until SIGTERM or SIGINT."""
     app = EngineApp(
         settings,
@@ -138,6 +149,7 @@ async def serve(settings: Settings, opened: Stores, *, faults: Faults) -> None:
         notifier=opened.notifier,
         more_leases=opened.more_leases,
         faults=faults,
+        tracing=tracing,
     )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

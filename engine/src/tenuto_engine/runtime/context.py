@@ -16,6 +16,7 @@ from tenuto_engine.runtime.faults import Faults
 from tenuto_engine.runtime.membership import Membership
 from tenuto_engine.runtime.metrics import Metrics
 from tenuto_engine.runtime.nudges import Nudges
+from tenuto_engine.runtime.tracing import Tracing
 
 
 class RuntimeSettings(msgspec.Struct, frozen=True):
@@ -65,10 +66,12 @@ class Context:
         metrics: Metrics,
         faults: Faults,
         notifier: Notifier | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self.settings = settings
         self.limits = limits
         self.metrics = metrics
+        self.tracing = tracing or Tracing()
         self.faults = faults
         self.clock = StoreClock()
         self.monotonic: Callable[[], float] = time.monotonic

@@ -38,6 +38,7 @@ from tenuto_engine.runtime import turn_metrics
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase, Turn
+from tenuto_engine.runtime.log_fields import about
 from tenuto_engine.runtime.mail_order import early_by_ms, is_for_another, mail_of_turn
 from tenuto_engine.runtime.shard import Shard
 from tenuto_engine.runtime.turn_commit import WAKE_REMINDER, Outbound, build_commit, translate
@@ -396,7 +397,7 @@ class Turns:
                 self.on_fenced(instance.shard)
             case Conflict():
                 _log.warning(
-                    "commit conflicts, loading anew", instance=instance.id, what=outcome.what, detail=outcome.detail
+                    "commit conflicts, loading anew", what=outcome.what, detail=outcome.detail, **about(instance)
                 )
                 self.discard(instance)
             case _:
@@ -466,7 +467,7 @@ class Turns:
 
     def _set_aside(self, instance: LiveInstance, error: Exception) -> None:
         """Something unforeseen happened with this instance: drop it from memory, and try again after a while."""
-        _log.error("instance set aside after an unexpected error", instance=instance.id, exc_info=error)
+        _log.error("instance set aside after an unexpected error", exc_info=error, **about(instance))
         shard = instance.shard
         instance.phase = Phase.DROPPED
         self._forget(instance)
@@ -494,13 +495,7 @@ class Turns:
         instance.failures += 1
         instance.worker = None
         limit = context.settings.max_turn_failures
-        _log.warning(
-            "turn failed",
-            instance=instance.id,
-            workflow=instance.workflow_name(),
-            tries=instance.failures,
-            reason=reason,
-        )
+        _log.warning("turn failed", tries=instance.failures, reason=reason, **about(instance))
         if instance.failures >= limit:
             self._stall(instance, f"the turn failed {instance.failures} times in a row; last: {reason}")
         elif instance.failures == 1:
@@ -512,7 +507,7 @@ class Turns:
             )
 
     def _stall(self, instance: LiveInstance, reason: str) -> None:
-        _log.error("instance stalled", instance=instance.id, workflow=instance.workflow_name(), reason=reason)
+        _log.error("instance stalled", reason=reason, **about(instance))
         self._hold(instance, Hold.STALLED, Status.STALLED, reason)
 
     def _hold(self, instance: LiveInstance, hold: Hold, status: Status, reason: str, *, wake_at_ms: int = 0) -> None:
