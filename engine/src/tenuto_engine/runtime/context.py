@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import secrets
 
 import msgspec
 
@@ -14,6 +13,7 @@ from tenuto_engine.runtime.faults import Faults
 from tenuto_engine.runtime.membership import Membership
 from tenuto_engine.runtime.metrics import Metrics
 from tenuto_engine.runtime.nudges import Nudges
+from tenuto_engine.runtime.sources import Sources
 
 
 class RuntimeSettings(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ class RuntimeSettings(msgspec.Struct, frozen=True):
 class Context:
     """Shared by the runtime's parts; made once by the composition root.
 
-    `membership`: who else is alive. `nudges`: news to and from the other engines.
+    `membership`: who else is alive. `nudges`: news to and from the other engines. `sources`: time and chance.
     """
 
     def __init__(
@@ -59,13 +59,16 @@ class Context:
         metrics: Metrics,
         faults: Faults,
         notifier: Notifier | None = None,
+        sources: Sources | None = None,
     ) -> None:
         self.settings = settings
         self.limits = limits
         self.metrics = metrics
         self.faults = faults
-        self.clock = StoreClock()
-        self.engine_id = secrets.token_hex(8)
+        self.sources = sources or Sources()
+        self.monotonic_ns = self.sources.monotonic_ns
+        self.clock = StoreClock(self.sources)
+        self.engine_id = self.sources.random_hex(8)
         self.membership = Membership(self.engine_id)
         self.nudges = Nudges(notifier or SilentNotifier(), self.engine_id)
         self.nudges.is_alone = lambda: len(self.membership.members) < 2
@@ -75,7 +78,10 @@ class Context:
         """Unique over all engines and time: this process's random id and a counter."""
         return f"{self.engine_id}.{next(self._commits):x}"
 
-    @staticmethod
-    def new_id() -> str:
+    def new_id(self) -> str:
         """A random id of 24 hex digits, for executions and instances."""
-        return secrets.token_hex(12)
+        return self.sources.random_hex(12)
+
+    def monotonic(self) -> float:
+        """Seconds that never go back, to measure durations with."""
+        return self.monotonic_ns() / 1e9

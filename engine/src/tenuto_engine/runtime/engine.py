@@ -43,13 +43,23 @@ class Engine:
     `start`, then sessions come and go, then `drain` and `stop`. All methods run on one event loop.
     """
 
-    def __init__(self, context: Context, store: Store, leases: LeaseStore) -> None:
+    def __init__(
+        self,
+        context: Context,
+        store: Store,
+        leases: LeaseStore,
+        *,
+        new_keeper: Callable[..., LeaseKeeper] = LeaseKeeper,
+    ) -> None:
         self.context = context
         self._store = store
         self._lease_store = leases
+        self._new_keeper = new_keeper
         self._tasks = TaskOwner()
         self.workers = Workers(metrics=context.metrics)
-        self._committer = Committer(store, metrics=context.metrics, faults=context.faults)
+        self._committer = Committer(
+            store, metrics=context.metrics, faults=context.faults, monotonic_ns=context.monotonic_ns
+        )
         self._turns = Turns(context, self._committer, self.workers)
         self._activities = Activities(context, self._committer, self.workers, self._turns)
         self._loading = Loading(context, store, self._turns, self._tasks)
@@ -103,7 +113,7 @@ class Engine:
         """Open the store and begin to own shards. Raises StoreRefused, StoreUnavailable."""
         settings = self.context.settings
         self.info = await self._store.open(shards=settings.shards, durability=durability)
-        self._keeper = LeaseKeeper(self.context, self._lease_store, self.owned, exclusive=self.info.exclusive)
+        self._keeper = self._new_keeper(self.context, self._lease_store, self.owned, exclusive=self.info.exclusive)
         self.owned.drop_lease = self._keeper.drop
         self._tasks.start(self._committer.run(), name="committer")
         self._tasks.start(self._reminders.run(), name="reminders")

@@ -48,7 +48,7 @@ class LeaseKeeper:
         self._nudge = threading.Event()
         self._draining = False
         self._lease_ms = int(context.settings.lease_seconds * 1000)
-        self._confirmed_at = time.monotonic()
+        self._confirmed_at = self._context.monotonic()
         self._away = False
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
@@ -71,21 +71,26 @@ class LeaseKeeper:
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        pause = self._context.settings.lease_seconds / 3
         while not self._stop.is_set():
-            self._round()
-            # After an outage the next try comes soon; the pause is a third of the lease otherwise.
-            self._nudge.wait(min(pause, 0.5) if self._away else pause)
+            self._nudge.wait(self.step())
             if self._nudge.is_set() and not self._stop.is_set():
                 time.sleep(0.02)  # several shards are often dropped at once: acquire them together
             self._nudge.clear()
         self._leave()
 
+    def step(self) -> float:
+        """Do one round and return the seconds until the next."""
+        pause = self._context.settings.lease_seconds / 3
+        self._round()
+        # After an outage the next try comes soon; the pause is a third of the lease otherwise.
+        return min(pause, 0.5) if self._away else pause
+
     def _round(self) -> None:
-        asked_ns, began = time.monotonic_ns(), time.monotonic()
+        asked_ns, began = self._context.monotonic_ns(), self._context.monotonic()
         try:
-            store_ms = self._store.heartbeat(self._ownership.member(), ttl_ms=self._lease_ms)
-            self._call(self._context.clock.learn, store_ms, asked_ns, time.monotonic_ns())
+            roll = self._store.heartbeat(self._ownership.member(), ttl_ms=self._lease_ms)
+            self._call(self._context.membership.learn, roll)
+            self._call(self._context.clock.learn, roll.now_ms, asked_ns, self._context.monotonic_ns())
             if self._away:
                 self._away = False
                 self._forget_all("store")
@@ -103,7 +108,7 @@ class LeaseKeeper:
             self._let_go_of_expired()
 
     def _let_go_of_expired(self) -> None:
-        if time.monotonic() - self._confirmed_at > self._context.settings.lease_seconds * 0.9:
+        if self._context.monotonic() - self._confirmed_at > self._context.settings.lease_seconds * 0.9:
             self._forget_all("expiry")
 
     def _renew(self) -> None:
@@ -151,7 +156,7 @@ class LeaseKeeper:
         with self._lock:
             leases, self._leases = list(self._leases.values()), {}
         try:
-            self._store.release(leases)
+            self._store.release(leases, cause="release")
             self._store.leave(self._context.engine_id)
         except StoreUnavailable as error:
             _log.warning("leases could not be released, they will expire", error=str(error))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 
 import structlog
@@ -55,7 +54,7 @@ class Owned:
         self.shards: dict[int, Shard] = {}
         self.draining = False
         self.drop_lease: Callable[[Lease], None]
-        self._began = time.monotonic()
+        self._began = context.monotonic()
         self._ready_limit = _READY_BATCH
 
     def get(self, number: int) -> Shard | None:
@@ -144,7 +143,7 @@ class Owned:
 
     async def _wait_for_workers(self) -> None:
         """Give the workers of this engine's predecessor a moment to come back with what they still run."""
-        left = self._began + self._context.settings.reconnect_grace_seconds / 2 - time.monotonic()
+        left = self._began + self._context.settings.reconnect_grace_seconds / 2 - self._context.monotonic()
         if left > 0:
             await asyncio.sleep(left)
 

@@ -10,7 +10,6 @@ live instance if it is refused.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -181,7 +180,7 @@ class Turns:
         session = self._workers.for_turn(name, holder)
         if session is None:
             instance.phase = Phase.WAITING
-            instance.waiting_since = instance.waiting_since or time.monotonic()
+            instance.waiting_since = instance.waiting_since or self._context.monotonic()
             self._workers.wait_for_turn(name, instance)
             return
         if holder is not None and holder is not session:
@@ -190,7 +189,7 @@ class Turns:
         instance.waiting_since = 0.0
         instance.phase = Phase.TURN
         turn.session = session
-        turn.sent_at = time.monotonic()
+        turn.sent_at = self._context.monotonic()
         turn.full = instance.worker is not session
         session.turns[instance.id] = instance
         self._send(instance, turn, session)
@@ -535,7 +534,7 @@ class Turns:
 
     def sweep_overdue(self, sessions: Sequence[WorkerSession]) -> None:
         """Count turns that were not answered in time as failed; their worker hangs or lost them."""
-        limit = time.monotonic() - self._context.settings.turn_timeout_seconds
+        limit = self._context.monotonic() - self._context.settings.turn_timeout_seconds
         for session in sessions:
             for instance in list(session.turns.values()):
                 turn = instance.turn
