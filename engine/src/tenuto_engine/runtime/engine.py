@@ -119,6 +119,10 @@ class Engine:
         self._tasks.start(self._reminders.run(), name="reminders")
         self._tasks.start(forever(self.owned.sweep, pause_seconds=settings.sweep_seconds, name="sweep"), name="sweep")
         self._tasks.start(
+            forever(self.owned.sweep_reminders, pause_seconds=settings.sweep_seconds, name="sweep-reminders"),
+            name="sweep-reminders",
+        )
+        self._tasks.start(
             forever(self._flush, pause_seconds=_ACKNOWLEDGE_SECONDS, name="acknowledge"), name="acknowledge"
         )
         self._tasks.start(forever(self._housekeep, pause_seconds=1.0, name="housekeeping"), name="housekeeping")

@@ -140,7 +140,7 @@ class Turns:
             self._set_aside(instance, error)
 
     def _plan(self, instance: LiveInstance) -> None:
-        unread = mail_of_turn(instance, now_ms=self._context.clock.now_ms())
+        unread = mail_of_turn(instance, self._context.limits, now_ms=self._context.clock.now_ms())
         state = instance.state
         stale = [m for m in unread if m.execution_id and m.execution_id != state.execution_id]
         if stale:
@@ -287,6 +287,7 @@ class Turns:
             started = TurnStarted(turn.at_ms, list(answer.patches))
             pairs.append((started, encode_event(started)))
         pairs.extend((m.event, m.raw) for m in turn.received)
+        received_count = len(pairs)
         actions = decode_actions(answer.actions)
         decision = decide_actions(state, actions, context.limits)
         if (refused := custom_status_refusal(state, answer.custom_status, context.limits)) is not None:
@@ -300,7 +301,7 @@ class Turns:
         if consumed:
             gone = set(map(id, turn.mail))
             instance.mail = [m for m in instance.mail if id(m) not in gone]
-        chunks = _chunks(pairs, context.limits)
+        chunks = _chunks(pairs, context.limits, together=received_count)
         instance.series = chunks[1:]
         instance.cancelled = decision.cancelled
         self._commit_part(instance, chunks[0], consumed=consumed)
@@ -556,14 +557,19 @@ def _release(state: InstanceState) -> None:
         state.status = Status.RUNNING
 
 
-def _chunks(pairs: list[tuple[Event, bytes]], limits: Limits) -> list[list[tuple[Event, bytes]]]:
-    """Cut a turn's records into parts that fit one commit each; nearly always one."""
+def _chunks(pairs: list[tuple[Event, bytes]], limits: Limits, *, together: int) -> list[list[tuple[Event, bytes]]]:
+    """Cut a turn's records into parts that fit one commit each; nearly always one.
+
+    The first `together` records stay in the first part, whatever their size (`mail_order` bounds it): it removes their
+    messages, so a part that came later would be lost with an engine that died in between.
+    """
     if len(pairs) <= limits.commit_records and sum(len(raw) for _, raw in pairs) <= limits.commit_bytes:
         return [pairs]
     parts: list[list[tuple[Event, bytes]]] = [[]]
     size = 0
-    for pair in pairs:
-        if parts[-1] and (len(parts[-1]) >= limits.commit_records or size + len(pair[1]) > limits.commit_bytes):
+    for number, pair in enumerate(pairs):
+        is_full = parts[-1] and (len(parts[-1]) >= limits.commit_records or size + len(pair[1]) > limits.commit_bytes)
+        if is_full and number >= together:
             parts.append([])
             size = 0
         parts[-1].append(pair)

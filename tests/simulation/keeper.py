@@ -1,0 +1,113 @@
+"""The lease keeper's thread on virtual time.
+
+The keeper blocks in its calls to the store, as it does in production, so it runs on a real thread; but the loop and the
+thread pass one baton: exactly one of them runs at any moment, so every run of a seed is the same. While the keeper
+waits for an answer, the loop goes on, the engine may be paused, and the lease may run out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any
+
+from tenuto_engine.runtime.leases import LeaseKeeper
+
+
+class Abandoned(BaseException):
+    """The machine is gone: the thread unwinds without doing anything more."""
+
+
+class Baton:
+    """Runs one blocking function at a time on a thread, and carries its requests to the loop."""
+
+    def __init__(self) -> None:
+        self._to_thread = threading.Semaphore(0)
+        self._to_loop = threading.Semaphore(0)
+        self._request: Callable[[], Any] | None = None
+        self._answer: Any = None
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self._thread: threading.Thread | None = None
+        self._abandoned = False
+
+    def ask(self, send: Callable[[], Any]) -> Any:
+        """On the thread: have the loop call `send`, wait for its future, and return the result."""
+        if self._abandoned:
+            raise Abandoned
+        self._request = send
+        self._to_loop.release()
+        self._to_thread.acquire()
+        if self._abandoned:
+            raise Abandoned
+        return self._answer
+
+    async def run(self, function: Callable[[], Any]) -> Any:
+        """On the loop: run a function that may ask, and return its result."""
+        self._result, self._error, self._request = None, None, None
+        context = copy_context()
+
+        def work() -> None:
+            try:
+                self._result = context.run(function)
+            except BaseException as error:  # handed to the loop, whatever it is
+                self._error = error
+            self._request = None
+            self._to_loop.release()
+
+        self._thread = threading.Thread(target=work, daemon=True)
+        self._thread.start()
+        self._to_loop.acquire()
+        while self._request is not None:
+            self._answer = await self._request()
+            self._to_thread.release()
+            self._to_loop.acquire()
+        self._thread.join()
+        self._thread = None
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def abandon(self) -> None:
+        """End a thread that waits for an answer which will not come."""
+        self._abandoned = True
+        if self._thread is not None:
+            self._to_thread.release()
+            self._thread.join()
+
+
+class SimKeeper(LeaseKeeper):
+    """The real keeper, each of whose rounds is run by a task on virtual time."""
+
+    baton: Baton
+
+    def start(self) -> None:
+        self._wake = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._task = asyncio.get_running_loop().create_task(self._serve(), name="lease-keeper")
+
+    def drop(self, lease: Any) -> None:
+        super().drop(lease)
+        self._wake.set()
+
+    async def stop(self) -> None:
+        self._draining = True
+        self._stop.set()
+        self._wake.set()
+        await self._ended.wait()
+
+    async def _serve(self) -> None:
+        while not self._stop.is_set():
+            pause = await self.baton.run(self.step)
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+                await asyncio.sleep(0.02)
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            self._nudge.clear()
+        await self.baton.run(self._leave)
+        self._ended.set()
