@@ -142,8 +142,6 @@ def _command(engine: Engine, promise: Promise) -> Coroutine[Any, Any, Any]:
                 command_id, command.target, output=None, recursive=True, reason="", requested_by="simulation"
             )
         case "purge":
-            return commands.purge(
-                command.target, recursive=True, force=bool(command.given), requested_by="simulation"
-            )
+            return commands.purge(command.target, recursive=True, force=bool(command.given), requested_by="simulation")
         case _:
             return commands.get(command.target, payloads=True)

@@ -11,9 +11,9 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import Any
+from typing import Any, cast
 
-from tenuto_engine.runtime.leases import LeaseKeeper
+from tenuto_engine.runtime.leases import KeeperThread, LeaseKeeper
 
 
 class Abandoned(BaseException):
@@ -78,36 +78,35 @@ class Baton:
             self._thread.join()
 
 
-class SimKeeper(LeaseKeeper):
-    """The real keeper, each of whose rounds is run by a task on virtual time."""
+class SimKeeperThread(KeeperThread):
+    """Runs the real keeper's rounds by a task on virtual time. `baton`: set before the engine starts."""
 
     baton: Baton
 
-    def start(self) -> None:
+    def __init__(self, keeper: LeaseKeeper) -> None:
+        self._keeper = keeper
         self._wake = asyncio.Event()
+        self._keeper.wake = cast(threading.Event, self._wake)
         self._ended = asyncio.Event()
+        self._is_stopping = False
+
+    def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._serve(), name="lease-keeper")
 
-    def drop(self, lease: Any) -> None:
-        super().drop(lease)
-        self._wake.set()
-
     async def stop(self) -> None:
-        self._draining = True
-        self._stop.set()
+        self._is_stopping = True
         self._wake.set()
         await self._ended.wait()
 
     async def _serve(self) -> None:
-        while not self._stop.is_set():
-            pause = await self.baton.run(self.step)
+        while not self._is_stopping:
+            pause = await self.baton.run(self._keeper.step)
             try:
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.01)
             except TimeoutError:
                 pass
             self._wake.clear()
-            self._nudge.clear()
-        await self.baton.run(self._leave)
+        await self.baton.run(self._keeper.close)
         self._ended.set()

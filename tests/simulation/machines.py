@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
 
-from simulation.keeper import Baton, SimKeeper
+from simulation.keeper import Baton, SimKeeperThread
 from simulation.network import EPOCH_MS, Network, Server, SimLeaseStore, SimNotifier, SimStore
 from simulation.virtual_loop import Host, VirtualLoop
 from tenuto_engine.core.limits import Limits
@@ -94,8 +94,8 @@ class EngineMachine:
         )
         store = SimStore(self._network, self._server, self.host, durability=self._durability)
         leases = SimLeaseStore(self._network, self._server, self.host, baton.ask)
-        keeper = type("KeeperOfMachine", (SimKeeper,), {"baton": baton})
-        engine = self.engine = Engine(context, store, leases, new_keeper=keeper)  # type: ignore[arg-type]
+        keeper = type("KeeperOfMachine", (SimKeeperThread,), {"baton": baton})
+        engine = self.engine = Engine(context, store, leases, keeper_thread=keeper)
         while True:
             try:
                 await engine.start(durability=self._durability)

@@ -116,9 +116,7 @@ def _commands(random: Random, horizon_s: float) -> list[Command]:
         if name in {"collect", "collect_renewing"}:
             gatherers.append(target)
         delay_ms = random.choice((0, 0, 0, 0, 700, 4_000))
-        commands.append(
-            Command(at_s, client, "start", target, name, given, delay_ms, twice=random.random() < 0.2)
-        )
+        commands.append(Command(at_s, client, "start", target, name, given, delay_ms, twice=random.random() < 0.2))
         commands += _further(random, Command(at_s, client, "", target, name), clients, horizon_s)
     commands.sort(key=lambda command: command.at_s)
     return commands
@@ -159,9 +157,23 @@ def _fault(random: Random, kind: str, engines: int, horizon_s: float, *, durabil
     match kind:
         case "crash_at":
             fault.amount = random.randint(1, 12)
-            fault.detail = random.choice(("before", "after")) + ":" + random.choice(
-                ("Commit", "Commit", "Commit", "Append", "Create", "Deliver", "FireReminder", "RemoveOutbox", "Purge",
-                 "ReplaceActivity")
+            fault.detail = (
+                random.choice(("before", "after"))
+                + ":"
+                + random.choice(
+                    (
+                        "Commit",
+                        "Commit",
+                        "Commit",
+                        "Append",
+                        "Create",
+                        "Deliver",
+                        "FireReminder",
+                        "RemoveOutbox",
+                        "Purge",
+                        "ReplaceActivity",
+                    )
+                )
             )
         case "crash_step":
             fault.amount = random.randint(1, 3_000)
@@ -243,9 +255,7 @@ def make_plan(seed: int) -> Plan:
         }
     limits = {"commit_records": random.choice((4, 10, 1_000, 1_000))}
     count = random.choice((0, 1, 2, 4, 8, 14))
-    faults = [
-        _fault(random, random.choice(FAULTS), engines, horizon_s, durability=durability) for _ in range(count)
-    ]
+    faults = [_fault(random, random.choice(FAULTS), engines, horizon_s, durability=durability) for _ in range(count)]
     faults.sort(key=lambda fault: fault.at_s)
     commands = _commands(random, horizon_s)
     return Plan(seed, engines, durability, horizon_s, settings, limits, commands, faults)

@@ -386,7 +386,9 @@ class Watch:
             case o.ReplaceActivity():
                 touched = {operation.record.key.instance_id}
             case o.Deliver():
-                touched = {d.create.instance_id if d.create is not None else d.instance_id for d in operation.deliveries}
+                touched = {
+                    d.create.instance_id if d.create is not None else d.instance_id for d in operation.deliveries
+                }
             case _:
                 touched = set()
         for instance_id in touched:

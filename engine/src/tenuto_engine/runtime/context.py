@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import msgspec
 
@@ -25,12 +26,16 @@ class RuntimeSettings(msgspec.Struct, frozen=True):
     answer counts as a failed try. `max_turn_failures`: failed tries in a row, after which the instance is stalled.
     `max_deliveries`: hand-outs of one activity call, after which it fails instead of killing worker after worker.
     `reconnect_grace_seconds`: how long activities of a vanished worker wait for its return before others run them.
+    `linger_seconds`: how long a shard that is handed over waits for a turn under way, which then runs again elsewhere.
+    `capacity`: this engine's weight among the others when shards are dealt out.
     `live_instances`: idle instances kept in memory, oldest go first. `loads`: instances read from the store at once.
     """
 
     app: str = "default"
     version: str = ""
     shards: int = 64
+    capacity: int = 1
+    linger_seconds: float = 10.0
     lease_seconds: float = 10.0
     drain_seconds: float = 25.0
     sweep_seconds: float = 1.0
@@ -66,8 +71,11 @@ class Context:
         self.metrics = metrics
         self.faults = faults
         self.sources = sources or Sources()
-        self.monotonic_ns = self.sources.monotonic_ns
         self.clock = StoreClock(self.sources)
+        self.monotonic_ns = self.sources.monotonic_ns
+        self.monotonic: Callable[[], float] = lambda: self.monotonic_ns() / 1e9
+        # Whether the leases certainly have not run out; told by the lease keeper.
+        self.may_act: Callable[[], bool] = lambda: True
         self.engine_id = self.sources.random_hex(8)
         self.membership = Membership(self.engine_id)
         self.nudges = Nudges(notifier or SilentNotifier(), self.engine_id)
@@ -81,7 +89,3 @@ class Context:
     def new_id(self) -> str:
         """A random id of 24 hex digits, for executions and instances."""
         return self.sources.random_hex(12)
-
-    def monotonic(self) -> float:
-        """Seconds that never go back, to measure durations with."""
-        return self.monotonic_ns() / 1e9
