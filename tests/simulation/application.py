@@ -257,7 +257,8 @@ class Application:
             return random.uniform(1.0, 8.0)
         if call.name == "slow_first" and call.attempt == 1:
             return random.uniform(1.4, 4.0)
-        return random.uniform(0.001, 0.1) + random.uniform(0, self.habits.slow_s)
+        longest = 0.1 if random.random() < 0.8 else 2.0
+        return random.uniform(0.001, longest) + random.uniform(0, self.habits.slow_s)
 
     @staticmethod
     def _answer(call: ActivityItem, given: Any) -> ActivityAnswer:

@@ -124,6 +124,25 @@ class Disturbances:
         host.set_clock(rate=fault.amount)
         self._after(fault.for_s, lambda: host.set_clock(rate=1.0))
 
+    def _stuck(self, fault: Fault) -> None:
+        """Its next commit lies on the way while the whole machine stands still: the classic stale owner."""
+        self._armed.append((fault, "held", "Commit", [int(fault.amount)]))
+
+    def hold(self, host: Host, operations: Sequence[Operation]) -> float:
+        """Seconds for which a group that is about to be sent lies on the way."""
+        for armed in list(self._armed):
+            fault, wanted, kind, left = armed
+            machine = self._machine(fault)
+            if wanted != "held" or machine.host is not host:
+                continue
+            left[0] -= sum(type(operation).__name__ == kind for operation in operations)
+            if left[0] <= 0:
+                self._armed.remove(armed)
+                machine.pause(frozen_clock=fault.detail == "frozen")
+                self._after(fault.for_s * 1.1, machine.resume)
+                return fault.for_s
+        return 0.0
+
     # -- network ------------------------------------------------------------------------------------------------------
 
     def _hosts(self, fault: Fault) -> list[Host]:

@@ -32,6 +32,7 @@ class Baton:
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._abandoned = False
+        self.is_inline = False
 
     def ask(self, send: Callable[[], Any]) -> Any:
         """On the thread: have the loop call `send`, wait for its future, and return the result."""
@@ -44,8 +45,14 @@ class Baton:
             raise Abandoned
         return self._answer
 
-    async def run(self, function: Callable[[], Any]) -> Any:
-        """On the loop: run a function that may ask, and return its result."""
+    async def run(self, function: Callable[[], Any], *, inline: bool) -> Any:
+        """On the loop: run a function that may ask, and return its result. `inline`: it is answered at once instead."""
+        if inline:
+            self.is_inline = True
+            try:
+                return function()
+            finally:
+                self.is_inline = False
         self._result, self._error, self._request = None, None, None
         context = copy_context()
 
@@ -79,9 +86,14 @@ class Baton:
 
 
 class SimKeeperThread(KeeperThread):
-    """Runs the real keeper's rounds by a task on virtual time. `baton`: set before the engine starts."""
+    """Runs the real keeper's rounds by a task on virtual time.
+
+    Set before the engine starts: `baton`, and `is_calm`, which says whether a round may be answered at once: most are,
+    while nothing disturbs the network, for switching threads costs more than all else.
+    """
 
     baton: Baton
+    is_calm: Callable[[], bool]
 
     def __init__(self, keeper: LeaseKeeper) -> None:
         self._keeper = keeper
@@ -100,7 +112,7 @@ class SimKeeperThread(KeeperThread):
 
     async def _serve(self) -> None:
         while not self._is_stopping:
-            pause = await self.baton.run(self._keeper.step)
+            pause = await self.baton.run(self._keeper.step, inline=type(self).is_calm())
             try:
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
@@ -108,5 +120,5 @@ class SimKeeperThread(KeeperThread):
             except TimeoutError:
                 pass
             self._wake.clear()
-        await self.baton.run(self._keeper.close)
+        await self.baton.run(self._keeper.close, inline=False)
         self._ended.set()

@@ -93,8 +93,13 @@ class EngineMachine:
             sources=sources,
         )
         store = SimStore(self._network, self._server, self.host, durability=self._durability)
-        leases = SimLeaseStore(self._network, self._server, self.host, baton.ask)
-        keeper = type("KeeperOfMachine", (SimKeeperThread,), {"baton": baton})
+        leases = SimLeaseStore(self._network, self._server, self.host, baton)
+        host = self.host
+
+        def calm() -> bool:
+            return self._network.is_calm(host)
+
+        keeper = type("KeeperOfMachine", (SimKeeperThread,), {"baton": baton, "is_calm": staticmethod(calm)})
         engine = self.engine = Engine(context, store, leases, keeper_thread=keeper)
         while True:
             try:

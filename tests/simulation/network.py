@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import msgspec
 
+from simulation.keeper import Baton
 from simulation.virtual_loop import Host, VirtualLoop
 from tenuto_engine.ports.errors import StoreUnavailable
 from tenuto_engine.ports.notifier import OnNudge
@@ -40,6 +41,9 @@ class Weather(msgspec.Struct):
     nudges_lost: float = 0.0
     nudges_twice: float = 0.0
     nudges_late: float = 0.0
+
+
+_CALM = Weather()
 
 
 class Entry(msgspec.Struct):
@@ -144,11 +148,16 @@ class Network:
         self.notifiers: list[SimNotifier] = []
         self.before_execution: Callable[[Host, Sequence[Operation]], None] = lambda _host, _operations: None
         self.after_execution: Callable[[Host, Sequence[Operation]], None] = lambda _host, _operations: None
+        self.hold: Callable[[Host, Sequence[Operation]], float] = lambda _host, _operations: 0.0
         self.counts: dict[str, int] = {}
 
     def of(self, host: Host) -> Weather:
         """The weather for this engine."""
         return self.weather.setdefault(host.name, Weather())
+
+    def is_calm(self, host: Host) -> bool:
+        """Whether nothing disturbs this engine's requests now; sometimes false all the same."""
+        return self._server.up and self.of(host) == _CALM and self._random.random() < 0.8
 
     def count(self, what: str) -> None:
         """Note that a fault took effect."""
@@ -161,9 +170,19 @@ class Network:
         return self._random.uniform(0.0001, 0.002)
 
     def request(
-        self, host: Host, perform: Callable[[], Any], *, cut: str, weather: Weather, failure: Callable[[], Any]
+        self,
+        host: Host,
+        perform: Callable[[], Any],
+        *,
+        cut: str,
+        weather: Weather,
+        failure: Callable[[], Any],
+        held_s: float = 0.0,
     ) -> asyncio.Future[Any]:
-        """Send a request; the future gets the answer, or what `failure` makes where none comes."""
+        """Send a request; the future gets the answer, or what `failure` makes where none comes.
+
+        `held_s`: it lies on the way for so long, longer than its sender waits.
+        """
         server, random, loop = self._server, self._random, self._loop
         future: asyncio.Future[Any] = loop.create_future()
         life = server.life
@@ -195,7 +214,7 @@ class Network:
             self.count("request lost")
             host.call_later(random.choice((0.01, 0.2, TIMEOUT_S)), give_up)
             return future
-        delay = self.latency(weather)
+        delay = held_s or self.latency(weather)
         if chance < weather.lost + weather.late:
             self.count("request late")
             delay = random.uniform(TIMEOUT_S / 2, TIMEOUT_S * 4)
@@ -289,7 +308,10 @@ class SimStore:
         def failure() -> tuple[int, list[Outcome]]:
             return 0, [Unconfirmed("no answer")] * len(operations)
 
-        life, outcomes = await network.request(host, perform, cut=weather.cut, weather=weather, failure=failure)
+        held_s = network.hold(host, operations)
+        life, outcomes = await network.request(
+            host, perform, cut=weather.cut, weather=weather, failure=failure, held_s=held_s
+        )
         self._note(life)
         return outcomes
 
@@ -339,17 +361,19 @@ def _result_of(coroutine: Any) -> Any:
 class SimLeaseStore:
     """One engine's connection to the leases, used from the keeper's thread. Conforms to the port `LeaseStore`.
 
-    `ask`: hands a request to the loop and blocks its thread until the answer is there.
+    `baton`: hands a request to the loop and blocks the thread until the answer is there.
     """
 
-    def __init__(self, network: Network, server: Server, host: Host, ask: Callable[[Callable[[], Any]], Any]) -> None:
+    def __init__(self, network: Network, server: Server, host: Host, baton: Baton) -> None:
         self._network = network
         self._server = server
         self._host = host
-        self._ask = ask
+        self._baton = baton
 
     def _call(self, method: str, *args: Any, **options: Any) -> Any:
         network, server, host = self._network, self._server, self._host
+        if self._baton.is_inline:
+            return server.lease_call(method, args, options, host.name)
 
         def send() -> asyncio.Future[Any]:
             weather = network.of(host)
@@ -361,7 +385,7 @@ class SimLeaseStore:
                 failure=lambda: (False, None),
             )
 
-        answered, result = cast(tuple[bool, Any], self._ask(send))
+        answered, result = cast(tuple[bool, Any], self._baton.ask(send))
         if not answered:
             raise StoreUnavailable("the lease store did not answer")
         return result

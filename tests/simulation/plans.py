@@ -102,7 +102,7 @@ def _commands(random: Random, horizon_s: float) -> list[Command]:
     commands: list[Command] = []
     clients = random.randint(1, 4)
     gatherers: list[str] = []
-    for number in range(random.randint(4, 14)):
+    for number in range(random.choice((4, 8, 12, 20))):
         at_s = random.uniform(0.5, horizon_s * 0.6)
         client = random.randrange(clients)
         name = random.choice(_NAMES)
@@ -150,8 +150,9 @@ def _further(random: Random, start: Command, clients: int, horizon_s: float) -> 
     return made
 
 
-def _fault(random: Random, kind: str, engines: int, horizon_s: float, *, durability: str) -> Fault:
-    at_s = random.uniform(0.2, horizon_s * 0.9)
+def _fault(random: Random, kind: str, engines: int, moments: list[float], *, durability: str) -> Fault:
+    # Near a command, mostly: a fault while nothing happens finds nothing.
+    at_s = max(0.0, random.choice(moments) + random.uniform(-0.3, 1.5))
     fault = Fault(round(at_s, 3), kind, random.randrange(engines))
     fault.for_s = round(random.choice((random.uniform(0.05, 1.0), random.uniform(1.0, 9.0))), 3)
     match kind:
@@ -175,11 +176,15 @@ def _fault(random: Random, kind: str, engines: int, horizon_s: float, *, durabil
                     )
                 )
             )
+        case "stuck":
+            fault.amount = random.randint(1, 6)
+            fault.for_s = round(random.uniform(2.0, 9.0), 3)
+            fault.detail = random.choice(("", "frozen"))
         case "crash_step":
             fault.amount = random.randint(1, 3_000)
         case "pause":
-            fault.for_s = round(random.choice((random.uniform(0.1, 2), random.uniform(3, 14))), 3)
-            fault.detail = random.choice(("", "", "frozen"))
+            fault.for_s = round(random.choice((random.uniform(0.1, 2), random.uniform(2, 8), random.uniform(5, 14))), 3)
+            fault.detail = random.choice(("", "frozen"))
         case "cut" | "lease_cut":
             fault.detail = random.choice(("both", "in", "out"))
         case "flaky":
@@ -211,6 +216,9 @@ FAULTS = (
     "crash_at",
     "crash_at",
     "crash_step",
+    "stuck",
+    "stuck",
+    "pause",
     "pause",
     "pause",
     "cut",
@@ -234,7 +242,7 @@ def make_plan(seed: int) -> Plan:
     random = Random(f"plan {seed}")
     engines = random.choice((1, 2, 2, 3, 3, 4, 5))
     durability = random.choice(("D0", "D0", "D0", "D1"))
-    horizon_s = random.choice((6.0, 15.0, 30.0))
+    horizon_s = random.choice((4.0, 8.0, 20.0))
     settings = {
         "shards": SHARDS,
         "lease_seconds": random.choice((2.0, 5.0)),
@@ -255,7 +263,8 @@ def make_plan(seed: int) -> Plan:
         }
     limits = {"commit_records": random.choice((4, 10, 1_000, 1_000))}
     count = random.choice((0, 1, 2, 4, 8, 14))
-    faults = [_fault(random, random.choice(FAULTS), engines, horizon_s, durability=durability) for _ in range(count)]
-    faults.sort(key=lambda fault: fault.at_s)
     commands = _commands(random, horizon_s)
+    moments = [command.at_s for command in commands]
+    faults = [_fault(random, random.choice(FAULTS), engines, moments, durability=durability) for _ in range(count)]
+    faults.sort(key=lambda fault: fault.at_s)
     return Plan(seed, engines, durability, horizon_s, settings, limits, commands, faults)

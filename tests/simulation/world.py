@@ -88,6 +88,7 @@ class World:
         self.applications = [self.new_application(machine) for machine in self.machines]
         self.clients = Clients(self.loop, self.machines, Random(f"{seed} clients"), on_ack=self._acknowledged)
         self.disturbances = Disturbances(self)
+        self.network.hold = self.disturbances.hold
         self.network.before_execution = lambda host, ops: self.disturbances.reach(host, ops, "before")
         self.network.after_execution = lambda host, ops: self.disturbances.reach(host, ops, "after")
 
