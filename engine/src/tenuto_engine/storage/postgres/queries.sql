@@ -1,0 +1,101 @@
+-- Every statement of the PostgreSQL driver that is not a function of `code.sql`. "-- name: x" begins the statement that
+-- `sql.QUERIES["x"]` gives. Parameters and results are bigint, text, bytea and arrays of them, in binary.
+
+-- name: execute_group
+SELECT execute_group($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+
+-- -- reads --------------------------------------------------------------------------------------------------------
+
+-- name: now_ms
+SELECT now_us() / 1000
+
+-- Instances are found in the order of the ids given; the missing ones are left out.
+-- name: read_instances
+SELECT instance, status, hold, execution_id, commit_id, history_length, taken, inbox_low, version, start_id, inbox_next,
+    r.value
+FROM instances AS i JOIN records AS r ON r.key = i.key AND r.name = 'metadata'
+WHERE i.shard = $1 AND i.instance = ANY ($2::text[])
+
+-- name: read_record
+SELECT r.value FROM instances AS i JOIN records AS r ON r.key = i.key AND r.name = $3
+WHERE i.shard = $1 AND i.instance = $2
+
+-- Numbers that were never given, or whose messages are certainly gone, are not asked for one by one.
+-- name: read_inbox
+SELECT n, r.value FROM instances AS i
+CROSS JOIN LATERAL generate_series(greatest($3::bigint, i.inbox_low), least($4::bigint, i.inbox_next) - 1) AS n
+JOIN records AS r ON r.key = i.key AND r.name = record_name('inbox-', n)
+WHERE i.shard = $1 AND i.instance = $2 ORDER BY n LIMIT $5
+
+-- `total` is the size up to and with the record. The first is read whatever its size.
+-- name: read_history
+SELECT n, value FROM (
+    SELECT n, r.value, sum(octet_length(r.value)) OVER (ORDER BY n) AS total FROM instances AS i
+    CROSS JOIN LATERAL generate_series($3::bigint, least($4::bigint, i.history_length) - 1) AS n
+    JOIN records AS r ON r.key = i.key AND r.name = record_name('history-', n)
+    WHERE i.shard = $1 AND i.instance = $2
+) AS page WHERE total <= $5::bigint OR n = $3 ORDER BY n
+
+-- name: read_ready
+SELECT w.shard, r.instance, r.at_ms FROM unnest($1::bigint[]) AS w (shard)
+CROSS JOIN LATERAL (
+    SELECT instance, at_ms FROM ready WHERE shard = w.shard AND version = $2 ORDER BY at_ms LIMIT $3
+) AS r
+ORDER BY w.shard, r.at_ms
+
+-- name: read_reminders
+SELECT kind, event_id, execution_id, instance, due_at_ms FROM reminders
+WHERE shard = $1 AND version = $2 ORDER BY due_at_ms LIMIT $3
+
+-- name: count_reminders
+SELECT count(*) FROM reminders WHERE shard = ANY ($1::bigint[]) AND version = $2
+
+-- name: read_activities
+SELECT event_id, execution_id, instance, attempt, revision, look_at_ms, data FROM activities
+WHERE shard = $1 AND version = $2 AND look_at_ms <= $3 ORDER BY look_at_ms LIMIT $4
+
+-- name: read_activity
+SELECT event_id, execution_id, instance, attempt, revision, look_at_ms, data FROM activities
+WHERE shard = $1 AND version = $2 AND instance = $3 AND execution_id = $4 AND event_id = $5
+
+-- name: read_outbox
+SELECT number, target_shard, body FROM outbox WHERE shard = $1 AND number > $2 ORDER BY number LIMIT $3
+
+-- An empty list of statuses is any. $7 and $8 are an exclusive cursor; -1 is none. Nulls would hide the index.
+-- name: list_instances
+SELECT created_at_ms,
+    instance, status, hold, execution_id, commit_id, history_length, taken, inbox_low, version, start_id, inbox_next,
+    r.value
+FROM instances AS i JOIN records AS r ON r.key = i.key AND r.name = 'metadata'
+WHERE i.shard = $1
+    AND i.created_at_ms >= $2
+    AND ($3::bigint = 0 OR i.created_at_ms < $3)
+    AND ($4::text = '' OR i.name = $4)
+    AND (cardinality($5::bigint[]) = 0 OR i.index_status = ANY ($5))
+    AND starts_with(i.instance, $6)
+    AND ($7::bigint = -1 OR (i.created_at_ms, i.instance) < ($7, $8::text))
+ORDER BY i.created_at_ms DESC, i.instance DESC LIMIT $9
+
+-- name: raw_records
+SELECT r.name, r.value FROM instances AS i JOIN records AS r ON r.key = i.key
+WHERE i.shard = $1 AND i.instance = $2 ORDER BY r.name LIMIT $3
+
+-- -- leases and members -------------------------------------------------------------------------------------------
+
+-- name: acquire
+SELECT granted::int::bigint, holder, its_epoch, its_token, remaining_ms FROM acquire($1, $2, $3, $4, $5, $6::bigint = 1)
+
+-- name: renew
+SELECT renewed::int::bigint FROM renew($1, $2, $3, $4) AS renewed
+
+-- name: release
+SELECT release($1, $2, $3)::text
+
+-- name: heartbeat
+SELECT heartbeat($1, $2, $3)
+
+-- name: leave
+DELETE FROM members WHERE engine_id = $1
+
+-- name: living_members
+SELECT living_members()
