@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import time
+from collections.abc import Callable
 
 import msgspec
 
 from tenuto_engine.core.limits import Limits
+from tenuto_engine.ports.notifier import Notifier, SilentNotifier
 from tenuto_engine.runtime.clock import StoreClock
 from tenuto_engine.runtime.faults import Faults
+from tenuto_engine.runtime.membership import Membership
 from tenuto_engine.runtime.metrics import Metrics
+from tenuto_engine.runtime.nudges import Nudges
 
 
 class RuntimeSettings(msgspec.Struct, frozen=True):
@@ -22,12 +27,16 @@ class RuntimeSettings(msgspec.Struct, frozen=True):
     answer counts as a failed try. `max_turn_failures`: failed tries in a row, after which the instance is stalled.
     `max_deliveries`: hand-outs of one activity call, after which it fails instead of killing worker after worker.
     `reconnect_grace_seconds`: how long activities of a vanished worker wait for its return before others run them.
+    `linger_seconds`: how long a shard that is handed over waits for a turn under way, which then runs again elsewhere.
+    `capacity`: this engine's weight among the others when shards are dealt out.
     `live_instances`: idle instances kept in memory, oldest go first. `loads`: instances read from the store at once.
     """
 
     app: str = "default"
     version: str = ""
     shards: int = 64
+    capacity: int = 1
+    linger_seconds: float = 10.0
     lease_seconds: float = 10.0
     drain_seconds: float = 25.0
     sweep_seconds: float = 1.0
@@ -43,15 +52,33 @@ class RuntimeSettings(msgspec.Struct, frozen=True):
 
 
 class Context:
-    """Shared by the runtime's parts; made once by the composition root."""
+    """Shared by the runtime's parts; made once by the composition root.
 
-    def __init__(self, settings: RuntimeSettings, limits: Limits, *, metrics: Metrics, faults: Faults) -> None:
+    `membership`: who else is alive. `nudges`: news to and from the other engines.
+    """
+
+    def __init__(
+        self,
+        settings: RuntimeSettings,
+        limits: Limits,
+        *,
+        metrics: Metrics,
+        faults: Faults,
+        notifier: Notifier | None = None,
+    ) -> None:
         self.settings = settings
         self.limits = limits
         self.metrics = metrics
         self.faults = faults
         self.clock = StoreClock()
+        self.monotonic: Callable[[], float] = time.monotonic
+        self.monotonic_ns: Callable[[], int] = time.monotonic_ns
+        # Whether the leases certainly have not run out; told by the lease keeper.
+        self.may_act: Callable[[], bool] = lambda: True
         self.engine_id = secrets.token_hex(8)
+        self.membership = Membership(self.engine_id)
+        self.nudges = Nudges(notifier or SilentNotifier(), self.engine_id)
+        self.nudges.is_alone = lambda: len(self.membership.members) < 2
         self._commits = itertools.count(1)
 
     def new_commit_id(self) -> str:
