@@ -178,14 +178,15 @@ class PostgresServer:
         for name, value in self.settings.items():
             command += ["-c", f"{name}={value}"]
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
+            process: subprocess.Popen[bytes] = subprocess.Popen(
                 command, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_NOBODY
             )
+        self._process = process
         while True:
             try:
                 self.client().close()
             except psycopg.OperationalError:
-                assert self._process.poll() is None, (self._folder / "log").read_text()[-2000:]
+                assert process.poll() is None, (self._folder / "log").read_text()[-2000:]
             else:
                 return
 

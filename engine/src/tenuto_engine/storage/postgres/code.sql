@@ -550,20 +550,21 @@ END $$;
 -- name: acquire
 CREATE FUNCTION %code%.acquire(
     shards bigint[], of_version text, new_owner text, lease_ms bigint, nonces text[], by_force boolean
-) RETURNS TABLE (granted boolean, holder text, its_epoch bigint, its_token text, remaining_ms bigint)
-LANGUAGE plpgsql AS $$
+) RETURNS TABLE (
+    granted boolean, holder text, its_epoch bigint, its_token text, remaining_ms bigint, its_cause text, free_ms bigint
+) LANGUAGE plpgsql AS $$
 DECLARE
     now_ms bigint;
     l record;
 BEGIN
-    INSERT INTO leases (shard, version, owner, epoch, token, expires_at_ms)
-    SELECT w.shard, of_version, '', 0, '', 0 FROM unnest(shards) AS w (shard) ORDER BY 1
+    INSERT INTO leases (shard, version, owner, epoch, token, expires_at_ms, cause, released_at_ms)
+    SELECT w.shard, of_version, '', 0, '', 0, '', 0 FROM unnest(shards) AS w (shard) ORDER BY 1
     ON CONFLICT (shard, version) DO NOTHING;
-    PERFORM FROM leases JOIN unnest(shards) AS w (shard) USING (shard) WHERE leases.version = of_version
-    ORDER BY leases.shard FOR UPDATE OF leases;
+    PERFORM FROM leases AS s JOIN unnest(shards) AS w (shard) USING (shard) WHERE s.version = of_version
+    ORDER BY s.shard FOR UPDATE OF s;
     now_ms := now_us() / 1000;
     FOR place IN 1 .. cardinality(shards) LOOP
-        SELECT s.owner, s.epoch, s.expires_at_ms INTO l FROM leases AS s
+        SELECT s.owner, s.epoch, s.expires_at_ms, s.cause, s.released_at_ms INTO l FROM leases AS s
         WHERE s.shard = shards[place] AND s.version = of_version;
         granted := by_force OR l.owner IN ('', new_owner) OR l.expires_at_ms <= now_ms;
         IF granted THEN
@@ -572,11 +573,19 @@ BEGIN
                 expires_at_ms = now_ms + lease_ms
             WHERE s.shard = shards[place] AND s.version = of_version
             RETURNING s.owner, s.epoch, s.token, lease_ms INTO holder, its_epoch, its_token, remaining_ms;
+            its_cause := CASE WHEN l.owner <> '' THEN 'expiry' ELSE l.cause END;
+            free_ms := greatest(0, now_ms - CASE
+                WHEN l.owner <> '' THEN l.expires_at_ms
+                WHEN l.released_at_ms <> 0 THEN l.released_at_ms
+                ELSE now_ms
+            END);
         ELSE
             holder := l.owner;
             its_epoch := l.epoch;
             its_token := '';
             remaining_ms := l.expires_at_ms - now_ms;
+            its_cause := '';
+            free_ms := 0;
         END IF;
         RETURN NEXT;
     END LOOP;
@@ -601,35 +610,37 @@ BEGIN
 END $$;
 
 -- name: release
-CREATE FUNCTION %code%.release(shards bigint[], versions text[], tokens text[]) RETURNS void
+CREATE FUNCTION %code%.release(shards bigint[], versions text[], tokens text[], why text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM FROM leases AS l JOIN unnest(shards, versions) AS w (shard, version) USING (shard, version)
     ORDER BY l.shard, l.version FOR UPDATE OF l;
-    UPDATE leases AS l SET owner = '', token = '', expires_at_ms = 0
+    UPDATE leases AS l
+    SET owner = '', token = '', expires_at_ms = 0, cause = why, released_at_ms = now_us() / 1000
     FROM unnest(shards, versions, tokens) AS w (shard, version, token)
     WHERE l.shard = w.shard AND l.version = w.version AND l.token = w.token AND l.token <> '';
 END $$;
 
--- name: heartbeat
-CREATE FUNCTION %code%.heartbeat(who text, described bytea, ttl_ms bigint) RETURNS bigint
+-- Who is alive, ordered by id. Rows that another engine is removing are left to it.
+-- name: roll
+CREATE FUNCTION %code%.roll(now_ms bigint) RETURNS TABLE (described bytea, remaining_ms bigint)
 LANGUAGE plpgsql AS $$
-DECLARE
-    now_ms bigint := now_us() / 1000;
-BEGIN
-    INSERT INTO members (engine_id, description, expires_at_ms) VALUES (who, described, now_ms + ttl_ms)
-    ON CONFLICT (engine_id) DO UPDATE
-    SET description = excluded.description, expires_at_ms = excluded.expires_at_ms;
-    RETURN now_ms;
-END $$;
-
--- name: living_members
-CREATE FUNCTION %code%.living_members() RETURNS SETOF bytea LANGUAGE plpgsql AS $$
-DECLARE
-    now_ms bigint := now_us() / 1000;
 BEGIN
     DELETE FROM members WHERE engine_id = ANY (ARRAY(
-        SELECT engine_id FROM members WHERE expires_at_ms <= now_ms FOR UPDATE SKIP LOCKED
+        SELECT m.engine_id FROM members AS m WHERE m.expires_at_ms <= now_ms FOR UPDATE SKIP LOCKED
     ));
-    RETURN QUERY SELECT description FROM members WHERE expires_at_ms > now_ms ORDER BY engine_id;
+    RETURN QUERY SELECT m.description, m.expires_at_ms - now_ms FROM members AS m
+    WHERE m.expires_at_ms > now_ms ORDER BY m.engine_id;
+END $$;
+
+-- name: heartbeat
+CREATE FUNCTION %code%.heartbeat(who text, description_now bytea, ttl_ms bigint)
+RETURNS TABLE (at_ms bigint, described bytea, remaining_ms bigint) LANGUAGE plpgsql AS $$
+DECLARE
+    now_ms bigint := now_us() / 1000;
+BEGIN
+    INSERT INTO members (engine_id, description, expires_at_ms) VALUES (who, description_now, now_ms + ttl_ms)
+    ON CONFLICT (engine_id) DO UPDATE
+    SET description = excluded.description, expires_at_ms = excluded.expires_at_ms;
+    RETURN QUERY SELECT now_ms, r.described, r.remaining_ms FROM roll(now_ms) AS r;
 END $$;

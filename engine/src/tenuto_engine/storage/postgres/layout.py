@@ -118,8 +118,8 @@ def _refuse(target: Target, layout: tuple[int, int, int, str, str], *, shards: i
     version, needs, stored_shards, app, key_prefix = layout
     if needs > known[-1].number:
         raise LayoutTooNew(
-            f"schema {target.schema!r} has layout {version} and needs a release that knows layout {needs}; this one knows"
-            f" layouts up to {known[-1].number}. Upgrade this engine"
+            f"schema {target.schema!r} has layout {version} and needs a release that knows layout {needs}; "
+            f"this one knows layouts up to {known[-1].number}. Upgrade this engine"
         )
     if stored_shards != shards:
         raise ShardsDiffer(
@@ -165,8 +165,8 @@ def _refuse_behind(target: Target, pending: Migration, known: Sequence[Migration
     """A release whose own *pre* migration stands behind an unfinished upgrade cannot start."""
     if any(later.phase == "pre" for later in known[pending.number :]):
         raise StoreRefused(
-            f"schema {target.schema!r} has not finished its last upgrade (migration {pending.number}); end the engines of"
-            " the old release, then run `python -m tenuto_engine.storage.postgres`"
+            f"schema {target.schema!r} has not finished its last upgrade (migration {pending.number}); end the engines "
+            "of the old release, then run `python -m tenuto_engine.storage.postgres`"
         )
 
 

@@ -1,4 +1,4 @@
-"""Leases and members in PostgreSQL, over one connection of their own, so that load on the data path never costs a lease.
+"""Leases and members in PostgreSQL, over a connection of their own, so that load on the data path never costs a lease.
 
 A grant locks the lease's row against commits, so that each of them is wholly before the grant or sees the new token. A
 renewal does not: it waits for no commit, and none waits for it.
@@ -16,7 +16,7 @@ import msgspec
 import psycopg
 
 from tenuto_engine.ports.errors import StoreUnavailable
-from tenuto_engine.ports.leases import Lease, LeaseHeld, Member
+from tenuto_engine.ports.leases import Lease, LeaseHeld, Member, Present, Roll
 from tenuto_engine.storage.postgres.exchange import Failed, Lost, Row, Steps, Wait, ask
 from tenuto_engine.storage.postgres.session import connection_text, settings_of, target_of
 from tenuto_engine.storage.postgres.wire import Param, bigint, bigints, texts
@@ -51,29 +51,28 @@ class PostgresLeaseStore:
         rows = self._ask(
             "acquire", bigints(shards), version.encode(), owner.encode(), bigint(lease_ms), nonces, bigint(int(force))
         )  # fmt: skip
-        return [
-            Lease(shard, version, holder, epoch, token) if granted else LeaseHeld(shard, holder, epoch, remaining_ms)
-            for shard, (granted, holder, epoch, token, remaining_ms) in zip(shards, rows, strict=True)
-        ]
+        return [_answer(shard, version, row) for shard, row in zip(shards, rows, strict=True)]
 
     def renew(self, leases: Sequence[Lease], *, lease_ms: int) -> list[bool]:
         if not leases:
             return []
         return [renewed == 1 for (renewed,) in self._ask("renew", *_names(leases), bigint(lease_ms))]
 
-    def release(self, leases: Sequence[Lease]) -> None:
+    def release(self, leases: Sequence[Lease], *, cause: str) -> None:
         if leases:
-            self._ask("release", *_names(leases))
+            self._ask("release", *_names(leases), cause.encode())
 
-    def heartbeat(self, member: Member, *, ttl_ms: int) -> int:
-        ((now_ms,),) = self._ask("heartbeat", member.engine_id.encode(), _encode(member), bigint(ttl_ms))
-        return int(now_ms)
+    def heartbeat(self, member: Member, *, ttl_ms: int) -> Roll:
+        rows = self._ask("heartbeat", member.engine_id.encode(), _encode(member), bigint(ttl_ms))
+        present = [Present(_decode_member(description), remaining_ms) for _, description, remaining_ms in rows]
+        # The one who asks is always among them, unless its time is none.
+        return Roll(rows[0][0] if rows else 0, present)
 
     def leave(self, engine_id: str) -> None:
         self._ask("leave", engine_id.encode())
 
     def members(self) -> list[Member]:
-        return [_decode_member(description) for (description,) in self._ask("living_members")]
+        return [_decode_member(description) for (description,) in self._ask("roll")]
 
     def close(self) -> None:
         with self._lock:
@@ -124,6 +123,13 @@ class PostgresLeaseStore:
             self._connection.pgconn.finish()
             self._connection = None
         self._prepared.clear()
+
+
+def _answer(shard: int, version: str, row: Row) -> Lease | LeaseHeld:
+    granted, holder, epoch, token, remaining_ms, cause, free_ms = row
+    if not granted:
+        return LeaseHeld(shard, holder, epoch, remaining_ms)
+    return Lease(shard, version, holder, epoch, token, cause, free_ms)
 
 
 def _names(leases: Sequence[Lease]) -> tuple[bytes, bytes, bytes]:

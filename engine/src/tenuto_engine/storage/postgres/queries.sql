@@ -83,19 +83,25 @@ WHERE i.shard = $1 AND i.instance = $2 ORDER BY r.name LIMIT $3
 -- -- leases and members -------------------------------------------------------------------------------------------
 
 -- name: acquire
-SELECT granted::int::bigint, holder, its_epoch, its_token, remaining_ms FROM acquire($1, $2, $3, $4, $5, $6::bigint = 1)
+SELECT granted::int::bigint, holder, its_epoch, its_token, remaining_ms, its_cause, free_ms
+FROM acquire($1, $2, $3, $4, $5, $6::bigint = 1)
 
 -- name: renew
 SELECT renewed::int::bigint FROM renew($1, $2, $3, $4) AS renewed
 
 -- name: release
-SELECT release($1, $2, $3)::text
+SELECT release($1, $2, $3, $4)::text
 
 -- name: heartbeat
-SELECT heartbeat($1, $2, $3)
+SELECT at_ms, described, remaining_ms FROM heartbeat($1, $2, $3)
 
 -- name: leave
 DELETE FROM members WHERE engine_id = $1
 
--- name: living_members
-SELECT living_members()
+-- name: roll
+SELECT described FROM roll(now_us() / 1000)
+
+-- -- nudges -------------------------------------------------------------------------------------------------------
+
+-- name: publish
+SELECT pg_notify(n.channel, n.payload)::text FROM unnest($1::text[], $2::text[]) AS n (channel, payload)

@@ -7,7 +7,7 @@ been restarted with other settings, failed over or replaced.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import psycopg
@@ -15,7 +15,7 @@ from psycopg import AsyncConnection
 
 from tenuto_engine.ports.errors import DurabilityRefused, StoreUnavailable
 
-_SETTINGS = ("fsync", "full_page_writes", "synchronous_commit", "synchronous_standby_names")
+_SETTINGS: Sequence[str] = ("fsync", "full_page_writes", "synchronous_commit", "synchronous_standby_names")
 # What a session may be told to wait for at a commit: all of them wait for the server's own disk.
 _WAITS = ("on", "remote_apply", "remote_write", "local")
 _OF_REPLICAS = ("on", "remote_apply")
@@ -64,7 +64,7 @@ async def inspect(connection: AsyncConnection, demand: Demand) -> Server:
     version, is_standby, started, *values = row
     if is_standby:
         raise StoreUnavailable("this PostgreSQL server is a standby and takes no writes; name the primary, or both")
-    settings = dict(zip(_SETTINGS, values, strict=True))
+    settings: dict[str, str | None] = dict(zip(_SETTINGS, values, strict=True))
     synchronous, is_verified = _check_durability(settings, demand)
     timeline = await _may_be_hidden(connection, _TIMELINE)
     system = await _may_be_hidden(connection, _SYSTEM)
@@ -107,7 +107,8 @@ def _check_durability(settings: Mapping[str, str | None], demand: Demand) -> tup
     for name in ("fsync", "full_page_writes"):
         if settings[name] != "on":
             raise DurabilityRefused(
-                f"durability {tier} needs {name} = on, but it is {settings[name]}; set it, or start with --durability D0"
+                f"durability {tier} needs {name} = on, but it is {settings[name]}; "
+                "set it, or start with --durability D0"
             )
     if tier == "D1":
         return "off", True

@@ -1,7 +1,8 @@
-"""The driver's SQL as data: named statements, the server's functions, numbered migrations, read from files beside this.
+"""The driver's SQL as data: named statements, the server's functions, numbered migrations.
 
-A migration's name is `NNNN_pre_…` or `NNNN_post_…`. *Pre*: applied before the code is upgraded, by the first engine that
-knows it; the release before must go on working with it. *Post*: applied when no engine of the release before is left.
+A migration's name is `NNNN_pre_…` or `NNNN_post_…`. *Pre*: applied before the code is upgraded, by the first engine
+that knows it; the release before must go on working with it. *Post*: applied when no engine of the release before is
+left.
 """
 
 from __future__ import annotations

@@ -123,14 +123,17 @@ CREATE TABLE seen (
 
 CREATE INDEX seen_at ON seen (shard, at_ms);
 
--- Never deleted, so that the epoch never goes back. An empty token is nobody's.
+-- Never deleted, so that the epoch never goes back. An empty token is nobody's. `cause` and `released_at_ms`: how and
+-- when the last owner gave the shard up; 0 where none ever did.
 CREATE TABLE leases (
-    shard         bigint NOT NULL,
-    version       text   COLLATE "C" NOT NULL,
-    owner         text   COLLATE "C" NOT NULL,
-    epoch         bigint NOT NULL,
-    token         text   COLLATE "C" NOT NULL,
-    expires_at_ms bigint NOT NULL,
+    shard          bigint NOT NULL,
+    version        text   COLLATE "C" NOT NULL,
+    owner          text   COLLATE "C" NOT NULL,
+    epoch          bigint NOT NULL,
+    token          text   COLLATE "C" NOT NULL,
+    expires_at_ms  bigint NOT NULL,
+    cause          text   COLLATE "C" NOT NULL,
+    released_at_ms bigint NOT NULL,
     PRIMARY KEY (shard, version)
 ) WITH (fillfactor = 10);
 
