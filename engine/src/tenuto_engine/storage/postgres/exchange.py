@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any
 
 import psycopg
-from psycopg.pq import DiagnosticField, ExecStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 from tenuto_engine.ports.errors import StoreUnavailable
@@ -39,12 +39,25 @@ class Lost(StoreUnavailable):
     """The connection broke or the answer was too late: what was sent may or may not have been executed."""
 
 
+class Late(Lost):
+    """The answer did not come in time."""
+
+
 class Failed(StoreUnavailable):
     """The server refused the statement and undid all of it. `code`: its SQLSTATE."""
 
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+def is_alive(connection: PGconn) -> bool:
+    """Return whether the server has not closed the connection while it was idle, as far as it has told."""
+    try:
+        connection.consume_input()
+    except psycopg.Error:
+        return False
+    return connection.status == ConnStatus.OK
 
 
 def ask(connection: PGconn, prepared: set[str], query: str, params: Sequence[Param]) -> Steps:

@@ -17,7 +17,7 @@ import psycopg
 
 from tenuto_engine.ports.errors import StoreUnavailable
 from tenuto_engine.ports.leases import Lease, LeaseHeld, Member, Present, Roll
-from tenuto_engine.storage.postgres.exchange import Failed, Lost, Row, Steps, Wait, ask
+from tenuto_engine.storage.postgres.exchange import Failed, Late, Lost, Row, Steps, Wait, ask, is_alive
 from tenuto_engine.storage.postgres.session import connection_text, settings_of, target_of
 from tenuto_engine.storage.postgres.wire import Param, bigint, bigints, texts
 
@@ -94,7 +94,7 @@ class PostgresLeaseStore:
                 raise StoreUnavailable(f"the lease store does not answer: {fault}; acquire anew") from fault
 
     def _ready(self) -> psycopg.Connection:
-        if self._connection is not None and not self._connection.closed:
+        if self._connection is not None and is_alive(self._connection.pgconn):
             return self._connection
         self._drop()
         text = connection_text(self._target, timeout_s=self._timeout_s)
@@ -153,4 +153,4 @@ def _drive(socket: int, steps: Steps, timeout_s: float) -> list[Row]:
         poll.register(socket, select.POLLIN | (select.POLLOUT if wait is Wait.BOTH else 0))
         remaining = deadline - time.monotonic()
         if remaining <= 0 or not poll.poll(remaining * 1000):
-            raise Lost(f"PostgreSQL gave no answer within {timeout_s:g} s")
+            raise Late(f"PostgreSQL gave no answer within {timeout_s:g} s")

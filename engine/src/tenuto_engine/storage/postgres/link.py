@@ -13,8 +13,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.pq import ConnStatus, TransactionStatus
 
-from tenuto_engine.ports.errors import StoreUnavailable
-from tenuto_engine.storage.postgres.exchange import Failed, Lost, NotReady, Row, Steps, Wait, ask
+from tenuto_engine.storage.postgres.exchange import Failed, Late, Lost, NotReady, Row, Steps, Wait, ask, is_alive
 from tenuto_engine.storage.postgres.session import Target, connection_text
 from tenuto_engine.storage.postgres.wire import Param
 
@@ -62,7 +61,7 @@ class Link:
                     return await _drive(connection.pgconn.socket, ask(connection.pgconn, self._prepared, query, params))
             except TimeoutError as fault:
                 self._drop()
-                raise Lost(f"PostgreSQL gave no answer within {self._timeout_s:g} s") from fault
+                raise Late(f"PostgreSQL gave no answer within {self._timeout_s:g} s") from fault
             except Failed as fault:
                 if not fault.code.startswith(_HARMLESS) or not _is_idle(connection):
                     self._drop()
@@ -85,7 +84,7 @@ class Link:
     async def _ready(self) -> AsyncConnection:
         if self._is_closed:
             raise NotReady("the store is closed")
-        if self._connection is not None and not self._connection.closed:
+        if self._connection is not None and is_alive(self._connection.pgconn):
             return self._connection
         self._drop()
         connection: AsyncConnection | None = None
@@ -174,8 +173,11 @@ class LinkPool:
             link = self._idle.pop()
             try:
                 return await link.ask(query, *params)
-            except ValueError as error:
-                raise StoreUnavailable(f"the store cannot be asked for that: {error}") from error
+            except Late:
+                raise
+            except Lost:
+                # A read may be repeated, and on a new connection it is answered.
+                return await link.ask(query, *params)
             finally:
                 self._idle.append(link)
 
