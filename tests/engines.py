@@ -18,6 +18,7 @@ import msgspec
 
 from tenuto_engine.app import EngineApp
 from tenuto_engine.ports.leases import LeaseStore
+from tenuto_engine.ports.notifier import Notifier
 from tenuto_engine.ports.store import Store
 from tenuto_engine.settings import Settings, build
 from tenuto_engine.storage.memory import MemoryLeaseStore, MemoryState, MemoryStore
@@ -141,12 +142,19 @@ class EngineHere:
     Args:
         settings: see `make_settings`; None: the memory store on a free port.
         stores: store and lease store; None: fresh ones in memory.
+        notifier: news between engines of one app; None: this engine hears nothing.
     """
 
-    def __init__(self, settings: Settings | None = None, stores: tuple[Store, LeaseStore] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        stores: tuple[Store, LeaseStore] | None = None,
+        notifier: Notifier | None = None,
+    ) -> None:
         self.settings = settings or make_settings()
         self._state = MemoryState()
         self._stores = stores
+        self._notifier = notifier
         self._tasks_before: set[asyncio.Task[Any]] = set()
         self.app: EngineApp
 
@@ -170,7 +178,7 @@ class EngineHere:
             MemoryStore(state=state, app=self.settings.runtime.app),
             MemoryLeaseStore(state=state),
         )
-        self.app = EngineApp(self.settings, store, leases)
+        self.app = EngineApp(self.settings, store, leases, notifier=self._notifier)
         await self.app.start()
         # The same address after a restart, so that workers and clients find it again.
         self.settings = msgspec.structs.replace(self.settings, listen=self.app.address)

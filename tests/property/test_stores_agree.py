@@ -367,9 +367,9 @@ async def _compare(backends: list[Backend], groups: list[list[Choices]]) -> None
         interpreter = Interpreter(stores[0].store)
         for group in groups:
             await _run_group(stores, interpreter, group)
-        expected = without_times(await dump(stores[0].store, shards=SHARDS, versions=VERSIONS))
+        expected = without_times(await dump(stores[0].store, shards=SHARDS))
         for opened in stores[1:]:
-            found = without_times(await dump(opened.store, shards=SHARDS, versions=VERSIONS))
+            found = without_times(await dump(opened.store, shards=SHARDS))
             assert found == expected, f"{opened.name} stands otherwise than {stores[0].name}"
     finally:
         for opened in stores:

@@ -142,7 +142,9 @@ class Activities:
                 body.workflow_name,
             )
         )
-        context.metrics.activity_deliveries.inc()
+        waited_ms = context.clock.now_ms() - body.claimed_at_ms
+        entry.handed_at_ms = context.clock.now_ms()
+        context.metrics.activity_started(body.name, waited_ms / 1000)
         self._watch_run(entry)
 
     def _watch_run(self, entry: Entry) -> None:
@@ -267,6 +269,8 @@ class Activities:
         elif answer.failure:
             self._failed_early(session, answer, shard, key)
         else:
+            if answer.result is not None:
+                self._context.metrics.payload(len(answer.result), self._context.limits.payload_bytes)
             event = ActivityCompleted(key.event_id, self._bounded(answer.result), attempt)
             if answer.result is not None and event.result is None:
                 self._too_large(session, answer, entry, key=key, attempt=attempt)
@@ -399,8 +403,7 @@ class Activities:
                 session.acknowledge(token)
             self._forget(number, key, outcome)
             if isinstance(outcome, Appended):
-                metrics = self._context.metrics
-                metrics.count(metrics.activities_ended, "completed" if is_success else "failed")
+                self._count_end(event, entry)
                 if instance is not None and mail is not None and instance.phase is not Phase.DROPPED:
                     self._turns.confirm(instance, mail, outcome.number)
                 else:
@@ -411,6 +414,14 @@ class Activities:
                     self._turns.refuse(instance, mail)
 
         self._committer.submit_until_answered(operation, answered)
+
+    def _count_end(self, event: ActivityCompleted | ActivityFailed, entry: Entry | None) -> None:
+        """A call has ended. One that another engine handed out is not known by name here."""
+        name = entry.body.name if entry is not None else ""
+        handed_at_ms = entry.handed_at_ms if entry is not None else 0
+        seconds = (self._context.clock.now_ms() - handed_at_ms) / 1000 if handed_at_ms else -1.0
+        status = "completed" if isinstance(event, ActivityCompleted) else "failed"
+        self._context.metrics.activity_ended(name, status, event.attempt, seconds)
 
     def _forget(self, number: int, key: ActivityKey, outcome: Outcome) -> None:
         """A call was closed, whoever owns it now; but a refused failure of a former attempt closed nothing."""

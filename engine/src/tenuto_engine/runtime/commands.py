@@ -113,6 +113,8 @@ class Commands:
 
     def _check_payload(self, what: str, payload: bytes | None) -> None:
         limit = self._context.limits.payload_bytes
+        if payload is not None:
+            self._context.metrics.payload(len(payload), limit)
         if payload is not None and len(payload) > limit:
             raise CommandRefused(
                 "limit",
@@ -169,7 +171,7 @@ class Commands:
         number = self._shard(new.instance_id)
         outcome = await self._execute(Create(number, new), new.instance_id)
         if isinstance(outcome, Created):
-            self._context.metrics.workflows_started.inc()
+            self._context.metrics.workflow_started(new.index.name)
             shard = self._owned.get(number)
             if shard is not None:
                 if new.reminders:

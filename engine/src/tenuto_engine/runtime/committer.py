@@ -73,6 +73,7 @@ class Committer:
         self._lanes = [_Lane() for _ in range(LANES)]
         self._incarnation = ""
         self.on_new_store: Callable[[], None]
+        self.trace_of: Callable[[Sequence[Operation]], str] = lambda _operations: ""
         self.on_executed: Callable[[Sequence[Operation], Sequence[Outcome]], None] = lambda _operations, _outcomes: None
 
     def submit(self, operation: Operation, on_outcome: OnOutcome) -> None:
@@ -128,7 +129,8 @@ class Committer:
             self._reach(operations, "before")
         began = time.perf_counter()
         outcomes = await self._execute(operations)
-        self._metrics.group_done(operations, outcomes, seconds=time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        self._metrics.group_done(operations, outcomes, seconds=seconds, trace_id=self.trace_of(operations))
         if self._faults.armed:
             self._reach(operations, "after")
         self.on_executed(operations, outcomes)

@@ -29,9 +29,9 @@ _log = structlog.get_logger(__name__)
 _CONFIDENT = 0.9
 # Of a lease: so long the members must have stayed the same before shards move between engines that all live.
 _STABLE = 0.5
-# Of all shards: so many move in one step of a rebalancing, and steps are this far apart.
+# Of all shards: so many move in one step of a rebalancing; and of a lease: steps are this far apart.
 _PACE = 0.1
-_PACE_SECONDS = 1.0
+_PACE_PAUSE = 0.1
 _RETRY_SECONDS = 0.5
 # Just after an expiry, not at it.
 _AFTER_EXPIRY_SECONDS = 0.02
@@ -101,6 +101,12 @@ class LeaseKeeper:
         passed = self._context.monotonic() - self._confirmed_at
         return passed < self._context.settings.lease_seconds * _CONFIDENT
 
+    @property
+    def remaining_seconds(self) -> float:
+        """How long the leases last if no renewal succeeds any more, at least; 0 where none is held."""
+        left = self._context.settings.lease_seconds - (self._context.monotonic() - self._confirmed_at)
+        return max(0.0, left) if self._leases else 0.0
+
     def describe(self, *, draining: bool, has_workers: bool) -> bool:
         """What the next heartbeats say of this engine; a change makes the next one come at once, and is told."""
         said = msgspec.structs.replace(self._self, draining=draining, has_workers=has_workers)
@@ -151,6 +157,7 @@ class LeaseKeeper:
         except Exception:  # the thread must live: without it leases run out unseen while their shards go on here
             _log.exception("lease keeper failed")
         self._away = True
+        self._count("renew", "error", len(self._held()))
         if not self.is_confident:
             self._forget_all("expiry")
         return min(self._context.settings.lease_seconds / 3, _RETRY_SECONDS)
@@ -186,11 +193,10 @@ class LeaseKeeper:
             leases = list(self._leases.values())
         if not leases:
             return
-        lost = [
-            lease
-            for lease, kept in zip(leases, self._store.renew(leases, lease_ms=self._lease_ms), strict=True)
-            if not kept
-        ]
+        began = self._context.monotonic()
+        renewed = self._store.renew(leases, lease_ms=self._lease_ms)
+        self._call(self._context.metrics.lease_renewed, self._context.monotonic() - began)
+        lost = [lease for lease, kept in zip(leases, renewed, strict=True) if not kept]
         self._count("renew", "ok", len(leases) - len(lost))
         self._count("renew", "lost", len(lost))
         for lease in lost:
@@ -279,7 +285,7 @@ class LeaseKeeper:
             return never
         if self._self.has_workers:
             now = self._context.monotonic()
-            due_at = max(self._stable_since + never * _STABLE, self._moved_at + _PACE_SECONDS)
+            due_at = max(self._stable_since + never * _STABLE, self._moved_at + never * _PACE_PAUSE)
             if now < due_at:
                 return due_at - now
             self._moved_at = now
@@ -287,7 +293,7 @@ class LeaseKeeper:
         with self._lock:
             self._leaving.update(lease.shard for lease in surplus)
         self._call(self._ownership.surplus, surplus, "rebalance" if self._self.has_workers else "release")
-        return _PACE_SECONDS
+        return never * _PACE_PAUSE
 
     def _forget_all(self, cause: str) -> None:
         with self._lock:
@@ -299,9 +305,8 @@ class LeaseKeeper:
             self._call(self._ownership.lost, lease, cause)
 
     def _count(self, operation: str, result: str, times: int = 1) -> None:
-        metrics = self._context.metrics
         if times:
-            self._call(lambda: metrics.count(metrics.leases, operation, result, by=times))
+            self._call(self._context.metrics.lease_operation, operation, result, times)
 
 
 class KeeperThread:

@@ -34,8 +34,8 @@ class Membership:
         return [m for m in self._members.values() if m.version == version and m.engine_id != self._engine_id]
 
     def may_share(self, version: str) -> bool:
-        """Whether another engine of this version could run activities now: it has a worker and stays."""
-        return any(member.has_workers and not member.draining for member in self.others(version))
+        """Whether another engine of this version stays, and could run activities."""
+        return any(not member.draining for member in self.others(version))
 
     def is_gone(self, engine_id: str, since_ms: int) -> bool:
         """Whether an engine that was alive at `since_ms` (store's clock) has not been seen after it."""

@@ -117,9 +117,10 @@ class Outbox:
                 case Exists() if not result.duplicate and envelope.start:
                     self._refuse_child(shard, record, envelope)
                     continue
-                case Created() if owned is not None and delivery.create is not None:
-                    self._context.metrics.workflows_started.inc()
-                    self.born(owned, delivery.create)
+                case Created() if delivery.create is not None:
+                    self._context.metrics.workflow_started(delivery.create.index.name)
+                    if owned is not None:
+                        self.born(owned, delivery.create)
                 case Appended() if owned is not None and result.number >= 0:
                     self.deliver(owned, envelope.instance_id, result.number)
                 case Refused():

@@ -34,6 +34,7 @@ from tenuto_engine.ports.inbound import TurnAnswer, TurnItem, TurnOutcome
 from tenuto_engine.ports.operations import Commit
 from tenuto_engine.ports.outcomes import Committed, Conflict, Fenced, Outcome, Rejected, Unconfirmed
 from tenuto_engine.ports.records import ReminderKey, ReminderSet
+from tenuto_engine.runtime import turn_metrics
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase, Turn
@@ -44,7 +45,6 @@ from tenuto_engine.runtime.workers import Workers, WorkerSession
 
 _log = structlog.get_logger(__name__)
 
-_OUTCOMES: dict[int, str] = {outcome.value: outcome.name.lower() for outcome in TurnOutcome}
 _CONTROL_ANSWER = TurnAnswer("", "", "", TurnOutcome.COMPLETED)
 _RETRY_PAUSE_SECONDS = 0.25
 _SET_ASIDE_SECONDS = 5.0
@@ -189,6 +189,8 @@ class Turns:
             instance.worker = None
         instance.waiting_since = 0.0
         instance.phase = Phase.TURN
+        if not turn.sent_at:
+            turn_metrics.turn_begins(self._context, instance, turn)
         turn.session = session
         turn.sent_at = time.monotonic()
         turn.full = instance.worker is not session
@@ -246,7 +248,7 @@ class Turns:
         self.session_ready(session)
 
     def _take_answer(self, instance: LiveInstance, turn: Turn, answer: TurnAnswer) -> None:
-        metrics = self._context.metrics
+        turn_metrics.turn_answered(self._context, instance, turn, answer)
         match answer.outcome:
             case TurnOutcome.COMPLETED:
                 turn.answer = answer
@@ -262,11 +264,10 @@ class Turns:
                 instance.worker = None
                 self._hand_out(instance)
             case TurnOutcome.NON_DETERMINISTIC:
-                metrics.nondeterminism.inc()
+                self._context.metrics.nondeterminism.inc()
                 self._stall(instance, _failure_text(answer.failure))
             case _:
                 self._turn_failed(instance, _failure_text(answer.failure) or "the worker could not run the turn")
-        metrics.count(metrics.turns, _OUTCOMES.get(answer.outcome, "unknown"))
 
     def _try_finish(self, instance: LiveInstance) -> None:
         """Go on once every message of the turn is confirmed."""
@@ -285,13 +286,14 @@ class Turns:
         context, state = self._context, instance.state
         pairs: list[tuple[Event, bytes]] = []
         if turn.received or (answer.patches and not turn.resumes):
-            started = TurnStarted(turn.at_ms, list(answer.patches))
+            started = TurnStarted(turn.at_ms, list(answer.patches), instance.shard.lease.epoch)
             pairs.append((started, encode_event(started)))
         pairs.extend((m.event, m.raw) for m in turn.received)
         actions = decode_actions(answer.actions)
         decision = decide_actions(state, actions, context.limits)
         if (refused := custom_status_refusal(state, answer.custom_status, context.limits)) is not None:
             decision, answer.custom_status = Decision([refused]), None
+        turn_metrics.payloads_asked(context, decision.events)
         pairs.extend(self._bounded(instance, pairs, decision))
         if turn.releases and state.hold is not Hold.SUSPENDED:
             _release(state)
@@ -412,6 +414,7 @@ class Turns:
             self._commit_part(instance, instance.series.pop(0))
             return
         assert turn is not None
+        turn_metrics.turn_committed(self._context, instance, turn)
         self._settle(instance, turn, terminal=head.status in TERMINAL)
         if commit.index is not None:
             for notify in instance.on_progress:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from tenuto_engine.ports.audit import AuditedStore
 from tenuto_engine.ports.errors import StoreRefused
 from tenuto_engine.ports.leases import LeaseStore
 from tenuto_engine.ports.notifier import Notifier, SilentNotifier
@@ -108,6 +109,28 @@ def open_stores(
         RedisLeaseStore(url, app=app, key_prefix=key_prefix),
         RedisNotifier(url, app=app, key_prefix=key_prefix),
     )
+
+
+def open_audit(url: str, *, app: str, key_prefix: str) -> AuditedStore:
+    """Make the store that a URL means, to be looked at; it is not connected yet. Arguments as of `open_stores`.
+
+    Raises:
+        StoreRefused: the URL means no known store, or one that only its own process can see.
+    """
+    scheme = _scheme_of(url)
+    if scheme == "memory":
+        raise StoreRefused("a store in memory can only be seen by the process that has it; give another --state-store")
+    if scheme == "sqlite":
+        from tenuto_engine.storage.sqlite import SqliteAudit
+
+        return SqliteAudit(_path_of(url), app=app, key_prefix=key_prefix)
+    if scheme != "redis":
+        from tenuto_engine.storage.postgres import PostgresAudit
+
+        return PostgresAudit(url, app=app, key_prefix=key_prefix)
+    from tenuto_engine.storage.redis import audit_redis
+
+    return audit_redis(url, app=app, key_prefix=key_prefix)
 
 
 def _open_postgres(

@@ -31,13 +31,15 @@ class Link:
         target: the database.
         timeout_s: how long connecting, or the answer of one statement, may take; seconds.
         prepare: run on every new connection before it is used; if it raises, the connection is not used.
+        sessions: which servers among several hosts will do: libpq's `target_session_attrs`.
 
     Concurrency: one statement at a time, first come, first served. A cancelled one closes the connection, for the
     answer still due would be taken for another.
     """
 
-    def __init__(self, target: Target, *, timeout_s: float, prepare: Prepare) -> None:
+    def __init__(self, target: Target, *, timeout_s: float, prepare: Prepare, sessions: str = "read-write") -> None:
         self._target = target
+        self._sessions = sessions
         self._timeout_s = timeout_s
         self._prepare = prepare
         self._connection: AsyncConnection | None = None
@@ -90,7 +92,7 @@ class Link:
         connection: AsyncConnection | None = None
         try:
             async with asyncio.timeout(self._timeout_s * 2):
-                text = connection_text(self._target, timeout_s=self._timeout_s)
+                text = connection_text(self._target, timeout_s=self._timeout_s, sessions=self._sessions)
                 connection = await AsyncConnection.connect(text, autocommit=True, prepare_threshold=None)
                 await self._prepare(connection)
         except TimeoutError as fault:
@@ -162,8 +164,10 @@ async def _drive(socket: int, steps: Steps) -> list[Row]:
 class LinkPool:
     """Up to `size` links for reads, so that one large read does not hold up the others."""
 
-    def __init__(self, target: Target, *, timeout_s: float, prepare: Prepare, size: int = 4) -> None:
-        self._idle = [Link(target, timeout_s=timeout_s, prepare=prepare) for _ in range(size)]
+    def __init__(
+        self, target: Target, *, timeout_s: float, prepare: Prepare, size: int = 4, sessions: str = "read-write"
+    ) -> None:
+        self._idle = [Link(target, timeout_s=timeout_s, prepare=prepare, sessions=sessions) for _ in range(size)]
         self._all = tuple(self._idle)
         self._free = asyncio.Semaphore(size)
 

@@ -7,7 +7,7 @@ SELECT execute_group($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 -- -- reads --------------------------------------------------------------------------------------------------------
 
 -- name: now_ms
-SELECT now_us() / 1000
+SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint
 
 -- Instances are found in the order of the ids given; the missing ones are left out.
 -- name: read_instances
@@ -50,6 +50,17 @@ WHERE shard = $1 AND version = $2 ORDER BY due_at_ms LIMIT $3
 -- name: count_reminders
 SELECT count(*) FROM reminders WHERE shard = ANY ($1::bigint[]) AND version = $2
 
+-- name: count_open
+SELECT shard, count(*) FROM instances
+WHERE shard = ANY ($1::bigint[]) AND version = $2 AND status NOT IN (4, 5, 6) GROUP BY shard
+
+-- name: count_ready
+SELECT shard, count(*), min(at_ms) FROM ready WHERE shard = ANY ($1::bigint[]) AND version = $2 GROUP BY shard
+
+-- name: count_reminder_kinds
+SELECT shard, kind, count(*), count(*) FILTER (WHERE due_at_ms <= $3), min(due_at_ms) FROM reminders
+WHERE shard = ANY ($1::bigint[]) AND version = $2 GROUP BY shard, kind
+
 -- name: read_activities
 SELECT event_id, execution_id, instance, attempt, revision, look_at_ms, data FROM activities
 WHERE shard = $1 AND version = $2 AND look_at_ms <= $3 ORDER BY look_at_ms LIMIT $4
@@ -79,6 +90,61 @@ ORDER BY i.created_at_ms DESC, i.instance DESC LIMIT $9
 -- name: raw_records
 SELECT r.name, r.value FROM instances AS i JOIN records AS r ON r.key = i.key
 WHERE i.shard = $1 AND i.instance = $2 ORDER BY r.name LIMIT $3
+
+-- -- audit: whole shards, for those who check them -----------------------------------------------------------------
+
+-- name: audit_layout
+SELECT version, needs, shards, app, key_prefix, current_setting('server_version') FROM layout
+
+-- name: audit_instances
+SELECT instance, name, index_status, created_at_ms FROM instances WHERE shard = $1 ORDER BY instance
+
+-- name: audit_instance
+SELECT status, hold, execution_id, commit_id, history_length, taken, inbox_low, version, start_id, inbox_next,
+    (SELECT r.value FROM records AS r WHERE r.key = i.key AND r.name = 'metadata'), name, index_status, created_at_ms
+FROM instances AS i WHERE shard = $1 AND instance = $2
+
+-- name: audit_records
+SELECT r.name, r.value FROM instances AS i JOIN records AS r ON r.key = i.key AND r.name <> 'metadata'
+WHERE i.shard = $1 AND i.instance = $2 ORDER BY r.name
+
+-- name: audit_ready
+SELECT version, instance, at_ms FROM ready WHERE shard = $1 ORDER BY version, instance
+
+-- name: audit_unknown_ready
+SELECT r.version, r.instance FROM ready AS r WHERE r.shard = $1 AND NOT EXISTS (
+    SELECT FROM instances AS i WHERE i.shard = r.shard AND i.instance = r.instance AND i.version = r.version
+) ORDER BY 1, 2
+
+-- name: audit_leases
+SELECT version, owner, epoch, token, expires_at_ms FROM leases WHERE shard = $1 ORDER BY version
+
+-- name: audit_reminders
+SELECT version, due_at_ms, kind, event_id, execution_id, instance FROM reminders WHERE shard = $1
+
+-- name: audit_activities
+SELECT version, event_id, execution_id, instance, attempt, revision, look_at_ms, data FROM activities WHERE shard = $1
+
+-- name: audit_outbox
+SELECT number, target_shard, body FROM outbox WHERE shard = $1 ORDER BY number
+
+-- name: audit_outbox_last
+SELECT number FROM outbox_last WHERE shard = $1
+
+-- name: audit_taken_from
+SELECT source_shard, number FROM taken_from WHERE shard = $1 AND number > 0 ORDER BY source_shard
+
+-- name: audit_seen
+SELECT id, at_ms FROM seen WHERE shard = $1 ORDER BY id
+
+-- name: audit_lost_records
+SELECT key, name FROM records AS r WHERE NOT EXISTS (SELECT FROM instances AS i WHERE i.key = r.key) ORDER BY 1, 2
+
+-- name: audit_beyond
+SELECT 'instances', shard FROM instances WHERE shard >= $1 UNION SELECT 'ready', shard FROM ready WHERE shard >= $1
+UNION SELECT 'reminders', shard FROM reminders WHERE shard >= $1
+UNION SELECT 'activities', shard FROM activities WHERE shard >= $1
+UNION SELECT 'outbox', shard FROM outbox WHERE shard >= $1 UNION SELECT 'leases', shard FROM leases WHERE shard >= $1
 
 -- -- leases and members -------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from tenuto_engine.ports.records import (
     Listed,
     OutboxRecord,
     ReminderKey,
+    Stock,
     Stored,
 )
 from tenuto_engine.storage.postgres.exchange import Row
@@ -49,7 +50,7 @@ class PostgresReads:
         if not instance_ids:
             return []
         rows = await self._links.ask("read_instances", bigint(shard), texts(instance_ids))
-        found = {row[0]: _stored(row[1:]) for row in rows}
+        found = {row[0]: read_stored(row[1:]) for row in rows}
         return [found.get(instance_id) for instance_id in instance_ids]
 
     async def read_custom_status(self, shard: int, instance_id: str) -> bytes | None:
@@ -91,6 +92,24 @@ class PostgresReads:
         ((count,),) = await self._links.ask("count_reminders", bigints(shards), version.encode())
         return int(count)
 
+    async def count_stock(self, shards: Sequence[int], version: str, *, due_ms: int) -> dict[int, Stock]:
+        of, name = bigints(shards), version.encode()
+        opened = dict(await self._links.ask("count_open", of, name))
+        ready = {shard: (count, oldest) for shard, count, oldest in await self._links.ask("count_ready", of, name)}
+        kinds: dict[int, list[Row]] = {}
+        for row in await self._links.ask("count_reminder_kinds", of, name, bigint(due_ms)):
+            kinds.setdefault(row[0], []).append(row)
+        return {
+            shard: Stock(
+                opened.get(shard, 0),
+                *ready.get(shard, (0, 0)),
+                due=sum(row[3] for row in kinds.get(shard, ())),
+                oldest_due_ms=min((row[4] for row in kinds.get(shard, ())), default=0),
+                reminders={row[1]: row[2] for row in kinds.get(shard, ())},
+            )
+            for shard in shards
+        }
+
     async def read_activities(
         self, shard: int, version: str, *, due_ms: int | None, limit: int
     ) -> list[ActivityRecord]:
@@ -123,14 +142,14 @@ class PostgresReads:
             before_id.encode(),
             bigint(wanted.limit),
         )
-        return [Listed(instance_id, created_at_ms, _stored(row)) for created_at_ms, instance_id, *row in rows]
+        return [Listed(instance_id, created_at_ms, read_stored(row)) for created_at_ms, instance_id, *row in rows]
 
     async def raw_records(self, shard: int, instance_id: str, *, limit: int) -> list[tuple[str, bytes]]:
         rows = await self._links.ask("raw_records", bigint(shard), instance_id.encode(), bigint(limit))
         return [(name, value) for name, value in rows]
 
 
-def _stored(row: Sequence[Any]) -> Stored:
+def read_stored(row: Sequence[Any]) -> Stored:
     status, hold, *rest, inbox_next, metadata = row
     return Stored(Head(Status(status), Hold(hold), *rest), metadata, inbox_next)
 

@@ -58,13 +58,16 @@ def target_of(url: str, *, app: str, key_prefix: str, lease_ms: int) -> Target:
     return Target(url, app, key_prefix, schema, f"{schema}:code-{CODE_HASH}", min(LOCK_MS, lease_ms // 4))
 
 
-def connection_text(target: Target, *, timeout_s: float) -> str:
-    """Return what libpq is told: the URL, and what it leaves open."""
+def connection_text(target: Target, *, timeout_s: float, sessions: str = "read-write") -> str:
+    """Return what libpq is told: the URL, and what it leaves open.
+
+    Among several hosts the one that takes writes is chosen, by `sessions`; where there is none, a standby is refused
+    with a sentence instead of at a commit.
+    """
     given = conninfo.conninfo_to_dict(target.url)
     defaults: Mapping[str, str | int] = {
         "application_name": f"tenuto {target.app}"[:63],
-        # Among several hosts the one that takes writes; a standby is refused with a sentence instead of at a commit.
-        "target_session_attrs": "read-write",
+        "target_session_attrs": sessions,
         "connect_timeout": max(2, round(timeout_s)),
         "client_encoding": "UTF8",
         # A peer that is gone without a word is noticed by both sides.
