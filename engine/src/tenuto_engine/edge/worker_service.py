@@ -178,4 +178,5 @@ def _add_activity(message: pb.EngineMessage, item: ActivityItem) -> None:
         heartbeat_ms=item.heartbeat_ms,
         workflow_name=item.workflow_name,
         heartbeat_details=item.heartbeat_details,
+        trace_parent=item.trace_parent,
     )

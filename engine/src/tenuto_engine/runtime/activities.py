@@ -23,6 +23,7 @@ from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.entries import Entries
 from tenuto_engine.runtime.instance import LiveInstance
 from tenuto_engine.runtime.ledger import Ledger
+from tenuto_engine.runtime.log_fields import about_call
 from tenuto_engine.runtime.nudges import News
 from tenuto_engine.runtime.results import Results
 from tenuto_engine.runtime.shard import Shard
@@ -138,7 +139,7 @@ class Activities:
             try:
                 self._calls.look(call, now_ms)
             except Exception:  # one call that cannot be handled must not end the watch over all others
-                _log.exception("an activity's deadline could not be handled", instance=call.key.instance_id)
+                _log.exception("an activity's deadline could not be handled", **about_call(call.key))
         if due:
             self._entries.look([call for call in due if call.is_open and call.is_owned], now_ms)
             for call in due:

@@ -40,7 +40,8 @@ class Call:
     input, once `has_payload`. `is_open` ends when the call is closed; nothing is done for a closed call.
     `is_closing`: a final result is on its way to the store.
     While it runs: `session` has it, under the token `running`, since `started_at_ms`; `beat_at_ms` is its last sign of
-    life, `details` what came with it, `beat_stored_ms` the last one written.
+    life (both only where a timeout counts from them), `details` what came with it, `beat_stored_ms` the last one
+    written. `handed_at_ms`: when a worker last got it.
     `queued_at`: since when it waits here for a free slot (monotonic seconds), 0 where it does not.
     `hint_at_ms`, `hints`: when an unclaimed call is offered again, and how often it was.
     `writing`: its entry is being replaced, and `waiting` are the changes that come after.
@@ -52,6 +53,7 @@ class Call:
         "beat_stored_ms",
         "body",
         "details",
+        "handed_at_ms",
         "has_payload",
         "hint_at_ms",
         "hints",
@@ -100,6 +102,7 @@ class Call:
         self.session: WorkerSession | None = None
         self.queued_at = 0.0
         self.started_at_ms = 0
+        self.handed_at_ms = 0
         self.beat_at_ms = 0
         self.beat_stored_ms = 0
         self.details = body.heartbeat_details

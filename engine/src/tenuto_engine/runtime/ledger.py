@@ -25,6 +25,7 @@ from tenuto_engine.ports.store import Store
 from tenuto_engine.runtime.call import Call
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context
+from tenuto_engine.runtime.log_fields import about_call
 from tenuto_engine.runtime.tasks import TaskOwner
 
 _log = structlog.get_logger(__name__)
@@ -183,7 +184,7 @@ def decoded(record: ActivityRecord) -> tuple[ActivityRecord, ActivityBody] | Non
     try:
         return record, decode_activity(record.data)
     except UndecodableError:  # one call that cannot be read must not keep all others from running
-        _log.exception("an open activity cannot be read", instance=record.key.instance_id)
+        _log.exception("an open activity cannot be read", **about_call(record.key))
         return None
 
 
@@ -191,11 +192,9 @@ def _take_input(call: Call, raw: bytes | None) -> None:
     try:
         scheduled = decode_event(raw) if raw is not None else None
     except UndecodableError:
-        _log.exception("an activity's event cannot be read", instance=call.key.instance_id)
+        _log.exception("an activity's event cannot be read", **about_call(call.key))
         return
     if isinstance(scheduled, ActivityScheduled) and scheduled.event_id == call.key.event_id:
         call.payload, call.has_payload = scheduled.input, True
     else:
-        _log.warning(
-            "open activity without its event in history", instance=call.key.instance_id, event_id=call.key.event_id
-        )
+        _log.warning("open activity without its event in history", shard=call.number, **about_call(call.key))

@@ -21,6 +21,7 @@ from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase
 from tenuto_engine.runtime.shard import Shard
+from tenuto_engine.runtime.tracing import sampled_trace_id
 from tenuto_engine.runtime.turns import Turns
 
 ANSWERED = "another run of this activity has answered"
@@ -76,7 +77,7 @@ class Results:
             metrics = self._context.metrics
             if isinstance(outcome, Appended):
                 self.closed(key, reason)
-                metrics.count(metrics.activities_ended, "completed" if is_success else "failed")
+                self._count_end(event, call)
                 if instance is not None and mail is not None and instance.phase is not Phase.DROPPED:
                     self._turns.confirm(instance, mail, outcome.number)
                 else:
@@ -93,6 +94,15 @@ class Results:
                     self._turns.refuse(instance, mail)
 
         self._committer.submit_until_answered(operation, answered)
+
+    def _count_end(self, event: Result, call: Call | None) -> None:
+        """A call has ended. One that another engine handed out is not known by name here."""
+        name = call.body.name if call is not None else "unknown"
+        handed_at_ms = call.handed_at_ms if call is not None else 0
+        seconds = (self._context.clock.now_ms() - handed_at_ms) / 1000 if handed_at_ms else -1.0
+        status = "completed" if isinstance(event, ActivityCompleted) else "failed"
+        trace_id = sampled_trace_id(call.body.trace_parent) if call is not None else ""
+        self._context.metrics.activity_ended(name, status, event.attempt, seconds, trace_id=trace_id)
 
     def _offer_early(
         self, number: int, event: Result, raw: bytes, *, key: ActivityKey, call: Call | None

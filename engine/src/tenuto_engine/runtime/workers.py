@@ -187,6 +187,11 @@ class Workers:
                 del self._calls[name]
         return taken
 
+    def waiting_calls(self) -> tuple[int, int]:
+        """How many calls wait for a worker, and since when the first of them (Unix ms, 0 for none)."""
+        waiting = [call for queue in self._calls.values() for call in queue if call.queued_at]
+        return len(waiting), min((call.body.claimed_at_ms for call in waiting), default=0)
+
     def queued_before(self, moment: float) -> list[Call]:
         """Calls that have waited here for a free slot since before this moment (monotonic seconds)."""
         return [call for queue in self._calls.values() for call in queue if 0.0 < call.queued_at < moment]

@@ -101,6 +101,7 @@ class ActivityCall(msgspec.Struct, frozen=True):
     start_to_close_ms: int
     heartbeat_ms: int
     workflow_name: str
+    trace_parent: str = ""
     heartbeat_details: bytes | None = None
 
 
@@ -228,6 +229,7 @@ def decode_message(data: bytes) -> Incoming:
                 item.start_to_close_ms,
                 item.heartbeat_ms,
                 item.workflow_name,
+                item.trace_parent,
                 item.heartbeat_details if item.HasField("heartbeat_details") else None,
             )
             for item in message.activities

@@ -16,6 +16,7 @@ from tenuto._payloads import Payloads
 from tenuto._replay.actions import encode_failure
 from tenuto._replay.events import Failure
 from tenuto._replay.failures import from_exception
+from tenuto._wire.tracing import activity_span
 from tenuto._wire.worker import ActivityAnswer, ActivityCall, Beat
 from tenuto._worker.activity_context import WorkflowActivityContext
 from tenuto._worker.activity_run import ActivityRun
@@ -150,7 +151,9 @@ class ActivityRunner:
         if run.reason is not None:  # it was, while it waited for a thread
             return None
         try:
-            value = code.function(*self._arguments(code, run))
+            arguments = self._arguments(code, run)
+            with activity_span(call):
+                value = code.function(*arguments)
         except BaseException as error:  # An activity may raise anything; in its thread, even SystemExit is its failure.
             return None if run.is_cancelled else _failed(call, error)
         return self._encode(call, value)
@@ -159,11 +162,13 @@ class ActivityRunner:
         call = run.call
         result: _Result | None
         try:
-            if call.start_to_close_ms:
-                async with asyncio.timeout(call.start_to_close_ms / 1000):
-                    value = await code.function(*self._arguments(code, run))
-            else:
-                value = await code.function(*self._arguments(code, run))
+            arguments = self._arguments(code, run)
+            with activity_span(call):
+                if call.start_to_close_ms:
+                    async with asyncio.timeout(call.start_to_close_ms / 1000):
+                        value = await code.function(*arguments)
+                else:
+                    value = await code.function(*arguments)
         except BaseException as error:  # See _run_sync.
             if run.is_cancelled and not isinstance(error, KeyboardInterrupt):
                 self._finish(key, None)

@@ -43,6 +43,7 @@ OPERATIONS = (
 
 READ_HISTORY = _compose("read_history")
 TAKE_HINTS = _compose("take_hints")
+COUNT_KINDS = _compose("count_kinds")
 LAYOUT = _compose("common", "layout")
 ACQUIRE = _compose("common", "acquire")
 RENEW = _compose("common", "renew")
