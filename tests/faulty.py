@@ -384,7 +384,7 @@ class Cluster:
     def _knows_all(self, world: World) -> bool:
         members = {member.engine_id: member for member in world.engine.context.membership.members}
         return all(
-            members[other.engine.context.engine_id].has_workers == bool(other.engine.workers.sessions)
+            members[other.engine.context.engine_id].has_workers == _makes_owner(other)
             for other in self.engines
             if other.engine.context.engine_id in members
         ) and len(members) == len(self.engines)
@@ -401,6 +401,10 @@ class Cluster:
             record for key, record in entries.items() if (key.instance_id, key.event_id) == (instance_id, event_id)
         ]
         return decode_activity(found[0].data) if found else None
+
+
+def _makes_owner(world: World) -> bool:
+    return any(session.workflows for session in world.engine.workers.sessions.values())
 
 
 def events_of(item: TurnItem) -> list[e.Event]:

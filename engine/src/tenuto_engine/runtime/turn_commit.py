@@ -50,7 +50,10 @@ def any_call(_name: str) -> bool:
 
 
 class Outbound(msgspec.Struct):
-    """What the effects of one commit write beside history. `bodies` are the activity entries, decoded."""
+    """What the effects of one commit write beside history.
+
+    `bodies` are the activity entries, decoded. `ending` is the terminal event that the commit stores, if it does.
+    """
 
     activities_set: list[ActivityRecord] = []
     bodies: list[tuple[ActivityBody, bytes | None]] = []
@@ -60,6 +63,7 @@ class Outbound(msgspec.Struct):
     outbox: list[OutboxSend] = []
     appends: list[tuple[str, Message]] = []
     ended: f.EndExecution | None = None
+    ending: Event | None = None
     renewed: f.BeginExecution | None = None
 
 
