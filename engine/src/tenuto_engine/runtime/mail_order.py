@@ -6,6 +6,7 @@ from typing import Final
 
 from tenuto_engine.core.decide import CONTROL
 from tenuto_engine.core.events import ExecutionStarted, ExecutionSuspended, ExecutionTerminated
+from tenuto_engine.core.limits import Limits
 from tenuto_engine.core.status import Hold
 from tenuto_engine.runtime.instance import LiveInstance, Mail
 
@@ -14,9 +15,9 @@ MAX_TURN_MAIL: Final = 400
 MAX_TURN_BYTES: Final = 8 << 20
 
 
-def mail_of_turn(instance: LiveInstance, *, now_ms: int) -> list[Mail]:
-    """The messages that the next turn of an instance may take, in order."""
-    unread = _in_order(instance.mail)
+def mail_of_turn(instance: LiveInstance, limits: Limits, *, now_ms: int) -> list[Mail]:
+    """The messages that the next turn of an instance may take, in order: what one commit can record and remove."""
+    unread = _in_order(instance.mail, limits)
     if instance.open_tail:
         # A suspension is recorded in a turn of its own, so it waits until the open one is recorded whole.
         unread = [m for m in unread if not isinstance(m.event, ExecutionSuspended)]
@@ -55,12 +56,12 @@ def _without_early_start(unread: list[Mail], latest_ms: int) -> list[Mail]:
     return unread
 
 
-def _in_order(mail: list[Mail]) -> list[Mail]:
+def _in_order(mail: list[Mail], limits: Limits) -> list[Mail]:
     """All messages that fit, in order; control first where there is any, because it may be far behind."""
     if len(mail) == 1:
         return mail
     ordered = sorted(mail, key=Mail.order)
-    count = _fitting(ordered)
+    count = _fitting(ordered, limits)
     if count == len(ordered):
         return ordered
     control = [m for m in ordered if isinstance(m.event, (*CONTROL, ExecutionStarted))]
@@ -68,11 +69,12 @@ def _in_order(mail: list[Mail]) -> list[Mail]:
     return control if has_control else ordered[:count]
 
 
-def _fitting(ordered: list[Mail]) -> int:
+def _fitting(ordered: list[Mail], limits: Limits) -> int:
     """How many of the first messages fit into one turn; at least one does."""
     size = 0
-    for count, mail in enumerate(ordered[:MAX_TURN_MAIL]):
+    most = max(1, min(MAX_TURN_MAIL, limits.commit_records - 1))  # one record more begins the turn
+    for count, mail in enumerate(ordered[:most]):
         size += len(mail.raw)
-        if count and size > MAX_TURN_BYTES:
+        if count and size > min(MAX_TURN_BYTES, limits.commit_bytes):
             return count
-    return min(len(ordered), MAX_TURN_MAIL)
+    return min(len(ordered), most)

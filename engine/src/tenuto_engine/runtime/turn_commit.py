@@ -60,17 +60,20 @@ def translate(effects: Sequence[f.Effect], instance: LiveInstance, context: Cont
     """Turn effects into records, in their order; an ending takes the execution's timers and activities with it."""
     out = Outbound()
     state = instance.state
+    trace_parent = state.trace_parent
+    if instance.turn is not None:
+        trace_parent = context.tracing.derived(trace_parent, instance.turn.commit_id)
     children: set[str] | None = None
     for effect in effects:
         match effect:
             case f.DispatchActivity():
-                _activity(out, effect, state, context)
+                _activity(out, effect, state, context, trace_parent=trace_parent)
             case f.ArmTimer():
                 out.reminders_set.append(ReminderSet(_timer_key(state, effect.event_id), effect.due_at_ms))
             case f.DisarmTimer():
                 out.reminders_removed.append(_timer_key(state, effect.event_id))
             case f.StartChildInstance():
-                _child(out, effect, state, context)
+                _child(out, effect, state, context, trace_parent=trace_parent)
             case f.SendExternalEvent():
                 event = EventRaised(effect.name, effect.payload)
                 message_id = f"{state.execution_id}/{effect.history_index}"
@@ -125,7 +128,9 @@ def _timer_key(state: InstanceState, event_id: int) -> ReminderKey:
     return ReminderKey(TIMER_REMINDER, event_id, state.execution_id, state.instance_id)
 
 
-def _activity(out: Outbound, effect: f.DispatchActivity, state: InstanceState, context: Context) -> None:
+def _activity(
+    out: Outbound, effect: f.DispatchActivity, state: InstanceState, context: Context, *, trace_parent: str
+) -> None:
     event, now_ms = effect.event, context.clock.now_ms()
     body = ActivityBody(
         event.name,
@@ -139,6 +144,7 @@ def _activity(out: Outbound, effect: f.DispatchActivity, state: InstanceState, c
         event.schedule_to_close_ms,
         event.heartbeat_ms,
         state.name,
+        trace_parent=trace_parent,
     )
     look_at = now_ms + event.schedule_to_close_ms if event.schedule_to_close_ms else NEVER_MS
     key = ActivityKey(event.event_id, state.execution_id, state.instance_id)
@@ -146,7 +152,9 @@ def _activity(out: Outbound, effect: f.DispatchActivity, state: InstanceState, c
     out.bodies.append((body, event.input))
 
 
-def _child(out: Outbound, effect: f.StartChildInstance, state: InstanceState, context: Context) -> None:
+def _child(
+    out: Outbound, effect: f.StartChildInstance, state: InstanceState, context: Context, *, trace_parent: str
+) -> None:
     """Children go by the outbox, in their own shard too: a taken id must be answered even if this engine dies now."""
     event = effect.event
     parent = Parent(state.instance_id, state.execution_id, event.event_id, state.name)
@@ -158,7 +166,7 @@ def _child(out: Outbound, effect: f.StartChildInstance, state: InstanceState, co
         event.version,
         parent,
         1,
-        state.trace_parent,
+        trace_parent,
     )
     envelope = Envelope(
         event.instance_id,
