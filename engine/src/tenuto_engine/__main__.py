@@ -31,9 +31,7 @@ def main() -> NoReturn:
         opened = open_stores(settings.state_store, app=settings.runtime.app, key_prefix=settings.key_prefix)
         tracing = tracing_from_env(os.environ, settings.runtime)
         tune_garbage_collection()
-        uvloop.run(
-            serve(settings, opened.store, opened.leases, notifier=opened.notifier, faults=faults, tracing=tracing)
-        )
+        uvloop.run(serve(settings, opened, faults=faults, tracing=tracing))
     except (SettingsRefused, StoreRefused, FaultsRefused, ValueError) as error:
         _exit(2, str(error))
     except StoreUnavailable as error:

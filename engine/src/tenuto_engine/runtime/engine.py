@@ -104,6 +104,7 @@ class Engine:
         self._loading.adopt = self._activities.adopt
         self._loading.taken_over = self._activities.taken_over
         self._outbox.shard_owned = self.owned.get
+        self._outbox.read_unsent = self.owned.read_unsent
         self._outbox.deliver = self._loading.deliver
         self._outbox.born = self._loading.born
         self.commands.nudge_reminders = self._reminders.nudge
@@ -119,8 +120,12 @@ class Engine:
 
     async def start(self, *, durability: str) -> None:
         """Open the store and begin to own shards. Raises StoreRefused, StoreUnavailable."""
+        self.start_beside(await self._store.open(shards=self.context.settings.shards, durability=durability))
+
+    def start_beside(self, info: StoreInfo) -> None:
+        """Begin to own shards of a store that another engine of this process has opened, and closes."""
         settings = self.context.settings
-        self.info = await self._store.open(shards=settings.shards, durability=durability)
+        self.info = info
         self._keeper = LeaseKeeper(
             self.context,
             self._lease_store,
@@ -217,9 +222,13 @@ class Engine:
 
     async def stop(self) -> None:
         """Release the shards and close the store. What is unfinished goes on elsewhere."""
+        await self.stop_beside()
+        await self._store.close()
+
+    async def stop_beside(self) -> None:
+        """Release the shards of a store that stays open."""
         await asyncio.to_thread(self._keeper_thread.stop)
         await self._tasks.close()
-        await self._store.close()
 
     # -- effects --------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,8 @@ A driver is imported when its URL is used, so that no engine needs the libraries
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -16,14 +18,18 @@ from tenuto_engine.ports.store import Store
 
 
 class Stores(NamedTuple):
-    """What a URL means: the state, who owns which part of it, and news of it between engines."""
+    """What a URL means: the state, who owns which part of it, and news of it between engines.
+
+    `more_leases` makes further lease stores on the same leases, each with a connection of its own.
+    """
 
     store: Store
     leases: LeaseStore
     notifier: Notifier
+    more_leases: Callable[[], LeaseStore]
 
 
-_DEFAULT_DURABILITY = {"memory": "D0", "sqlite": "D2", "redis": "D1"}
+_DEFAULT_DURABILITY = {"memory": "D0", "sqlite": "D2", "redis": "D1", "unix": "D1"}
 
 
 def _scheme_of(url: str) -> str:
@@ -74,19 +80,23 @@ def open_stores(url: str, *, app: str, key_prefix: str) -> Stores:
 
         state = MemoryState()
         store = MemoryStore(state=state, app=app, key_prefix=key_prefix)
-        return Stores(store, MemoryLeaseStore(state=state), SilentNotifier())
+        make = partial(MemoryLeaseStore, state=state)
+        return Stores(store, make(), SilentNotifier(), make)
     if scheme == "sqlite":
         from tenuto_engine.storage.sqlite import SqliteLeaseStore, SqliteStore, WriteGate
 
         path, gate = _path_of(url), WriteGate()
         file = SqliteStore(path, app=app, key_prefix=key_prefix, gate=gate)
-        return Stores(file, SqliteLeaseStore(path, gate=gate), SilentNotifier())
+        beside = partial(SqliteLeaseStore, path, gate=gate)
+        return Stores(file, beside(), SilentNotifier(), beside)
     from tenuto_engine.storage.redis import RedisLeaseStore, RedisNotifier, RedisStore
 
+    connect = partial(RedisLeaseStore, url, app=app, key_prefix=key_prefix)
     return Stores(
         RedisStore(url, app=app, key_prefix=key_prefix),
-        RedisLeaseStore(url, app=app, key_prefix=key_prefix),
+        connect(),
         RedisNotifier(url, app=app, key_prefix=key_prefix),
+        connect,
     )
 
 
