@@ -12,6 +12,7 @@ from tenuto_engine.ports.audit import AuditedStore
 from tenuto_engine.ports.records import InstanceFilter
 from tenuto_engine.ports.store import Store
 from tenuto_engine.storage.memory import MemoryAudit, MemoryStore
+from tenuto_engine.storage.postgres import PostgresAudit, PostgresStore
 from tenuto_engine.storage.redis import RedisAudit, RedisStore
 from tenuto_engine.storage.sqlite import SqliteAudit, SqliteStore
 
@@ -27,6 +28,9 @@ def audit_of(store: Store) -> AuditedStore:
             return SqliteAudit(store._path, app=store._app, key_prefix=store._key_prefix, clock=store._clock)
         case RedisStore():
             return RedisAudit(store._keys, store._links)
+        case PostgresStore():
+            target = store._target
+            return PostgresAudit(target.url, app=target.app, key_prefix=target.key_prefix, links=store._links)
         case _:
             raise AssertionError(f"{type(store).__name__} has no audit; add it here")
 

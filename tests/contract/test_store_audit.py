@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from contract.backends import APP, KEY_PREFIX, RedisBackend, SqliteBackend
+from contract.backends import APP, KEY_PREFIX, PostgresBackend, RedisBackend, SqliteBackend
 from contract.dumps import audit_of
 from contract.worlds import FAR_MS, SHARDS, World, open_call, timer
-from servers import RedisServer
+from servers import PostgresServer, RedisServer
 from tenuto_engine.core.status import Status
 from tenuto_engine.ports.audit import Defect
 from tenuto_engine.ports.errors import LayoutTooNew, StoreRefused, UnreadableRecord
@@ -162,3 +162,34 @@ async def test_a_redis_without_the_app_is_refused_and_stays_empty(redis_server: 
     await audit.close()
     with redis_server.client() as client:
         assert client.keys(f"{backend.key_prefix}*") == []
+
+
+# -- PostgreSQL ---------------------------------------------------------------------------------------------------
+
+
+async def test_rows_of_a_schema_that_belong_to_nothing_are_shown(postgres_server: PostgresServer) -> None:
+    """Records and marks without an instance, and rows of shards that there are not, are told; a missing store too."""
+    backend = PostgresBackend(postgres_server.url)
+    audit = open_audit(backend.url, app=APP, key_prefix=backend.key_prefix)
+    with pytest.raises(StoreRefused, match="there is no store"):
+        await audit.open()
+    store, leases = backend.make()
+    await store.open(shards=SHARDS, durability="D2")
+    await store.close()
+    leases.close()
+    with postgres_server.client() as client:
+        client.execute(f'SET search_path = "{backend.key_prefix}:{APP}"'.encode())
+        client.execute("INSERT INTO records VALUES (77, 'metadata', '')")
+        client.execute("INSERT INTO outbox VALUES (9, 1, 0, '')")
+        client.execute("INSERT INTO ready VALUES (1, '', 'nobody', 5)")
+        assert (await audit.open()).shards == SHARDS
+        assert await audit.strays() == [
+            Defect("outbox of shard 9", "the store has 4 shards"),
+            Defect("record metadata of row 77", "belongs to no instance"),
+        ]
+        shard = await audit.audit_shard(1)
+        assert [each.where for each in shard.defects] == ["ready:"]
+        client.execute("UPDATE layout SET needs = 99")
+        with pytest.raises(LayoutTooNew, match="verify it with"):
+            await audit.open()
+    await audit.close()

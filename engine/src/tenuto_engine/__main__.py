@@ -28,7 +28,14 @@ def main() -> NoReturn:
         settings = from_arguments(sys.argv[1:], os.environ)
         configure_logging(settings)
         faults = Faults.from_env(os.environ)
-        opened = open_stores(settings.state_store, app=settings.runtime.app, key_prefix=settings.key_prefix)
+        opened = open_stores(
+            settings.state_store,
+            app=settings.runtime.app,
+            key_prefix=settings.key_prefix,
+            lease_store=settings.lease_store,
+            lease_seconds=settings.runtime.lease_seconds,
+            durability_unverified=settings.durability_unverified,
+        )
         tracing = tracing_from_env(os.environ, settings.runtime)
         tune_garbage_collection()
         uvloop.run(serve(settings, opened, faults=faults, tracing=tracing))

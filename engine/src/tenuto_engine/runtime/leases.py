@@ -10,6 +10,7 @@ engine lets go by itself; correctness never depends on that, because every write
 
 from __future__ import annotations
 
+import asyncio
 import random
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -338,11 +339,11 @@ class KeeperThread:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """End the thread, everything released; waits for it. Idempotent."""
         self._stopping.set()
         self._keeper.wake.set()
-        self._thread.join()
+        await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
         wake = self._keeper.wake

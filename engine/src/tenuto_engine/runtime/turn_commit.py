@@ -43,7 +43,10 @@ NEVER_MS = 253_402_300_799_000  # the end of year 9999: an entry the owner need 
 
 
 class Outbound(msgspec.Struct):
-    """What the effects of one commit write beside history. `bodies` are the activity entries, decoded."""
+    """What the effects of one commit write beside history.
+
+    `bodies` are the activity entries, decoded. `ending` is the terminal event that the commit stores, if it does.
+    """
 
     activities_set: list[ActivityRecord] = []
     bodies: list[tuple[ActivityBody, bytes | None]] = []
@@ -53,6 +56,7 @@ class Outbound(msgspec.Struct):
     outbox: list[OutboxSend] = []
     appends: list[tuple[str, Message]] = []
     ended: f.EndExecution | None = None
+    ending: Event | None = None
     renewed: f.BeginExecution | None = None
 
 
@@ -89,7 +93,10 @@ def translate(effects: Sequence[f.Effect], instance: LiveInstance, context: Cont
                     to_child=effect.instance_id in children,
                 )
             case f.TerminateChild():
-                terminated = ExecutionTerminated(None, True, effect.reason or f"terminated with '{state.instance_id}'")
+                # Not for one execution: a child that has continued as new ends as well. Its start id tells it from an
+                # instance that has taken its id since.
+                reason = effect.reason or f"terminated with '{state.instance_id}'"
+                terminated = ExecutionTerminated(None, True, reason, start_id=child_start_id(effect.execution_id))
                 message_id = f"{state.execution_id}/end/{effect.execution_id}"
                 _send(
                     out,
@@ -98,7 +105,6 @@ def translate(effects: Sequence[f.Effect], instance: LiveInstance, context: Cont
                     target=effect.instance_id,
                     event=terminated,
                     message_id=message_id,
-                    execution_id=effect.execution_id,
                     control=True,
                     to_child=True,
                 )
@@ -115,6 +121,11 @@ def translate(effects: Sequence[f.Effect], instance: LiveInstance, context: Cont
     if out.ended is not None or out.renewed is not None:
         _close(out, instance)
     return out
+
+
+def child_start_id(execution_id: str) -> str:
+    """The start id of a child, by the execution it was started as; it keeps it when it continues as new."""
+    return f"{execution_id}/start"
 
 
 def _timer_key(state: InstanceState, event_id: int) -> ReminderKey:
@@ -163,7 +174,7 @@ def _child(
     )
     envelope = Envelope(
         event.instance_id,
-        f"{event.child_execution_id}/start",
+        child_start_id(event.child_execution_id),
         "",
         encode_event(started),
         start=True,
