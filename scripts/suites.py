@@ -48,6 +48,12 @@ SUITES = (
         commands=((PYTHON, "proto/generate.py", "--check"),),
         needs=("proto/generate.py",),
     ),
+    Suite(
+        name="docs",
+        budget_s=30,
+        commands=((PYTHON, "scripts/metrics_page.py", "--check"),),
+        needs=("scripts/metrics_page.py",),
+    ),
     Suite(name="unit", budget_s=120, paths=("tests/unit", "tests/architecture")),
     Suite(name="property", budget_s=240, paths=("tests/property",)),
     Suite(name="transcript", budget_s=60, paths=("tests/transcript",)),

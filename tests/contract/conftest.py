@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from contract.backends import Backend, MemoryBackend, RedisBackend, SqliteBackend
+from contract.backends import Backend, MemoryBackend, PostgresBackend, RedisBackend, SqliteBackend
 from contract.worlds import SHARDS, World
-from servers import REDIS_BINARIES, RedisServer
+from servers import REDIS_BINARIES, PostgresServer, RedisServer
 
-STORES = ["memory", "sqlite", *sorted(REDIS_BINARIES)]
+STORES = ["memory", "postgres", "sqlite", *sorted(REDIS_BINARIES)]
 
 
 @pytest.fixture(scope="session")
@@ -32,13 +32,20 @@ def redis_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
 
 
 @pytest.fixture(params=STORES)
-def backend(request: pytest.FixtureRequest, tmp_path: Path, redis_of: Callable[[str], RedisServer]) -> Backend:
+def backend(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    redis_of: Callable[[str], RedisServer],
+    postgres_of: Callable[[], PostgresServer],
+) -> Backend:
     """An empty database of each kind."""
     name: str = request.param
     if name == "memory":
         return MemoryBackend()
     if name == "sqlite":
         return SqliteBackend(tmp_path)
+    if name == "postgres":
+        return PostgresBackend(postgres_of().url)
     return RedisBackend(redis_of(name).url)
 
 

@@ -76,6 +76,7 @@ class Committer:
         self._lanes = [_Lane() for _ in range(LANES)]
         self._incarnation = ""
         self.on_new_store: Callable[[], None]
+        self.trace_of: Callable[[Sequence[Operation]], str] = lambda _operations: ""
         self.on_executed: Callable[[Sequence[Operation], Sequence[Outcome]], None] = lambda _operations, _outcomes: None
 
     def submit(self, operation: Operation, on_outcome: OnOutcome) -> None:
@@ -132,7 +133,7 @@ class Committer:
         began_ns = self._monotonic_ns()
         outcomes = await self._execute(operations)
         seconds = (self._monotonic_ns() - began_ns) / 1e9
-        self._metrics.group_done(operations, outcomes, seconds=seconds)
+        self._metrics.group_done(operations, outcomes, seconds=seconds, trace_id=self.trace_of(operations))
         if self._faults.armed:
             self._reach(operations, "after")
         self.on_executed(operations, outcomes)

@@ -15,6 +15,7 @@ from tenuto_engine.runtime.membership import Membership
 from tenuto_engine.runtime.metrics import Metrics
 from tenuto_engine.runtime.nudges import Nudges
 from tenuto_engine.runtime.sources import Sources
+from tenuto_engine.runtime.tracing import Tracing
 
 
 class RuntimeSettings(msgspec.Struct, frozen=True):
@@ -64,11 +65,13 @@ class Context:
         metrics: Metrics,
         faults: Faults,
         notifier: Notifier | None = None,
+        tracing: Tracing | None = None,
         sources: Sources | None = None,
     ) -> None:
         self.settings = settings
         self.limits = limits
         self.metrics = metrics
+        self.tracing = tracing or Tracing()
         self.faults = faults
         self.sources = sources or Sources()
         self.clock = StoreClock(self.sources)

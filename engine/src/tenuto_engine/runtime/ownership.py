@@ -243,6 +243,25 @@ class Owned:
             silent = self._context.settings.lease_seconds if lease.cause == "expiry" else 0.0
             self._context.metrics.handover(lease.cause, silent + lease.free_ms / 1000 + seconds)
 
+    def read_unsent(self, shard: Shard) -> None:
+        """Read everything unsent of a shard in the background, until nothing was committed meanwhile."""
+        shard.outbox_stale = True
+        if not shard.outbox_reading:
+            shard.outbox_reading = True
+            self._tasks.start(self._read_unsent(shard), name=f"outbox-{shard.number}")
+
+    async def _read_unsent(self, shard: Shard) -> None:
+        try:
+            while shard.alive and shard.outbox_stale:
+                shard.outbox_stale = False
+                try:
+                    await self._read_outbox(shard)
+                except StoreUnavailable:
+                    shard.outbox_stale = True
+                    await asyncio.sleep(_PAUSE_SECONDS)
+        finally:
+            shard.outbox_reading = False
+
     async def _read_outbox(self, shard: Shard) -> None:
         unsent: list[OutboxRecord] = []
         after = 0

@@ -112,6 +112,10 @@ class Seen:
         self._at.pop(command_id, None)
         self._at[command_id] = now_ms
 
+    def remembered(self) -> Iterable[tuple[str, int]]:
+        """Return all ids that are still held, also those whose window is over, with the moments they came."""
+        return self._at.items()
+
     def ids(self, now_ms: int) -> Iterable[str]:
         """Return the ids that are still in the window."""
         return [command_id for command_id in self._at if self.has(command_id, now_ms)]
