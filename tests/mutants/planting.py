@@ -1,25 +1,22 @@
-"""Plants a bug while a module is imported: its source is changed in memory, the tree stays as it is.
+"""A planted bug: what it changes, and a copy of the engine that has it. The tree itself is never touched.
 
-A mutant is a TOML file: `module`, `description` (one sentence), `old` (a piece of its source, found exactly once) and
-`new` (what stands there instead); `net`, where the simulation cannot see it, names the suite that should.
+A mutant is a TOML file: `title` says in one sentence what is wrong, `breaks` what follows from it, `file` where, and
+`old`, found there exactly once, is replaced by `new`.
 """
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.machinery
-import importlib.util
-import os
-import sys
+import shutil
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from tempfile import TemporaryDirectory
 
 import msgspec
 
+ROOT = Path(__file__).resolve().parents[2]
 PLANTED = Path(__file__).parent / "planted"
-VARIABLE = "TENUTO_TEST_MUTANT"
 
 
 class MutantRefused(ValueError):
@@ -30,11 +27,16 @@ class Mutant(msgspec.Struct, frozen=True):
     """One planted bug."""
 
     name: str
-    module: str
-    description: str
+    title: str
+    breaks: str
+    file: str
     old: str
     new: str
-    net: str = "simulation"
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the simulation runs the changed file at all: it has a store of its own."""
+        return not any(f"/storage/{driver}/" in self.file for driver in ("redis", "sqlite", "postgres"))
 
 
 def load(path: Path) -> Mutant:
@@ -47,48 +49,22 @@ def load(path: Path) -> Mutant:
         raise MutantRefused(f"{path.name}: {error}") from error
 
 
-def mutate(mutant: Mutant, source: str) -> str:
+def mutate(mutant: Mutant) -> str:
     """The changed source. Raises MutantRefused."""
-    old, new = mutant.old.strip("\n"), mutant.new.strip("\n")
-    times = source.count(old)
-    if times != 1 or old == new:
-        raise MutantRefused(f"{mutant.name}: its old text stands {times} times in {mutant.module}, it must stand once")
-    return source.replace(old, new)
+    source = (ROOT / mutant.file).read_text(encoding="utf-8")
+    times = source.count(mutant.old)
+    if times != 1 or mutant.old == mutant.new:
+        raise MutantRefused(f"{mutant.name}: its old text stands {times} times in {mutant.file}, it must stand once")
+    return source.replace(mutant.old, mutant.new)
 
 
-class _Planter(importlib.abc.MetaPathFinder):
-    def __init__(self, mutant: Mutant) -> None:
-        self._mutant = mutant
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != self._mutant.module:
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path)
-        if spec is None or spec.origin is None:
-            raise MutantRefused(f"{self._mutant.name}: there is no module {fullname}")
-        spec.loader = _Loader(fullname, spec.origin, self._mutant)
-        return spec
-
-
-class _Loader(importlib.machinery.SourceFileLoader):
-    def __init__(self, fullname: str, path: str, mutant: Mutant) -> None:
-        super().__init__(fullname, path)
-        self._mutant = mutant
-
-    def get_code(self, fullname: str) -> object:  # type: ignore[override]
-        source = mutate(self._mutant, Path(self.path).read_text(encoding="utf-8"))
-        return compile(source, self.path, "exec", dont_inherit=True)
-
-
-def plant(mutant: Mutant) -> None:
-    """Have the module imported with the bug from now on. Raises MutantRefused where it is imported already."""
-    if mutant.module in sys.modules:
-        raise MutantRefused(f"{mutant.name}: {mutant.module} is imported already")
-    sys.meta_path.insert(0, _Planter(mutant))
-
-
-# As a plugin of pytest (`-p mutants.planting`) it plants what the environment names.
-if VARIABLE in os.environ:
-    plant(load(Path(os.environ[VARIABLE])))
+@contextmanager
+def planted(mutant: Mutant) -> Iterator[Path]:
+    """A folder to put first on the path: a copy of the member's package with the bug. Raises MutantRefused."""
+    changed = mutate(mutant)
+    source = ROOT.joinpath(*Path(mutant.file).parts[:2])
+    with TemporaryDirectory(prefix="tenuto-mutant-") as folder:
+        copy = Path(folder) / "src"
+        shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        copy.joinpath(*Path(mutant.file).parts[2:]).write_text(changed, encoding="utf-8")
+        yield copy

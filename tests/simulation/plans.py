@@ -15,7 +15,8 @@ SHARDS = 6
 class Command(msgspec.Struct):
     """One command of one client; a client sends its commands one after another, each until it is answered.
 
-    `kind`: start, event, suspend, resume, terminate, purge, read. `twice`: through two engines at once.
+    `kind`: start, again (the same start, with its command id), event, suspend, resume, terminate, purge, read.
+    `twice`: through two engines at once.
     """
 
     at_s: float
@@ -61,6 +62,7 @@ _NAMES = (
     "collect_renewing",
     "counter",
     "parent",
+    "twins",
     "renewing_parent",
     "sender",
     "flaky",
@@ -119,7 +121,7 @@ def _commands(random: Random, horizon_s: float) -> list[Command]:
             gatherers.append(target)
         delay_ms = random.choice((0, 0, 0, 0, 700, 4_000))
         commands.append(Command(at_s, client, "start", target, name, given, delay_ms, twice=random.random() < 0.2))
-        commands += _further(random, Command(at_s, client, "", target, name), clients, horizon_s)
+        commands += _further(random, Command(at_s, client, "", target, name, given), clients, horizon_s)
     commands.sort(key=lambda command: command.at_s)
     return commands
 
@@ -147,6 +149,8 @@ def _further(random: Random, start: Command, clients: int, horizon_s: float) -> 
         made.append(Command(later(), start.client, "purge", start.target, given=random.random() < 0.7))
     if random.random() < 0.2:
         made.append(Command(later(), random.randrange(clients), "read", start.target))
+    if random.random() < 0.2:
+        made.append(Command(later(), start.client, "again", start.target, start.name, start.given))
     for command in made:
         command.twice = command.kind in {"event", "terminate", "suspend", "resume"} and random.random() < 0.2
     return made

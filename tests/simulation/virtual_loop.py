@@ -13,6 +13,7 @@ import heapq
 from asyncio import events
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from random import Random
 from typing import Any
@@ -182,10 +183,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
             coroutine: Any = task.get_coro()
             if not task.done():
-                try:
+                with suppress(RuntimeError, ValueError):  # it caught its own end; it is gone all the same
                     coroutine.close()
-                except (RuntimeError, ValueError):
-                    pass  # it caught its own end; it is gone all the same
         self.tasks.clear()
         self.hosts.clear()
         self._heap.clear()
