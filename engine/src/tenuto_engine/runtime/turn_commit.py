@@ -43,7 +43,10 @@ NEVER_MS = 253_402_300_799_000  # the end of year 9999: an entry the owner need 
 
 
 class Outbound(msgspec.Struct):
-    """What the effects of one commit write beside history. `bodies` are the activity entries, decoded."""
+    """What the effects of one commit write beside history.
+
+    `bodies` are the activity entries, decoded. `ending` is the terminal event that the commit stores, if it does.
+    """
 
     activities_set: list[ActivityRecord] = []
     bodies: list[tuple[ActivityBody, bytes | None]] = []
@@ -53,6 +56,7 @@ class Outbound(msgspec.Struct):
     outbox: list[OutboxSend] = []
     appends: list[tuple[str, Message]] = []
     ended: f.EndExecution | None = None
+    ending: Event | None = None
     renewed: f.BeginExecution | None = None
 
 

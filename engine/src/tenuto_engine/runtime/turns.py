@@ -345,11 +345,11 @@ class Turns:
             apply(state, event, size_bytes=len(raw), effects=effects)
             history.append(raw)
         last = not instance.series
-        if state.status in TERMINAL:
-            instance.ending = part[-1][0]
         if last:
             effects.extend(DisarmTimer(i) for i in instance.cancelled if state.timers.pop(i, None) is not None)
         out = translate(effects, instance, context)
+        # Told to nobody before the commit is confirmed: another engine may end this instance otherwise.
+        out.ending = part[-1][0] if state.status in TERMINAL else None
         consumed = self._also_dropped(instance, out, consumed)
         instance.inbox_low = instance.lowest_unread()
         commit = build_commit(
@@ -412,6 +412,7 @@ class Turns:
         instance.base_commit_id = head.commit_id
         instance.taken = head.taken
         instance.indexed = head.status
+        instance.ending = out.ending
         if commit.custom_status is not None:
             instance.custom_status = commit.custom_status
         self.effects.committed(instance, commit, out, outcome)
