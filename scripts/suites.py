@@ -58,8 +58,11 @@ SUITES = (
     Suite(name="property", budget_s=240, paths=("tests/property",)),
     Suite(name="transcript", budget_s=60, paths=("tests/transcript",)),
     Suite(name="contract", budget_s=240, paths=("tests/contract",)),
+    Suite(name="simulation", budget_s=120, paths=("tests/simulation",)),
     Suite(name="integration", budget_s=300, paths=("tests/integration",)),
     Suite(name="crash", budget_s=600, paths=("tests/crash",), alone=True),
+    # A minute of faults, up to two of healing, and the tools' own tests.
+    Suite(name="chaos", budget_s=400, paths=("tests/chaos",), alone=True),
     Suite(
         name="demo",
         budget_s=120,

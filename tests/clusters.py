@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 from apps import served
@@ -12,8 +13,7 @@ from engines import EngineHere, make_settings
 from faulty import until
 from tenuto import aio
 from tenuto_engine.storage.memory import MemoryLeaseStore, MemoryNotifier, MemoryState, MemoryStore
-from tenuto_engine.storage.redis import RedisLeaseStore, RedisNotifier, RedisStore
-from tenuto_engine.storage.urls import Stores
+from tenuto_engine.storage.urls import Stores, open_stores
 
 MakeStores = Callable[[], Stores]
 LEASE_SECONDS = "1"
@@ -22,18 +22,13 @@ LEASE_SECONDS = "1"
 def on_memory() -> MakeStores:
     """Stores of engines that share one memory."""
     state = MemoryState()
-    return lambda: Stores(
-        MemoryStore(state=state, exclusive=False), MemoryLeaseStore(state=state), MemoryNotifier(state=state)
-    )
+    leases = partial(MemoryLeaseStore, state=state)
+    return lambda: Stores(MemoryStore(state=state, exclusive=False), leases(), MemoryNotifier(state=state), leases)
 
 
 def on_redis(url: str, key_prefix: str) -> MakeStores:
     """Stores of engines that share one Redis."""
-    return lambda: Stores(
-        RedisStore(url, app="default", key_prefix=key_prefix),
-        RedisLeaseStore(url, app="default", key_prefix=key_prefix),
-        RedisNotifier(url, app="default", key_prefix=key_prefix),
-    )
+    return lambda: open_stores(url, app="default", key_prefix=key_prefix)
 
 
 class Pod:
@@ -71,8 +66,7 @@ async def pods(
     async with AsyncExitStack() as stack:
         made: list[Pod] = []
         for number in range(count):
-            store, leases, notifier = make()
-            engine = await stack.enter_async_context(EngineHere(make_settings(**settings), (store, leases), notifier))
+            engine = await stack.enter_async_context(EngineHere.on(make_settings(**settings), make()))
             options = serve(number) if serve is not None else {}
             client = await stack.enter_async_context(served(engine, **options))
             made.append(Pod(engine, client))

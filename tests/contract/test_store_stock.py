@@ -36,3 +36,13 @@ async def test_stock_is_of_one_version(world: World) -> None:
     assert await world.store.count_stock([0], "", due_ms=0) == {0: Stock()}
     assert (await world.store.count_stock([0], "v1", due_ms=0))[0].open == 1
     assert await world.store.count_stock([], "", due_ms=0) == {}
+
+
+async def test_versions_are_those_that_have_instances(world: World) -> None:
+    """Every version with an instance in these shards is named, also where all have ended."""
+    await world.create("order-1")
+    await world.create("order-2", version="v1")
+    await world.create("order-3", version="v2")
+    await world.finish("order-1")
+    assert {"", "v1", "v2"} <= set(await world.store.read_versions([0]))
+    assert await world.store.read_versions([]) == []

@@ -167,3 +167,62 @@ def _drained(page: str) -> float:
 def test_ids_of_this_file_fall_into_many_shards() -> None:
     """Else the tests above would prove little."""
     assert len({shard_of(f"any-{n}", 16) for n in range(30)}) > 8
+
+
+# -- versions -----------------------------------------------------------------------------------------------------
+
+
+def relaying(ctx: wf.WorkflowContext, target: str) -> Steps:
+    for number in range(20):
+        ctx.raise_event(target, "word", data=number)
+        yield ctx.create_timer(timedelta(milliseconds=1))
+
+
+def collecting(ctx: wf.WorkflowContext, count: int) -> Steps:
+    words: list[int] = []
+    for _ in range(count):
+        words.append((yield ctx.wait_for_external_event("word")))
+    return words
+
+
+async def test_two_versions_send_from_one_shard_and_lose_nothing(make: MakeStores) -> None:
+    """Both number their messages in the same outbox; every message arrives once, each sender's in order."""
+    serve = {"workflows": [relaying, collecting]}
+    async with (
+        pods(make, 1, serve=lambda _: serve, balance=False, version="v1", shards="2") as old,
+        pods(make, 1, serve=lambda _: serve, balance=False, version="v2", shards="2") as new,
+    ):
+        target = next(f"target-{n}" for n in range(99) if shard_of(f"target-{n}", 2) == 0)
+        senders = [f"sender-{n}" for n in range(40) if shard_of(f"sender-{n}", 2) == 1][:16]
+        await new[0].client.schedule_new_workflow(collecting, input=20 * len(senders), instance_id=target)
+        clients = [old[0].client, new[0].client]
+        for n, sender in enumerate(senders):
+            await clients[n % 2].schedule_new_workflow(relaying, input=target, instance_id=sender)
+        words = (await ended(new[0].client, target)).result()
+        assert sorted(words) == sorted([*range(20)] * len(senders))
+
+
+async def test_a_version_without_engines_is_taken_care_of(make: MakeStores) -> None:
+    """Timers and events of its instances arrive, it can be terminated, and goes on when its version is back."""
+    serve = serving(Counter())
+    async with pods(make, 1, serve=lambda _: serve, balance=False, version="v2") as new:
+        async with pods(make, 1, serve=lambda _: serve, balance=False, version="v1") as old:
+            for instance_id in ("kept", "ended"):
+                await old[0].client.schedule_new_workflow(patient, instance_id=instance_id)
+                await old[0].client.wait_for_workflow_start(instance_id, timeout_in_seconds=SECONDS)
+        members, caretakers = new[0].engine.app.engine.context.membership, new[0].engine.app._caretakers
+        assert caretakers is not None
+        await until(lambda: not members.others("v1"), "the old version's engine gone")
+        await caretakers.look()
+        await new[0].client.raise_workflow_event("kept", "go", data="while away")
+        await new[0].client.terminate_workflow("ended")
+        state = await ended(new[0].client, "ended")
+        assert state.runtime_status is wf.WorkflowStatus.TERMINATED
+        async with pods(make, 1, serve=lambda _: serve, balance=False, version="v1") as back:
+            assert (await ended(back[0].client, "kept")).result() == ["while away", 6]
+            await until(lambda: members.is_served("v1"))
+            await caretakers.look()
+            assert {member.engine_id for member in members.others("v1")} >= {
+                back[0].engine.app.engine.context.engine_id
+            }
+            await until(lambda: len(members.others("v1")) == 1, "the caretaker gone")

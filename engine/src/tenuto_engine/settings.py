@@ -19,7 +19,14 @@ from tenuto_engine.runtime.context import RuntimeSettings
 
 _NAME = re.compile(r"[a-z0-9.-]{1,120}")
 _VERSION = re.compile(r"[A-Za-z0-9._+-]{0,63}")
-_DURABILITY = {"memory": "D0", "redis": "D1", "rediss": "D1", "redis+sentinel": "D1", "redis+cluster": "D1"}
+_DURABILITY = {
+    "memory": "D0",
+    "redis": "D1",
+    "unix": "D1",
+    "rediss": "D1",
+    "redis+sentinel": "D1",
+    "redis+cluster": "D1",
+}
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 MAX_SHARDS = 4096

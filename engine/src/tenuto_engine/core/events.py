@@ -159,12 +159,16 @@ class ExecutionResumed(msgspec.Struct, array_like=True, frozen=True, tag=14):
 
 
 class ExecutionTerminated(msgspec.Struct, array_like=True, frozen=True, tag=15):
-    """Terminal. `recursive` also terminates the open children."""
+    """Terminal. `recursive` also terminates the open children.
+
+    `start_id`: it means only the instance that this start began, in whichever execution it is by now; empty for any.
+    """
 
     output: PayloadBytes = None
     recursive: bool = True
     reason: str = ""
     requested_by: str = ""
+    start_id: str = ""
 
 
 class ExecutionCompleted(msgspec.Struct, array_like=True, frozen=True, tag=16):

@@ -111,6 +111,10 @@ class Store(Protocol):
         """The earliest reminders, due or not, with their due times."""
         ...
 
+    async def read_versions(self, shards: Sequence[int]) -> list[str]:
+        """Versions that may have something in these shards, in any order: at least all that have instances there."""
+        ...
+
     async def count_reminders(self, shards: Sequence[int], version: str) -> int: ...
 
     async def count_stock(self, shards: Sequence[int], version: str, *, due_ms: int) -> dict[int, Stock]:

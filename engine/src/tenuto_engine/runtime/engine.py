@@ -49,13 +49,22 @@ class Engine:
     `start`, then sessions come and go, then `drain` and `stop`. All methods run on one event loop.
     """
 
-    def __init__(self, context: Context, store: Store, leases: LeaseStore) -> None:
+    def __init__(
+        self,
+        context: Context,
+        store: Store,
+        leases: LeaseStore,
+        *,
+        keeper_thread: Callable[[LeaseKeeper], KeeperThread] = KeeperThread,
+    ) -> None:
         self.context = context
         self._store = store
         self._lease_store = leases
         self._tasks = TaskOwner()
         self.workers = Workers(metrics=context.metrics)
-        self._committer = Committer(store, metrics=context.metrics, faults=context.faults)
+        self._committer = Committer(
+            store, metrics=context.metrics, faults=context.faults, monotonic_ns=context.monotonic_ns
+        )
         self._turns = Turns(context, self._committer, self.workers)
         self._activities = Activities(context, self._committer, self.workers, self._turns)
         reading = measured(store, context.metrics)
@@ -78,6 +87,7 @@ class Engine:
         self._stocktaking = Stocktaking(context, reading, self.workers, self.owned.shards)
         self.info: StoreInfo
         self._keeper: LeaseKeeper
+        self._new_keeper_thread = keeper_thread
         self._keeper_thread: KeeperThread
         self._drain_until = 0.0
         self._worker_seen_at = -math.inf
@@ -104,6 +114,7 @@ class Engine:
         self._loading.adopt = self._activities.adopt
         self._loading.taken_over = self._activities.taken_over
         self._outbox.shard_owned = self.owned.get
+        self._outbox.read_unsent = self.owned.read_unsent
         self._outbox.deliver = self._loading.deliver
         self._outbox.born = self._loading.born
         self.commands.nudge_reminders = self._reminders.nudge
@@ -119,8 +130,12 @@ class Engine:
 
     async def start(self, *, durability: str) -> None:
         """Open the store and begin to own shards. Raises StoreRefused, StoreUnavailable."""
+        self.start_beside(await self._store.open(shards=self.context.settings.shards, durability=durability))
+
+    def start_beside(self, info: StoreInfo) -> None:
+        """Begin to own shards of a store that another engine of this process has opened, and closes."""
         settings = self.context.settings
-        self.info = await self._store.open(shards=settings.shards, durability=durability)
+        self.info = info
         self._keeper = LeaseKeeper(
             self.context,
             self._lease_store,
@@ -128,7 +143,7 @@ class Engine:
             exclusive=self.info.exclusive,
             call=self._call_from_keeper(asyncio.get_running_loop()),
         )
-        self._keeper_thread = KeeperThread(self._keeper)
+        self._keeper_thread = self._new_keeper_thread(self._keeper)
         self.owned.keeper = self._keeper
         self.context.may_act = lambda: self._keeper.is_confident
         self._describe()
@@ -136,6 +151,10 @@ class Engine:
         self._tasks.start(self.context.nudges.run(), name="nudges")
         self._tasks.start(self._reminders.run(), name="reminders")
         self._tasks.start(forever(self.owned.sweep, pause_seconds=settings.sweep_seconds, name="sweep"), name="sweep")
+        self._tasks.start(
+            forever(self.owned.sweep_reminders, pause_seconds=settings.sweep_seconds, name="sweep-reminders"),
+            name="sweep-reminders",
+        )
         self._tasks.start(
             forever(self._flush, pause_seconds=_ACKNOWLEDGE_SECONDS, name="acknowledge"), name="acknowledge"
         )
@@ -217,9 +236,13 @@ class Engine:
 
     async def stop(self) -> None:
         """Release the shards and close the store. What is unfinished goes on elsewhere."""
-        await asyncio.to_thread(self._keeper_thread.stop)
-        await self._tasks.close()
+        await self.stop_beside()
         await self._store.close()
+
+    async def stop_beside(self) -> None:
+        """Release the shards of a store that stays open."""
+        await self._keeper_thread.stop()
+        await self._tasks.close()
 
     # -- effects --------------------------------------------------------------------------------------------------
 

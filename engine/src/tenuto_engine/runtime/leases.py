@@ -10,6 +10,7 @@ engine lets go by itself; correctness never depends on that, because every write
 
 from __future__ import annotations
 
+import asyncio
 import random
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -90,6 +91,8 @@ class LeaseKeeper:
         self._members: frozenset[Candidate] = frozenset()
         self._stable_since = self._moved_at = self._confirmed_at = context.monotonic()
         self._plan: tuple[object, dict[int, str]] = (None, {})
+        self._joined_ms: int | None = None
+        self._introduced = False
         self._jitter = random.Random(context.engine_id)
         self.wake = threading.Event()
 
@@ -215,14 +218,30 @@ class LeaseKeeper:
         owners = self._owners(p.member for p in peers)
         desired = self._desired(owners)
         mine = {shard for shard, engine_id in desired.items() if engine_id == self._context.engine_id}
-        held = self._acquire(sorted(mine - self._held()))
+        held = self._acquire(sorted(mine - self._held())) if self._is_introduced(roll) else []
         let_go_seconds = self._let_go(mine)
         unowned = self._context.settings.shards - len(owners.keys() | self._held())
         self._call(lambda: self._ownership.learned(roll, desired=len(mine), unowned=unowned))
         others = [p.remaining_ms for p in peers if p.member.engine_id != self._context.engine_id]
         soon = [ms / 1000 + _AFTER_EXPIRY_SECONDS for ms in (*others, *(h.remaining_ms for h in held))]
         pause = self._context.settings.lease_seconds / 3 * self._jitter.uniform(0.9, 1.1)
+        if not self._introduced:
+            pause = min(pause, _RETRY_SECONDS)
         return max(min(pause, let_go_seconds, *soon), _AFTER_EXPIRY_SECONDS) if soon else min(pause, let_go_seconds)
+
+    def _is_introduced(self, roll: Roll) -> bool:
+        """Whether every engine of another version has read the roll since this one stands in it.
+
+        Before, one of them would deliver its messages without looking for this engine's in the same shard.
+        """
+        if self._introduced:
+            return True
+        now_ms, own = roll.now_ms, self._context.settings.version
+        beats = [now_ms + p.remaining_ms - self._lease_ms for p in roll.present if p.member.version != own]
+        if self._joined_ms is None:
+            self._joined_ms = now_ms
+        self._introduced = all(beat_ms > self._joined_ms for beat_ms in beats)
+        return self._introduced
 
     def _owners(self, members: Iterable[Member]) -> dict[int, str]:
         """Who owns what, by the heartbeats; of its own shards this engine knows better."""
@@ -320,11 +339,11 @@ class KeeperThread:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """End the thread, everything released; waits for it. Idempotent."""
         self._stopping.set()
         self._keeper.wake.set()
-        self._thread.join()
+        await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
         wake = self._keeper.wake

@@ -37,6 +37,14 @@ class Membership:
         """Whether another engine of this version stays, and could run activities."""
         return any(not member.draining for member in self.others(version))
 
+    def is_served(self, version: str) -> bool:
+        """Whether an engine of this version has a worker and stays."""
+        return any(m.version == version and m.has_workers and not m.draining for m in self._members.values())
+
+    def is_mixed(self, version: str) -> bool:
+        """Whether engines of another version write to the same shards."""
+        return any(member.version != version for member in self._members.values())
+
     def is_gone(self, engine_id: str, since_ms: int) -> bool:
         """Whether an engine that was alive at `since_ms` (store's clock) has not been seen after it."""
         return engine_id != self._engine_id and engine_id not in self._members and self._read_at_ms > since_ms

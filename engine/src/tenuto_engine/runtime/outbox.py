@@ -31,12 +31,22 @@ class Outbox:
     def __init__(self, context: Context, committer: Committer) -> None:
         self._context = context
         self._committer = committer
+        self.read_unsent: Callable[[Shard], None]
         self.shard_owned: Callable[[int], Shard | None]
         self.deliver: Callable[[Shard, str, int], None]
         self.born: Callable[[Shard, NewInstance], None]
 
     def committed(self, shard: Shard, sends: Sequence[OutboxSend], numbers: Sequence[int]) -> None:
-        """Deliver what a commit has written."""
+        """Deliver what a commit has written.
+
+        An engine of another version numbers its messages in the same shard, and what it has not delivered yet must go
+        first: a target ignores numbers below the highest it has taken. So the store is asked while there is one, and
+        after a pause in which one may have come unseen.
+        """
+        if self._context.membership.is_mixed(shard.lease.version) or not self._context.may_act():
+            shard.outbox_read = False
+            self.read_unsent(shard)
+            return
         records = [OutboxRecord(number, s.target_shard, s.body) for s, number in zip(sends, numbers, strict=True)]
         self.take(shard, records)
 
@@ -129,7 +139,11 @@ class Outbox:
                     pass
             done.append(record.number)
         queue = shard.outbox[target]
-        del queue[: len(answers)]
+        taken = {record.number for record, _, _, _ in answers}
+        if all(record.number in taken for record in queue[: len(answers)]):
+            del queue[: len(answers)]
+        else:  # another version's messages, read meanwhile, stand before them
+            queue[:] = [record for record in queue if record.number not in taken]
         shard.delivering.discard(target)
         if done:
             self._committer.submit_until_answered(RemoveOutbox(shard.number, done), lambda _: None)

@@ -65,6 +65,8 @@ class Shard:
         "number",
         "outbox",
         "outbox_read",
+        "outbox_reading",
+        "outbox_stale",
     )
 
     def __init__(self, lease: Lease) -> None:
@@ -76,7 +78,9 @@ class Shard:
         self.loading: set[str] = set()
         self.entries: dict[ActivityKey, Entry] = {}
         self.outbox: dict[int, list[OutboxRecord]] = {}
-        self.outbox_read = False  # all that an earlier owner left unsent is in `outbox`
+        self.outbox_read = False  # all that others left unsent is in `outbox`
+        self.outbox_reading = False
+        self.outbox_stale = False  # something was committed since the read under way began
         self.delivering: set[int] = set()
         self.next_due_ms: int | None = None
 

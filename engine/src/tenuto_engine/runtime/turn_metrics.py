@@ -62,10 +62,29 @@ def payloads_asked(context: Context, events: list[Event]) -> None:
 
 def turn_committed(context: Context, instance: LiveInstance, turn: Turn) -> None:
     """The last part of a turn is durable."""
-    if turn.session is not None:
-        seconds = time.monotonic() - turn.sent_at
-        trace_id = sampled_trace_id(instance.state.trace_parent)
-        context.metrics.turn_done(instance.workflow_name(), seconds, trace_id=trace_id)
+    if turn.session is None:
+        return
+    seconds = time.monotonic() - turn.sent_at
+    name, state = instance.workflow_name(), instance.state
+    context.metrics.turn_done(name, seconds, trace_id=sampled_trace_id(state.trace_parent))
+    if context.tracing.is_recording:
+        context.tracing.record(
+            f"turn {name}",
+            trace_parent=state.trace_parent,
+            identity=turn.commit_id,
+            end_ms=context.clock.now_ms(),
+            seconds=seconds,
+            attributes=_about(instance),
+        )
+
+
+def _about(instance: LiveInstance) -> dict[str, str | int]:
+    return {
+        "tenuto.instance": instance.id,
+        "tenuto.execution": instance.state.execution_id,
+        "tenuto.shard": instance.shard.number,
+        "tenuto.workflow": instance.workflow_name(),
+    }
 
 
 def commit_confirmed(context: Context, instance: LiveInstance, commit: Commit, out: Outbound) -> None:

@@ -10,7 +10,6 @@ live instance if it is refused.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -38,7 +37,8 @@ from tenuto_engine.runtime import turn_metrics
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase, Turn
-from tenuto_engine.runtime.mail_order import mail_of_turn
+from tenuto_engine.runtime.log_fields import about
+from tenuto_engine.runtime.mail_order import early_by_ms, is_for_another, mail_of_turn
 from tenuto_engine.runtime.shard import Shard
 from tenuto_engine.runtime.turn_commit import WAKE_REMINDER, Outbound, build_commit, translate
 from tenuto_engine.runtime.workers import Workers, WorkerSession
@@ -48,6 +48,7 @@ _log = structlog.get_logger(__name__)
 _CONTROL_ANSWER = TurnAnswer("", "", "", TurnOutcome.COMPLETED)
 _RETRY_PAUSE_SECONDS = 0.25
 _SET_ASIDE_SECONDS = 5.0
+_LONGEST_SLEEP_SECONDS = 3_600.0  # the store's clock may be set meanwhile
 _FIRST_BACKOFF_MS = 1_000
 _LONGEST_BACKOFF_MS = 60_000
 
@@ -141,13 +142,16 @@ class Turns:
             self._set_aside(instance, error)
 
     def _plan(self, instance: LiveInstance) -> None:
-        unread = mail_of_turn(instance, now_ms=self._context.clock.now_ms())
+        now_ms = self._context.clock.now_ms()
+        unread = mail_of_turn(instance, self._context.limits, now_ms=now_ms)
         state = instance.state
-        stale = [m for m in unread if m.execution_id and m.execution_id != state.execution_id]
+        stale = [m for m in unread if is_for_another(m, instance)]
         if stale:
             unread = [m for m in unread if m not in stale]
         plan = plan_turn(state, [m.event for m in unread])
         if plan is None and not stale:
+            if wait_ms := early_by_ms(instance, now_ms=now_ms):
+                self.call_later(min(wait_ms / 1000, _LONGEST_SLEEP_SECONDS), self.wake, instance)
             return
         received = [unread[i] for i in plan.recorded] if plan else []
         void = [*stale, *(unread[i] for i in plan.void)] if plan else stale
@@ -181,7 +185,7 @@ class Turns:
         session = self._workers.for_turn(name, holder) if self._context.may_act() else None
         if session is None:
             instance.phase = Phase.WAITING
-            instance.waiting_since = instance.waiting_since or time.monotonic()
+            instance.waiting_since = instance.waiting_since or self._context.monotonic()
             self._workers.wait_for_turn(name, instance)
             return
         if holder is not None and holder is not session:
@@ -192,7 +196,7 @@ class Turns:
         if not turn.sent_at:
             turn_metrics.turn_begins(self._context, instance, turn)
         turn.session = session
-        turn.sent_at = time.monotonic()
+        turn.sent_at = self._context.monotonic()
         turn.full = instance.worker is not session
         session.turns[instance.id] = instance
         self._send(instance, turn, session)
@@ -289,6 +293,7 @@ class Turns:
             started = TurnStarted(turn.at_ms, list(answer.patches), instance.shard.lease.epoch)
             pairs.append((started, encode_event(started)))
         pairs.extend((m.event, m.raw) for m in turn.received)
+        received_count = len(pairs)
         actions = decode_actions(answer.actions)
         decision = decide_actions(state, actions, context.limits)
         if (refused := custom_status_refusal(state, answer.custom_status, context.limits)) is not None:
@@ -303,7 +308,7 @@ class Turns:
         if consumed:
             gone = set(map(id, turn.mail))
             instance.mail = [m for m in instance.mail if id(m) not in gone]
-        chunks = _chunks(pairs, context.limits)
+        chunks = _chunks(pairs, context.limits, together=received_count)
         instance.series = chunks[1:]
         instance.cancelled = decision.cancelled
         self._commit_part(instance, chunks[0], consumed=consumed)
@@ -340,11 +345,11 @@ class Turns:
             apply(state, event, size_bytes=len(raw), effects=effects)
             history.append(raw)
         last = not instance.series
-        if state.status in TERMINAL:
-            instance.ending = part[-1][0]
         if last:
             effects.extend(DisarmTimer(i) for i in instance.cancelled if state.timers.pop(i, None) is not None)
         out = translate(effects, instance, context)
+        # Told to nobody before the commit is confirmed: another engine may end this instance otherwise.
+        out.ending = part[-1][0] if state.status in TERMINAL else None
         consumed = self._also_dropped(instance, out, consumed)
         instance.inbox_low = instance.lowest_unread()
         commit = build_commit(
@@ -392,7 +397,7 @@ class Turns:
                 self.on_fenced(instance.shard)
             case Conflict():
                 _log.warning(
-                    "commit conflicts, loading anew", instance=instance.id, what=outcome.what, detail=outcome.detail
+                    "commit conflicts, loading anew", what=outcome.what, detail=outcome.detail, **about(instance)
                 )
                 self.discard(instance)
             case _:
@@ -407,6 +412,7 @@ class Turns:
         instance.base_commit_id = head.commit_id
         instance.taken = head.taken
         instance.indexed = head.status
+        instance.ending = out.ending
         if commit.custom_status is not None:
             instance.custom_status = commit.custom_status
         self.effects.committed(instance, commit, out, outcome)
@@ -462,7 +468,7 @@ class Turns:
 
     def _set_aside(self, instance: LiveInstance, error: Exception) -> None:
         """Something unforeseen happened with this instance: drop it from memory, and try again after a while."""
-        _log.error("instance set aside after an unexpected error", instance=instance.id, exc_info=error)
+        _log.error("instance set aside after an unexpected error", exc_info=error, **about(instance))
         shard = instance.shard
         instance.phase = Phase.DROPPED
         self._forget(instance)
@@ -490,13 +496,7 @@ class Turns:
         instance.failures += 1
         instance.worker = None
         limit = context.settings.max_turn_failures
-        _log.warning(
-            "turn failed",
-            instance=instance.id,
-            workflow=instance.workflow_name(),
-            tries=instance.failures,
-            reason=reason,
-        )
+        _log.warning("turn failed", tries=instance.failures, reason=reason, **about(instance))
         if instance.failures >= limit:
             self._stall(instance, f"the turn failed {instance.failures} times in a row; last: {reason}")
         elif instance.failures == 1:
@@ -508,7 +508,7 @@ class Turns:
             )
 
     def _stall(self, instance: LiveInstance, reason: str) -> None:
-        _log.error("instance stalled", instance=instance.id, workflow=instance.workflow_name(), reason=reason)
+        _log.error("instance stalled", reason=reason, **about(instance))
         self._hold(instance, Hold.STALLED, Status.STALLED, reason)
 
     def _hold(self, instance: LiveInstance, hold: Hold, status: Status, reason: str, *, wake_at_ms: int = 0) -> None:
@@ -538,7 +538,7 @@ class Turns:
 
     def sweep_overdue(self, sessions: Sequence[WorkerSession]) -> None:
         """Count turns that were not answered in time as failed; their worker hangs or lost them."""
-        limit = time.monotonic() - self._context.settings.turn_timeout_seconds
+        limit = self._context.monotonic() - self._context.settings.turn_timeout_seconds
         for session in sessions:
             for instance in list(session.turns.values()):
                 turn = instance.turn
@@ -560,14 +560,19 @@ def _release(state: InstanceState) -> None:
         state.status = Status.RUNNING
 
 
-def _chunks(pairs: list[tuple[Event, bytes]], limits: Limits) -> list[list[tuple[Event, bytes]]]:
-    """Cut a turn's records into parts that fit one commit each; nearly always one."""
+def _chunks(pairs: list[tuple[Event, bytes]], limits: Limits, *, together: int) -> list[list[tuple[Event, bytes]]]:
+    """Cut a turn's records into parts that fit one commit each; nearly always one.
+
+    The first `together` records stay in the first part, whatever their size (`mail_order` bounds it): it removes their
+    messages, so a part that came later would be lost with an engine that died in between.
+    """
     if len(pairs) <= limits.commit_records and sum(len(raw) for _, raw in pairs) <= limits.commit_bytes:
         return [pairs]
     parts: list[list[tuple[Event, bytes]]] = [[]]
     size = 0
-    for pair in pairs:
-        if parts[-1] and (len(parts[-1]) >= limits.commit_records or size + len(pair[1]) > limits.commit_bytes):
+    for number, pair in enumerate(pairs):
+        is_full = parts[-1] and (len(parts[-1]) >= limits.commit_records or size + len(pair[1]) > limits.commit_bytes)
+        if is_full and number >= together:
             parts.append([])
             size = 0
         parts[-1].append(pair)

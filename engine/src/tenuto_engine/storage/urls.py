@@ -5,6 +5,8 @@ A driver is imported when its URL is used, so that no engine needs the libraries
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -16,14 +18,25 @@ from tenuto_engine.ports.store import Store
 
 
 class Stores(NamedTuple):
-    """What a URL means: the state, who owns which part of it, and news of it between engines."""
+    """What a URL means: the state, who owns which part of it, and news of it between engines.
+
+    `more_leases` makes further lease stores on the same leases, each with a connection of its own.
+    """
 
     store: Store
     leases: LeaseStore
     notifier: Notifier
+    more_leases: Callable[[], LeaseStore]
 
 
-_DEFAULT_DURABILITY = {"memory": "D0", "sqlite": "D2", "postgresql": "D2", "postgres": "D2", "redis": "D1"}
+_DEFAULT_DURABILITY = {
+    "memory": "D0",
+    "sqlite": "D2",
+    "postgresql": "D2",
+    "postgres": "D2",
+    "redis": "D1",
+    "unix": "D1",
+}
 
 
 def _scheme_of(url: str) -> str:
@@ -90,24 +103,28 @@ def open_stores(
 
         state = MemoryState()
         store = MemoryStore(state=state, app=app, key_prefix=key_prefix)
-        return Stores(store, MemoryLeaseStore(state=state), SilentNotifier())
+        make = partial(MemoryLeaseStore, state=state)
+        return Stores(store, make(), SilentNotifier(), make)
     if scheme == "sqlite":
         from tenuto_engine.storage.sqlite import SqliteLeaseStore, SqliteStore, WriteGate
 
         path, gate = _path_of(url), WriteGate()
         file = SqliteStore(path, app=app, key_prefix=key_prefix, gate=gate)
-        return Stores(file, SqliteLeaseStore(path, gate=gate), SilentNotifier())
-    if scheme != "redis":
+        beside = partial(SqliteLeaseStore, path, gate=gate)
+        return Stores(file, beside(), SilentNotifier(), beside)
+    if scheme.startswith("postgres"):
         return _open_postgres(
             url, app=app, key_prefix=key_prefix, lease_store=lease_store, lease_ms=int(lease_seconds * 1000),
             durability_unverified=durability_unverified,
         )  # fmt: skip
     from tenuto_engine.storage.redis import RedisLeaseStore, RedisNotifier, RedisStore
 
+    connect = partial(RedisLeaseStore, url, app=app, key_prefix=key_prefix)
     return Stores(
         RedisStore(url, app=app, key_prefix=key_prefix, durability_unverified=durability_unverified),
-        RedisLeaseStore(url, app=app, key_prefix=key_prefix),
+        connect(),
         RedisNotifier(url, app=app, key_prefix=key_prefix),
+        connect,
     )
 
 
@@ -124,7 +141,7 @@ def open_audit(url: str, *, app: str, key_prefix: str) -> AuditedStore:
         from tenuto_engine.storage.sqlite import SqliteAudit
 
         return SqliteAudit(_path_of(url), app=app, key_prefix=key_prefix)
-    if scheme != "redis":
+    if scheme.startswith("postgres"):
         from tenuto_engine.storage.postgres import PostgresAudit
 
         return PostgresAudit(url, app=app, key_prefix=key_prefix)
@@ -141,16 +158,17 @@ def _open_postgres(
     store = PostgresStore(
         url, app=app, key_prefix=key_prefix, lease_ms=lease_ms, durability_unverified=durability_unverified
     )
-    leases = PostgresLeaseStore(url, app=app, key_prefix=key_prefix, lease_ms=lease_ms)
+    fence = partial(PostgresLeaseStore, url, app=app, key_prefix=key_prefix, lease_ms=lease_ms)
     if not lease_store:
-        return Stores(store, leases, PostgresNotifier(url, app=app, key_prefix=key_prefix))
-    if _scheme_of(lease_store) != "redis":
+        return Stores(store, fence(), PostgresNotifier(url, app=app, key_prefix=key_prefix), fence)
+    if _scheme_of(lease_store) not in {"redis", "unix"}:
         raise StoreRefused(
             f"--lease-store {lease_store.rsplit('@', maxsplit=1)[-1]!r} is no URL of Redis; give redis://…"
         )
     from tenuto_engine.storage.gated_leases import GatedLeaseStore
     from tenuto_engine.storage.redis import RedisLeaseStore, RedisNotifier
 
-    gate = RedisLeaseStore(lease_store, app=app, key_prefix=key_prefix)
-    notifier = RedisNotifier(lease_store, app=app, key_prefix=key_prefix)
-    return Stores(store, GatedLeaseStore(gate=gate, fence=leases), notifier)
+    def gated() -> GatedLeaseStore:
+        return GatedLeaseStore(gate=RedisLeaseStore(lease_store, app=app, key_prefix=key_prefix), fence=fence())
+
+    return Stores(store, gated(), RedisNotifier(lease_store, app=app, key_prefix=key_prefix), gated)

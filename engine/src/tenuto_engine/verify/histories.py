@@ -110,12 +110,10 @@ def _check_start(facts: Facts) -> None:
 
 
 def _check_times(facts: Facts) -> None:
-    """Times and epochs of turns only rise. Those copied by a rerun belong to another instance's shard."""
+    """Times and epochs of turns only rise; a turn that was copied or recorded before epochs were has 0."""
     found = facts.found
     at_ms = epoch = 0
     for index, event in enumerate(facts.history):
-        if isinstance(event, e.RerunStarted):
-            epoch = 0
         if not isinstance(event, e.TurnStarted):
             continue
         record = f"history-{index:06d}"
@@ -131,13 +129,7 @@ def _check_times(facts: Facts) -> None:
 
 def last_epoch(facts: Facts) -> int:
     """The epoch of the newest turn that an owner of this instance ran; 0 where none is known."""
-    own = facts.history
-    for index in range(len(own) - 1, -1, -1):
-        event = own[index]
-        if isinstance(event, e.TurnStarted):
-            # Without its rerun event, which opens the first turn of its own, all turns of a rerun are copies.
-            return 0 if facts.is_young and facts.body.rerun_of else event.epoch
-    return 0
+    return next((event.epoch for event in reversed(facts.history) if isinstance(event, e.TurnStarted)), 0)
 
 
 def _check_status(facts: Facts) -> None:

@@ -128,6 +128,10 @@ class MemoryStore:
     async def count_reminders(self, shards: Sequence[int], version: str) -> int:
         return sum(len(self.state.shards[shard].entries[version].reminders) for shard in shards)
 
+    async def read_versions(self, shards: Sequence[int]) -> list[str]:
+        held = (self.state.shards[shard].instances.values() for shard in shards)
+        return sorted({instance.head.version for instances in held for instance in instances})
+
     async def count_stock(self, shards: Sequence[int], version: str, *, due_ms: int) -> dict[int, Stock]:
         return {shard: _stock(self.state.shards[shard], version, due_ms) for shard in shards}
 

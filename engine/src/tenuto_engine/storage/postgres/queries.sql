@@ -47,6 +47,9 @@ ORDER BY w.shard, r.at_ms
 SELECT kind, event_id, execution_id, instance, due_at_ms FROM reminders
 WHERE shard = $1 AND version = $2 ORDER BY due_at_ms LIMIT $3
 
+-- name: read_versions
+SELECT DISTINCT version FROM instances WHERE shard = ANY ($1::bigint[])
+
 -- name: count_reminders
 SELECT count(*) FROM reminders WHERE shard = ANY ($1::bigint[]) AND version = $2
 

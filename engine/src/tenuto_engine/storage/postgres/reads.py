@@ -92,6 +92,9 @@ class PostgresReads:
         ((count,),) = await self._links.ask("count_reminders", bigints(shards), version.encode())
         return int(count)
 
+    async def read_versions(self, shards: Sequence[int]) -> list[str]:
+        return sorted([version for (version,) in await self._links.ask("read_versions", bigints(shards))])
+
     async def count_stock(self, shards: Sequence[int], version: str, *, due_ms: int) -> dict[int, Stock]:
         of, name = bigints(shards), version.encode()
         opened = {shard: count for shard, count in await self._links.ask("count_open", of, name)}  # noqa: C416 - typed

@@ -25,6 +25,7 @@ from tenuto_engine.storage.redis.keys import (
     read_activity,
     read_metadata,
     read_reminder,
+    read_text,
     write_activity,
     write_text,
 )
@@ -115,6 +116,12 @@ class RedisReads:
             return 0
         replies: list[int] = await self._links.ask(*[("ZCARD", self._keys[s].reminders(version)) for s in shards])
         return sum(replies)
+
+    async def read_versions(self, shards: Sequence[int]) -> list[str]:
+        if not shards:
+            return []
+        replies: list[list[bytes]] = await self._links.ask(*[("HKEYS", self._keys[shard].open) for shard in shards])
+        return sorted({read_text(version.decode()) for reply in replies for version in reply})
 
     async def count_stock(self, shards: Sequence[int], version: str, *, due_ms: int) -> dict[int, Stock]:
         if not shards:

@@ -140,6 +140,9 @@ WHERE shard = ? AND version = ? AND ready_at_ms IS NOT NULL ORDER BY ready_at_ms
 SELECT kind, event_id, execution_id, instance, due_at_ms FROM reminders
 WHERE shard = ? AND version = ? ORDER BY due_at_ms LIMIT ?
 
+-- name: read_versions
+SELECT DISTINCT version FROM instances WHERE shard = ?
+
 -- name: count_reminders
 SELECT count(*) FROM reminders WHERE shard = ? AND version = ?
 

@@ -96,6 +96,11 @@ def count_reminders(connection: sqlite3.Connection, shards: Sequence[int], versi
     return sum(counts)
 
 
+def versions(connection: sqlite3.Connection, shards: Sequence[int]) -> list[str]:
+    """Return the versions of the instances that shards hold; passes over all of them."""
+    return sorted({row[0] for shard in shards for row in connection.execute(QUERIES["read_versions"], (shard,))})
+
+
 def stock(connection: sqlite3.Connection, shards: Sequence[int], version: str, due_ms: int) -> dict[int, Stock]:
     """Count what shards hold; passes over all their instances and reminders."""
     ended = msgspec.json.encode(sorted(TERMINAL)).decode()

@@ -178,6 +178,9 @@ class SqliteStore:
         with self._reading() as connection:
             return reads.count_reminders(connection, shards, version)
 
+    async def read_versions(self, shards: Sequence[int]) -> list[str]:
+        return await self._on_thread(lambda lister: reads.versions(lister, shards))
+
     async def count_stock(self, shards: Sequence[int], version: str, *, due_ms: int) -> dict[int, Stock]:
         return await self._on_thread(lambda lister: reads.stock(lister, shards, version, due_ms))
 
