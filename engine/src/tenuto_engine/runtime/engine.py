@@ -139,7 +139,11 @@ class Engine:
 
     async def start(self, *, durability: str) -> None:
         """Open the store and begin to own shards. Raises StoreRefused, StoreUnavailable."""
-        self.start_beside(await self._store.open(shards=self.context.settings.shards, durability=durability))
+        info = await self._store.open(shards=self.context.settings.shards, durability=durability)
+        # Before the first heartbeat commands are taken already: this machine's calendar may be wrong by hours.
+        asked_ns = self.context.monotonic_ns()
+        self.context.clock.learn(await self._store.now_ms(), asked_ns, self.context.monotonic_ns())
+        self.start_beside(info)
 
     def start_beside(self, info: StoreInfo) -> None:
         """Begin to own shards of a store that another engine of this process has opened, and closes."""

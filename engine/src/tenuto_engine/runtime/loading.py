@@ -267,4 +267,4 @@ def _split_open_turn(item: TurnItem, pages: list[list[bytes]]) -> None:
     start = max(i for i, raw in enumerate(events) if isinstance(decode_event(raw), TurnStarted))
     item.new_events = events[start:]
     item.history_length = start
-    pages[:] = [events[i : i + PAGE_EVENTS] for i in range(0, start, PAGE_EVENTS)]
+    pages[:] = [events[i : min(i + PAGE_EVENTS, start)] for i in range(0, start, PAGE_EVENTS)]

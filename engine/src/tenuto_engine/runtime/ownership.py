@@ -223,7 +223,8 @@ class Owned:
                     await self._resume(shard)
                 self._resumed(shard.lease, self._context.monotonic() - began)
                 await self._wait_for_workers()
-                await self._loading.open_activities(shard)
+                async with self._takeovers:
+                    await self._loading.open_activities(shard)
                 return
             except StoreUnavailable as error:
                 _log.warning("taking over a shard waits for the store", shard=shard.number, error=str(error))

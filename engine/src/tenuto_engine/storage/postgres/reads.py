@@ -97,7 +97,7 @@ class PostgresReads:
 
     async def count_stock(self, shards: Sequence[int], version: str, *, due_ms: int) -> dict[int, Stock]:
         of, name = bigints(shards), version.encode()
-        opened = dict(await self._links.ask("count_open", of, name))
+        opened = {shard: count for shard, count in await self._links.ask("count_open", of, name)}  # noqa: C416 - typed
         ready = {shard: (count, oldest) for shard, count, oldest in await self._links.ask("count_ready", of, name)}
         kinds: dict[int, list[Row]] = {}
         for row in await self._links.ask("count_reminder_kinds", of, name, bigint(due_ms)):
