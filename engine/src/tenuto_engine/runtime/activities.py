@@ -63,7 +63,8 @@ class Activities:
         self._entries = Entries(
             context,
             store,
-            workers,
+            tasks,
+            workers=workers,
             ledger=ledger,
             results=self._results,
             calls=self._calls,
@@ -87,7 +88,7 @@ class Activities:
         self._results.shard_owned = shard_owned
         self._results.deliver = deliver
         self._results.closed = self._closed
-        self._results.still_open = self._watch.set
+        self._results.still_open = self._calls.still_open
         self._calls.known = self._known
         self._calls.released = self._entries.released
         self._watch.nudge = nudge

@@ -490,6 +490,18 @@ class Calls:
         if session is not None and session.runs.pop(token, None) is not None:
             session.cancel(token, reason)
 
+    def still_open(self, call: Call) -> None:
+        """A failure was refused, for the stored attempt is another one: the call goes on as the store says."""
+        self._watch.set(call)
+        if self.held.get(call.key) is call and call.session is None and not call.queued_at and not call.writing:
+
+            def found(entries: Sequence[tuple[ActivityRecord, ActivityBody] | None]) -> None:
+                if entries[0] is not None and not call.writing and call.session is None:
+                    call.learn(*entries[0], is_latest=True)
+                self._settle(call, Change.VOID if entries[0] is not None else Change.CLOSED)
+
+            self._ledger.read([call.key], found)
+
     def closed(self, key: ActivityKey, reason: str) -> None:
         """A call is closed: nobody waits for it any more, and what runs here is told so."""
         call = self.held.pop(key, None)
