@@ -96,15 +96,12 @@ class Activities:
         self._spill.listen()
         self._context.membership.on_change.append(self._entries.members_changed)
 
-    def _owner_of(self, key: ActivityKey) -> Shard | None:
-        return self._shard_owned(shard_of(key.instance_id, self._context.settings.shards))
-
     def _known(self, key: ActivityKey) -> Call | None:
-        shard = self._owner_of(key)
+        shard = self._shard_owned(shard_of(key.instance_id, self._context.settings.shards))
         return None if shard is None else shard.entries.get(key)
 
-    def _closed(self, key: ActivityKey, reason: str) -> None:
-        shard = self._owner_of(key)
+    def _closed(self, number: int, key: ActivityKey, reason: str) -> None:
+        shard = self._shard_owned(number)
         if shard is not None:
             self._entries.closed(shard, key, reason)
         else:

@@ -58,7 +58,8 @@ class Calls:
     def take(self, call: Call) -> None:
         """Run a call that the store says is this engine's, as soon as a worker is free."""
         self.held[call.key] = call
-        self._watch.set(call)
+        if call.body.schedule_to_close_ms:
+            self._watch.set(call)
         self._offer(call)
 
     def _offer(self, call: Call) -> None:
@@ -260,7 +261,7 @@ class Calls:
     def _settle(self, call: Call, change: Change) -> None:
         """A change was not made: the call is closed, or somebody else's affair by now."""
         if change is Change.CLOSED:
-            self._results.closed(call.key, _OVER)
+            self._results.closed(call.number, call.key, _OVER)
         elif call.body.claim != self._context.engine_id:
             self._let_go(call)
         elif call.session is None and not call.queued_at:
@@ -463,7 +464,7 @@ class Calls:
 
         def stored(change: Change) -> None:
             if change is Change.CLOSED:
-                self._results.closed(call.key, _OVER)
+                self._results.closed(call.number, call.key, _OVER)
             elif change is Change.VOID and call.session is session and call.running == token:
                 self._stop(call, "the call was given to another worker")
                 self._settle(call, change)

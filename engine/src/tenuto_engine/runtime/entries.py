@@ -240,7 +240,7 @@ class Entries:
                 if not call.is_open or not call.is_owned or call.writing:
                     continue
                 if entry is None:
-                    self._results.closed(call.key, ANSWERED)
+                    self._results.closed(call.number, call.key, ANSWERED)
                 elif entry[0].revision > call.revision:
                     call.learn(*entry)
                     self._look_after(call)
