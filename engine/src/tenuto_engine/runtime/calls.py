@@ -240,7 +240,7 @@ class Calls:
         def stored(change: Change) -> None:
             self._workers.coming -= 1
             if change is Change.DONE and call.body.claim:
-                self.adopt(call)
+                self._begin(call)
             else:
                 self._settle(call, change)
             then()
@@ -256,7 +256,7 @@ class Calls:
 
     def _adopt(self, call: Call, entry: tuple[ActivityRecord, ActivityBody] | None) -> None:
         if entry is None:
-            self._results.closed(call.key, _OVER)
+            self._results.closed(call.number, call.key, _OVER)
             return
         if call.key in self.held or call.writing or not call.is_open:
             return
@@ -264,6 +264,10 @@ class Calls:
         if call.body.claim != self._context.engine_id:
             self.released(call)
             return
+        self._begin(call)
+
+    def _begin(self, call: Call) -> None:
+        """Run a call whose claim by this engine is stored."""
         self.held[call.key] = call
         self._watch.set(call)
         self._ledger.with_payload(call, lambda: self._run(call))
