@@ -101,11 +101,15 @@ async def test_a_notifier_ends_while_its_topics_change(redis_server: RedisServer
         notifier = RedisNotifier(redis_server.url, app="one", key_prefix="ending")
         heard: list[bytes] = []
         notifier.listen(["a"])
-        task = asyncio.get_running_loop().create_task(notifier.run(lambda _, body, h=heard: h.append(body)))
+
+        def hear(_topic: str, body: bytes, heard: list[bytes] = heard) -> None:
+            heard.append(body)
 
         def arrived(sender: RedisNotifier = notifier, heard: list[bytes] = heard) -> bool:
             sender.publish("a", b"1")
             return bool(heard)
+
+        task = asyncio.get_running_loop().create_task(notifier.run(hear))
 
         await until(arrived, "a nudge")
         notifier.unlisten(["a"])
