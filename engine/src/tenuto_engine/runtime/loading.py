@@ -138,6 +138,7 @@ class Loading:
         instance.indexed = head.status
         instance.failures = body.turn_failures
         instance.open_tail = body.open_turn
+        instance.delayed = head.hold is Hold.DELAYED
         _overrule(instance, head)
         return instance
 
