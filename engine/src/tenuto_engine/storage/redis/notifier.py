@@ -87,11 +87,13 @@ class RedisNotifier:
     async def _steadily(work: Any) -> None:
         """Do `work` until cancelled, again after every fault of the connection."""
         pause = _FIRST_PAUSE_SECONDS
-        while True:
+        while not _is_ending():
             began = asyncio.get_running_loop().time()
             try:
                 await work()
-            except (RedisError, OSError, StoreUnavailable) as fault:  # a timeout is an OSError
+            # A timeout is an OSError. The library fails by AttributeError where one task meets the connection that another
+            # one has just found broken; nudges must not end by that for the rest of the engine's life.
+            except (RedisError, OSError, StoreUnavailable, AttributeError) as fault:
                 _log.debug("nudges wait for the store", error=str(fault))
             if asyncio.get_running_loop().time() - began > _LONGEST_PAUSE_SECONDS:
                 pause = _FIRST_PAUSE_SECONDS
@@ -99,7 +101,7 @@ class RedisNotifier:
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     async def _send(self) -> None:
-        while True:
+        while not _is_ending():
             await self._to_send.wait()
             self._to_send.clear()
             batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
@@ -110,7 +112,7 @@ class RedisNotifier:
             self._pubsub, self._listening = pubsub, set()
             try:
                 await self._change()
-                while True:
+                while not _is_ending():
                     message = await pubsub.get_message(timeout=_PING_SECONDS)
                     if message is not None:
                         on_nudge(message["channel"].decode().removeprefix(self._prefix), message["data"])
@@ -118,7 +120,7 @@ class RedisNotifier:
                 self._pubsub = None
 
     async def _follow_changes(self) -> None:
-        while True:
+        while not _is_ending():
             await self._to_change.wait()
             await self._change()
 
@@ -135,3 +137,13 @@ class RedisNotifier:
                 await pubsub.subscribe(*(self._prefix + topic for topic in added))
             if removed:
                 await pubsub.unsubscribe(*(self._prefix + topic for topic in removed))
+
+
+def _is_ending() -> bool:
+    """Whether this task was told to end, also where the client library has taken the cancellation and gone on.
+
+    Before Python 3.12 `asyncio.wait_for`, by which the library writes, loses a cancellation that comes as the write ends:
+    just when an engine hands its shards over and stops. Without this question it would never stop.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
