@@ -58,7 +58,8 @@ class Calls:
     def take(self, call: Call) -> None:
         """Run a call that the store says is this engine's, as soon as a worker is free."""
         self.held[call.key] = call
-        self._watch.set(call)
+        if call.body.schedule_to_close_ms:
+            self._watch.set(call)
         self._offer(call)
 
     def _offer(self, call: Call) -> None:
@@ -275,7 +276,7 @@ class Calls:
     def _settle(self, call: Call, change: Change) -> None:
         """A change was not made: the call is closed, or somebody else's affair by now."""
         if change is Change.CLOSED:
-            self._results.closed(call.key, _OVER)
+            self._results.closed(call.number, call.key, _OVER)
         elif call.body.claim != self._context.engine_id:
             self._let_go(call)
         elif call.session is None and not call.queued_at:
@@ -478,7 +479,7 @@ class Calls:
 
         def stored(change: Change) -> None:
             if change is Change.CLOSED:
-                self._results.closed(call.key, _OVER)
+                self._results.closed(call.number, call.key, _OVER)
             elif change is Change.VOID and call.session is session and call.running == token:
                 self._stop(call, "the call was given to another worker")
                 self._settle(call, change)
@@ -504,6 +505,18 @@ class Calls:
         call.session, call.started_at_ms = None, 0
         if session is not None and session.runs.pop(token, None) is not None:
             session.cancel(token, reason)
+
+    def still_open(self, call: Call) -> None:
+        """A failure was refused, for the stored attempt is another one: the call goes on as the store says."""
+        self._watch.set(call)
+        if self.held.get(call.key) is call and call.session is None and not call.queued_at and not call.writing:
+
+            def found(entries: Sequence[tuple[ActivityRecord, ActivityBody] | None]) -> None:
+                if entries[0] is not None and not call.writing and call.session is None:
+                    call.learn(*entries[0], is_latest=True)
+                self._settle(call, Change.VOID if entries[0] is not None else Change.CLOSED)
+
+            self._ledger.read([call.key], found)
 
     def closed(self, key: ActivityKey, reason: str) -> None:
         """A call is closed: nobody waits for it any more, and what runs here is told so."""
