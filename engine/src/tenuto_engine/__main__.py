@@ -27,7 +27,12 @@ def main() -> NoReturn:
         settings = from_arguments(sys.argv[1:], os.environ)
         configure_logging(settings)
         faults = Faults.from_env(os.environ)
-        store, leases = open_stores(settings.state_store, app=settings.runtime.app, key_prefix=settings.key_prefix)
+        store, leases = open_stores(
+            settings.state_store,
+            app=settings.runtime.app,
+            key_prefix=settings.key_prefix,
+            durability_unverified=settings.durability_unverified,
+        )
         tune_garbage_collection()
         uvloop.run(serve(settings, store, leases, faults=faults))
     except (SettingsRefused, StoreRefused, FaultsRefused, ValueError) as error:

@@ -12,16 +12,25 @@ from tenuto_engine.ports.leases import LeaseStore
 from tenuto_engine.ports.store import Store
 
 _DEFAULT_DURABILITY = {"memory": "D0", "sqlite": "D2", "redis": "D1"}
+# The further forms of a Redis URL: with TLS, on a socket, under Sentinel, of a cluster.
+_REDIS = ("rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 
 
 def _scheme_of(url: str) -> str:
     scheme = urlsplit(url).scheme
+    if scheme in _REDIS:
+        return "redis"
     if scheme not in _DEFAULT_DURABILITY:
         raise StoreRefused(
-            f"state store {url.rsplit('@', maxsplit=1)[-1]!r} has an unknown kind {scheme!r}; "
+            f"state store {_without_secrets(url)!r} has an unknown kind {scheme!r}; "
             "use memory:, sqlite:///path or redis://host:port/database"
         )
     return scheme
+
+
+def _without_secrets(url: str) -> str:
+    """Return what may be shown of a URL: nothing before the host, where a password stands, and no query."""
+    return url.rsplit("@", maxsplit=1)[-1].partition("?")[0]
 
 
 def _path_of(url: str) -> str:
@@ -44,14 +53,17 @@ def default_durability(url: str) -> str:
     return _DEFAULT_DURABILITY[_scheme_of(url)]
 
 
-def open_stores(url: str, *, app: str, key_prefix: str) -> tuple[Store, LeaseStore]:
+def open_stores(
+    url: str, *, app: str, key_prefix: str, durability_unverified: bool = False
+) -> tuple[Store, LeaseStore]:
     """Make the store and the lease store that a URL means; neither is connected yet.
 
     Args:
         url: `memory:`; `sqlite:///path` (a relative path has three slashes, an absolute one four);
-            `redis://[user:password@]host[:port][/database]`.
+            `redis://[user:password@]host[:port][/database]` and its further forms (`storage.redis.address`).
         app: the app whose state it is; one database may hold several in Redis, one in SQLite.
         key_prefix: first part of every key.
+        durability_unverified: go on with a server that hides its settings.
 
     Raises:
         StoreRefused: the URL means no known store.
@@ -69,4 +81,5 @@ def open_stores(url: str, *, app: str, key_prefix: str) -> tuple[Store, LeaseSto
         return SqliteStore(path, app=app, key_prefix=key_prefix, gate=gate), SqliteLeaseStore(path, gate=gate)
     from tenuto_engine.storage.redis import RedisLeaseStore, RedisStore
 
-    return RedisStore(url, app=app, key_prefix=key_prefix), RedisLeaseStore(url, app=app, key_prefix=key_prefix)
+    store = RedisStore(url, app=app, key_prefix=key_prefix, durability_unverified=durability_unverified)
+    return store, RedisLeaseStore(url, app=app, key_prefix=key_prefix)

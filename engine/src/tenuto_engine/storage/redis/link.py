@@ -12,18 +12,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 import hiredis
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 
 from tenuto_engine.ports.errors import StoreUnavailable
+from tenuto_engine.storage.redis.acks import Ack
+from tenuto_engine.storage.redis.address import Place
 
 Reply = Any
 
-# The libraries' stubs leave both of these partly unknown.
+# The library's stubs leave it partly unknown.
 _pack: Callable[[tuple[Any, ...]], bytes] = cast("Any", hiredis).pack_command
-_pool_from_url: Callable[..., ConnectionPool] = cast("Any", ConnectionPool).from_url
+_ASKING = ("ASKING",)
 
 
 class LinkNotReady(StoreUnavailable):
@@ -43,51 +43,75 @@ class LinkLost(StoreUnavailable):
 
 
 class Link:
-    """A connection that is made on first use and again after it broke.
+    """A connection that is made on first use and again after it broke, expired, or its server turned read-only.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`.
+        connection: not connected yet; it belongs to the link.
         timeout_s: how long a write or the replies of one group may take; seconds.
+        locate: asked before each connect where the server is now; None: where it always was.
         prepare: run on every new connection before it is used; if it raises, the connection is not used.
+
+    `ack`: what ends a group of writes; `prepare` sets it, for it depends on the server found.
 
     Concurrency: one exchange at a time, first come, first served. A cancelled exchange closes the connection, for
     the replies still due would be taken for others.
     """
 
-    def __init__(self, url: str, *, timeout_s: float, prepare: Callable[[Link], Awaitable[None]] | None = None) -> None:
-        # The pool only reads the URL and makes the fitting kind of connection; it never lends one.
-        pool = _pool_from_url(
-            url,
-            protocol=2,
-            # A timeout here would cost a task for each write; each exchange has one of its own.
-            socket_timeout=None,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            driver_info=None,
-        )
-        self._connection: AbstractConnection = pool.make_connection()
+    def __init__(
+        self,
+        connection: AbstractConnection,
+        *,
+        timeout_s: float,
+        locate: Callable[[], Awaitable[Place]] | None = None,
+        prepare: Callable[[Link], Awaitable[None]] | None = None,
+    ) -> None:
+        self._connection = connection
         self._timeout_s = timeout_s
+        self._locate = locate
         self._prepare = prepare
         self._is_ready = False
         self._is_closed = False
+        self.ack: Ack | None = None
         self._turn = asyncio.Lock()
 
-    async def exchange(self, commands: Sequence[tuple[Any, ...]]) -> list[Reply]:
+    async def exchange(
+        self, commands: Sequence[tuple[Any, ...]], *, confirm: bool = False, asking: bool = False
+    ) -> list[Reply]:
         """Send commands as one write and return their replies in order; a server's error is a reply.
+
+        Args:
+            confirm: end the write with the command of `ack`, if there is one; its reply is the last.
+            asking: tell a node, before each command, that the slot is on its way to it.
 
         Raises:
             LinkNotReady: nothing was sent.
             LinkLost: replies are missing; those commands may or may not have been executed.
             StoreRefused: from `prepare`; nothing was sent.
         """
-        packed = b"".join(map(_pack, commands))
+        if asking:
+            return await self._exchange_asking(commands, confirm=confirm)
+        packed, count = b"".join(map(_pack, commands)), len(commands)
         async with self._turn:
             await self._make_ready()
-            return await self._exchange(packed, len(commands))
+            if confirm and self.ack is not None:
+                packed, count = packed + _pack(self.ack.command), count + 1
+            return await self._exchange(packed, count)
+
+    async def _exchange_asking(self, commands: Sequence[tuple[Any, ...]], *, confirm: bool) -> list[Reply]:
+        pairs = [each for command in commands for each in (_ASKING, command)]
+        try:
+            replies = await self.exchange(pairs, confirm=confirm)
+        except LinkLost as lost:
+            raise LinkLost(str(lost), lost.replies[1::2], not_executed=lost.not_executed) from lost
+        return [*replies[1 : len(pairs) : 2], *replies[len(pairs) :]]
 
     async def exchange_unprepared(self, commands: Sequence[tuple[Any, ...]]) -> list[Reply]:
         """The exchange that `prepare` itself uses."""
         return await self._exchange(b"".join(map(_pack, commands)), len(commands))
+
+    def expire(self) -> None:
+        """Connect and prepare anew before the next exchange; one under way goes on."""
+        self._is_ready = False
 
     async def close(self) -> None:
         """Close for good: later exchanges raise LinkNotReady."""
@@ -105,6 +129,8 @@ class Link:
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._connection.disconnect(nowait=True)
+                if self._locate is not None:
+                    self._aim(await self._locate())
                 await self._connection.connect()
             if self._prepare is not None:
                 await self._prepare(self)
@@ -112,11 +138,15 @@ class Link:
             raise LinkNotReady(f"the store does not answer: {lost}") from lost
         except (RedisError, OSError) as fault:  # a timeout is an OSError
             await self._disconnect()
-            raise LinkNotReady(f"the store cannot be reached: {fault}") from fault
+            raise LinkNotReady(f"the store cannot be reached: {_say(fault)}") from fault
         except BaseException:
             await self._disconnect()
             raise
         self._is_ready = True
+
+    def _aim(self, place: Place) -> None:
+        connection = cast("Any", self._connection)
+        connection.host, connection.port = place
 
     async def _exchange(self, packed: bytes, count: int) -> list[Reply]:
         connection, replies = self._connection, list[Reply]()
@@ -128,6 +158,9 @@ class Link:
                         replies.append(await connection.read_response(timeout=math.inf))
                     except ResponseError as error:
                         replies.append(error)
+                        if is_read_only(error):
+                            # Another server is the primary now, and a name or Sentinel may already lead to it.
+                            self._is_ready = False
         except TimeoutError as fault:
             await self._disconnect()
             waited = f"no reply within {self._timeout_s:g} s"
@@ -147,12 +180,21 @@ class Link:
 
 
 class LinkPool:
-    """Up to `size` links for reads, so that one large read does not hold up the others."""
+    """Links for reads, so that one large read does not hold up the others."""
 
-    def __init__(self, url: str, *, timeout_s: float, size: int = 4) -> None:
-        self._idle = [Link(url, timeout_s=timeout_s) for _ in range(size)]
-        self._all = tuple(self._idle)
-        self._free = asyncio.Semaphore(size)
+    def __init__(self, links: Sequence[Link]) -> None:
+        self._all = tuple(links)
+        self._idle = list(links)
+        self._free = asyncio.Semaphore(len(links))
+
+    async def exchange(self, commands: Sequence[tuple[Any, ...]], *, asking: bool = False) -> list[Reply]:
+        """Send commands over a free link; a server's error is a reply. Raises StoreUnavailable."""
+        async with self._free:
+            link = self._idle.pop()
+            try:
+                return await link.exchange(commands, asking=asking)
+            finally:
+                self._idle.append(link)
 
     async def ask(self, *commands: tuple[Any, ...]) -> list[Reply]:
         """Send read commands together; answer their replies.
@@ -160,17 +202,31 @@ class LinkPool:
         Raises:
             StoreUnavailable: no answer, or an error as answer.
         """
-        async with self._free:
-            link = self._idle.pop()
-            try:
-                replies = await link.exchange(commands)
-            finally:
-                self._idle.append(link)
-        for reply in replies:
-            if isinstance(reply, ResponseError):
-                raise StoreUnavailable(f"the store refused to read: {reply}") from reply
-        return replies
+        return refuse_errors(await self.exchange(commands))
+
+    def expire(self) -> None:
+        for link in self._all:
+            link.expire()
 
     async def close(self) -> None:
         for link in self._all:
             await link.close()
+
+
+def refuse_errors(replies: list[Reply]) -> list[Reply]:
+    """Answer the replies. Raises StoreUnavailable where one of them is a server's error."""
+    for reply in replies:
+        if isinstance(reply, ResponseError):
+            raise StoreUnavailable(f"the store refused to read: {reply}") from reply
+    return replies
+
+
+def is_read_only(error: ResponseError) -> bool:
+    """Whether a server refused a write because it is a replica, or became one; also where a script met it."""
+    text = str(error)
+    return "READONLY" in text or "read only replica" in text
+
+
+def _say(fault: BaseException) -> str:
+    """A timeout says nothing by itself."""
+    return str(fault) or "no answer in time"

@@ -1,0 +1,55 @@
+"""What an answer waits for beside the primary: WAITAOF for durability D3, WAIT where the URL asks for it.
+
+The command is the last of a group's write, so it covers whatever the connection did before it. Its count is compared
+before any outcome of the group is given as done. A short count leaves them unknown: they are in the primary, and may
+or may not survive it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from tenuto_engine.storage.redis.server import Demand, Server
+
+
+class Ack(msgspec.Struct, frozen=True):
+    """One such command and what it must answer. `local`: fsyncs of the primary."""
+
+    command: tuple[str | int, ...]
+    local: int
+    replicas: int
+
+    def shortage(self, reply: Any) -> str:
+        """What is missing in the answer; empty if nothing is."""
+        got_local, got = reply if isinstance(reply, list) else (self.local, reply)
+        if not isinstance(got_local, int) or not isinstance(got, int):
+            return f"the store cannot confirm it: {reply}"
+        if got_local < self.local:
+            return "the primary did not write it to disk in time"
+        if got < self.replicas:
+            return f"{got} of {self.replicas} replicas confirmed it in time"
+        return ""
+
+
+@dataclass
+class ReplicaAcks:
+    """How many groups were confirmed in full, and how many fell short."""
+
+    ok: int = 0
+    short: int = 0
+
+
+def ack_for(demand: Demand, server: Server, *, wait_ms: int, timeout_s: float) -> Ack | None:
+    """The command that ends each group on this server; None where nothing more is waited for.
+
+    D3 waits for every connected replica, because the count cannot say which of them confirmed, and any of them may be
+    promoted. It waits nearly as long as for any reply, and leaves time for the answer itself.
+    """
+    if demand.durability == "D3":
+        return Ack(("WAITAOF", 1, server.replicas, max(1, int(timeout_s * 800))), 1, server.replicas)
+    if demand.wait_replicas:
+        return Ack(("WAIT", demand.wait_replicas, wait_ms), 0, demand.wait_replicas)
+    return None
