@@ -83,13 +83,28 @@ async def test_a_released_shard_is_free_at_once_and_its_epoch_stays(world: World
     """Release by the holder frees; by a former holder it does nothing."""
     first = _take(world.leases, "a")
     second = _take(world.leases, "a")
-    world.leases.release([first])
+    world.leases.release([first], cause="release")
     (held,) = world.leases.acquire([0], version="", owner="b", lease_ms=FAR_MS)
     assert isinstance(held, LeaseHeld)
 
-    world.leases.release([second])
+    world.leases.release([second], cause="release")
     assert world.leases.renew([second], lease_ms=FAR_MS) == [False]
     assert _take(world.leases, "b").epoch == 3
+
+
+async def test_a_grant_tells_how_the_former_ownership_ended(world: World) -> None:
+    """After a release it names the cause and the time without an owner, after an expiry the time since then."""
+    first = _take(world.leases, "a")
+    assert (first.cause, first.free_ms) == ("", 0)
+    world.leases.release([first], cause="drain")
+    await world.backend.elapse(30)
+    second = _take(world.leases, "b", lease_ms=20)
+    assert second.cause == "drain"
+    assert second.free_ms >= 30
+    await world.backend.elapse(50)
+    third = _take(world.leases, "a")
+    assert third.cause == "expiry"
+    assert third.free_ms >= 30
 
 
 async def test_versions_have_leases_of_their_own(world: World) -> None:
@@ -104,7 +119,7 @@ async def test_no_shards_no_answers(world: World) -> None:
     """Empty lists are answered with empty lists."""
     assert world.leases.acquire([], version="", owner="a", lease_ms=5) == []
     assert world.leases.renew([], lease_ms=5) == []
-    world.leases.release([])
+    world.leases.release([], cause="release")
 
 
 async def test_a_second_lease_store_sees_the_same_leases(world: World) -> None:
@@ -129,10 +144,14 @@ def _member(engine_id: str, **fields: object) -> Member:
 
 async def test_members_are_seen_while_their_heart_beats(world: World) -> None:
     """A member is listed as it described itself last, until its time runs out."""
-    now = world.leases.heartbeat(_member("a"), ttl_ms=FAR_MS)
-    assert abs(now - await world.store.now_ms()) < 60_000
-    world.leases.heartbeat(_member("b", address=""), ttl_ms=20)
-    assert sorted(world.leases.members(), key=lambda each: each.engine_id) == [_member("a"), _member("b", address="")]
+    roll = world.leases.heartbeat(_member("a", shards="f0"), ttl_ms=FAR_MS)
+    assert abs(roll.now_ms - await world.store.now_ms()) < 60_000
+    assert [each.member for each in roll.present] == [_member("a", shards="f0")]
+    roll = world.leases.heartbeat(_member("b", address=""), ttl_ms=20)
+    assert [each.member for each in roll.present] == [_member("a", shards="f0"), _member("b", address="")]
+    assert 20 < roll.present[0].remaining_ms <= FAR_MS
+    assert 0 < roll.present[1].remaining_ms <= 20
+    assert world.leases.members() == [_member("a", shards="f0"), _member("b", address="")]
 
     draining = _member("a", draining=True, has_workers=False, capacity=0, version="")
     world.leases.heartbeat(draining, ttl_ms=FAR_MS)

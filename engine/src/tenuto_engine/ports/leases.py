@@ -9,13 +9,20 @@ import msgspec
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """A shard granted. `token` is random and new with every grant; `epoch` rises by one with every grant."""
+    """A shard granted. `token` is random and new with every grant; `epoch` rises by one with every grant.
+
+    `cause`: how the former ownership ended: one of the words given to `release`; "expiry" where it ran out or was
+    taken by force; empty where nobody owned the shard before. `free_ms`: for how long nobody owned it; milliseconds of
+    the store's clock, of an expiry counted from the moment it ran out.
+    """
 
     shard: int
     version: str
     owner: str
     epoch: int
     token: str
+    cause: str = ""
+    free_ms: int = 0
 
 
 class LeaseHeld(msgspec.Struct, frozen=True):
@@ -26,7 +33,11 @@ class LeaseHeld(msgspec.Struct, frozen=True):
 
 
 class Member(msgspec.Struct, frozen=True):
-    """One engine process of the app, as its heartbeat describes it."""
+    """One engine process of the app, as its heartbeat describes it.
+
+    `capacity`: its weight in the shard map, >= 1. `shards`: those of its own version that it owns, written by
+    `core.shard_map.pack_shards`; what the others compute the map from.
+    """
 
     engine_id: str
     version: str
@@ -34,6 +45,21 @@ class Member(msgspec.Struct, frozen=True):
     draining: bool
     has_workers: bool
     address: str = ""
+    shards: str = ""
+
+
+class Present(msgspec.Struct, frozen=True):
+    """A member, and how long its heartbeat holds without another one."""
+
+    member: Member
+    remaining_ms: int
+
+
+class Roll(msgspec.Struct, frozen=True):
+    """Who is alive, at one moment of the store's clock (Unix ms)."""
+
+    now_ms: int
+    present: Sequence[Present] = ()
 
 
 class LeaseStore(Protocol):
@@ -56,18 +82,18 @@ class LeaseStore(Protocol):
         """Prolong leases whose token is still the stored one (also expired ones that nobody took)."""
         ...
 
-    def release(self, leases: Sequence[Lease]) -> None:
-        """Give up leases whose token is still the stored one; the epoch stays."""
+    def release(self, leases: Sequence[Lease], *, cause: str) -> None:
+        """Give up leases whose token is still the stored one; the epoch stays, and `cause` is kept for the next."""
         ...
 
-    def heartbeat(self, member: Member, *, ttl_ms: int) -> int:
-        """Record the member as alive for `ttl_ms`; answers the store's clock (Unix ms)."""
+    def heartbeat(self, member: Member, *, ttl_ms: int) -> Roll:
+        """Record the member as alive for `ttl_ms`, and answer all who are, itself included, ordered by id."""
         ...
 
     def leave(self, engine_id: str) -> None: ...
 
     def members(self) -> list[Member]:
-        """Members whose heartbeat has not run out."""
+        """Members whose heartbeat has not run out, ordered by id."""
         ...
 
     def close(self) -> None: ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -73,6 +73,7 @@ class Committer:
         self._lanes = [_Lane() for _ in range(LANES)]
         self._incarnation = ""
         self.on_new_store: Callable[[], None]
+        self.on_executed: Callable[[Sequence[Operation], Sequence[Outcome]], None] = lambda _operations, _outcomes: None
 
     def submit(self, operation: Operation, on_outcome: OnOutcome) -> None:
         """Queue an operation for the next group."""
@@ -130,6 +131,7 @@ class Committer:
         self._metrics.group_done(operations, outcomes, seconds=time.perf_counter() - began)
         if self._faults.armed:
             self._reach(operations, "after")
+        self.on_executed(operations, outcomes)
         for (_, on_outcome), outcome in zip(group, outcomes, strict=True):
             try:
                 on_outcome(outcome)

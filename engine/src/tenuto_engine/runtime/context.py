@@ -8,9 +8,12 @@ import secrets
 import msgspec
 
 from tenuto_engine.core.limits import Limits
+from tenuto_engine.ports.notifier import Notifier, SilentNotifier
 from tenuto_engine.runtime.clock import StoreClock
 from tenuto_engine.runtime.faults import Faults
+from tenuto_engine.runtime.membership import Membership
 from tenuto_engine.runtime.metrics import Metrics
+from tenuto_engine.runtime.nudges import Nudges
 
 
 class RuntimeSettings(msgspec.Struct, frozen=True):
@@ -43,15 +46,29 @@ class RuntimeSettings(msgspec.Struct, frozen=True):
 
 
 class Context:
-    """Shared by the runtime's parts; made once by the composition root."""
+    """Shared by the runtime's parts; made once by the composition root.
 
-    def __init__(self, settings: RuntimeSettings, limits: Limits, *, metrics: Metrics, faults: Faults) -> None:
+    `membership`: who else is alive. `nudges`: news to and from the other engines.
+    """
+
+    def __init__(
+        self,
+        settings: RuntimeSettings,
+        limits: Limits,
+        *,
+        metrics: Metrics,
+        faults: Faults,
+        notifier: Notifier | None = None,
+    ) -> None:
         self.settings = settings
         self.limits = limits
         self.metrics = metrics
         self.faults = faults
         self.clock = StoreClock()
         self.engine_id = secrets.token_hex(8)
+        self.membership = Membership(self.engine_id)
+        self.nudges = Nudges(notifier or SilentNotifier(), self.engine_id)
+        self.nudges.is_alone = lambda: len(self.membership.members) < 2
         self._commits = itertools.count(1)
 
     def new_commit_id(self) -> str:

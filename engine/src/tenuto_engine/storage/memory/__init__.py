@@ -5,7 +5,8 @@ the store object, so that tests can stop an engine and open another on the same 
 """
 
 from tenuto_engine.storage.memory.leases import MemoryLeaseStore
+from tenuto_engine.storage.memory.notifier import MemoryNotifier
 from tenuto_engine.storage.memory.state import MemoryState
 from tenuto_engine.storage.memory.store import MemoryStore
 
-__all__ = ["MemoryLeaseStore", "MemoryState", "MemoryStore"]
+__all__ = ["MemoryLeaseStore", "MemoryNotifier", "MemoryState", "MemoryStore"]

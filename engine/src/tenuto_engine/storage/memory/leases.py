@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
-from tenuto_engine.ports.leases import Lease, LeaseHeld, Member
+from tenuto_engine.ports.leases import Lease, LeaseHeld, Member, Present, Roll
 from tenuto_engine.storage.memory.state import LeaseRecord, MemoryState
 
 
@@ -37,11 +37,14 @@ class MemoryLeaseStore:
         held = lease.owner not in ("", owner) and lease.expires_at_ms > now_ms
         if held and not force:
             return LeaseHeld(shard, lease.owner, lease.epoch, lease.expires_at_ms - now_ms)
+        cause, free_since_ms = (
+            ("expiry", lease.expires_at_ms) if lease.owner else (lease.cause, lease.released_at_ms or now_ms)
+        )
         lease.epoch += 1
         lease.owner = owner
         lease.expires_at_ms = now_ms + lease_ms
         lease.token = f"{lease.epoch}-{secrets.token_hex(8)}"
-        return Lease(shard, version, owner, lease.epoch, lease.token)
+        return Lease(shard, version, owner, lease.epoch, lease.token, cause, max(0, now_ms - free_since_ms))
 
     def renew(self, leases: Sequence[Lease], *, lease_ms: int) -> list[bool]:
         with self._lock:
@@ -54,20 +57,22 @@ class MemoryLeaseStore:
                 renewed.append(owned)
             return renewed
 
-    def release(self, leases: Sequence[Lease]) -> None:
+    def release(self, leases: Sequence[Lease], *, cause: str) -> None:
         with self._lock:
+            now_ms = self._state.clock()
             for lease in leases:
                 if self._state.owns(lease.shard, lease.version, lease.token):
                     stored = self._state.leases[lease.shard, lease.version]
                     stored.token = ""
                     stored.owner = ""
                     stored.expires_at_ms = 0
+                    stored.cause, stored.released_at_ms = cause, now_ms
 
-    def heartbeat(self, member: Member, *, ttl_ms: int) -> int:
+    def heartbeat(self, member: Member, *, ttl_ms: int) -> Roll:
         with self._lock:
             now_ms = self._state.clock()
             self._state.members[member.engine_id] = (member, now_ms + ttl_ms)
-            return now_ms
+            return Roll(now_ms, [Present(each, until_ms - now_ms) for each, until_ms in self._alive(now_ms)])
 
     def leave(self, engine_id: str) -> None:
         with self._lock:
@@ -75,11 +80,13 @@ class MemoryLeaseStore:
 
     def members(self) -> list[Member]:
         with self._lock:
-            now_ms = self._state.clock()
-            members = self._state.members
-            for engine_id in [key for key, (_, expires_at_ms) in members.items() if expires_at_ms <= now_ms]:
-                del members[engine_id]
-            return [members[engine_id][0] for engine_id in sorted(members)]
+            return [member for member, _ in self._alive(self._state.clock())]
+
+    def _alive(self, now_ms: int) -> list[tuple[Member, int]]:
+        members = self._state.members
+        for engine_id in [key for key, (_, expires_at_ms) in members.items() if expires_at_ms <= now_ms]:
+            del members[engine_id]
+        return [members[engine_id] for engine_id in sorted(members)]
 
     def close(self) -> None:
         """Forget nothing: the state belongs to whoever made it."""

@@ -14,6 +14,7 @@ from threading import Lock
 from typing import Generic, TypeVar
 
 from tenuto_engine.ports.leases import Member
+from tenuto_engine.ports.notifier import OnNudge
 from tenuto_engine.ports.records import ActivityKey, ActivityRecord, Head, IndexEntry, OutboxRecord, ReminderKey
 from tenuto_engine.storage.clock import DEDUP_WINDOW_MS, system_ms
 
@@ -166,6 +167,8 @@ class LeaseRecord:
     epoch: int = 0
     token: str = ""
     expires_at_ms: int = 0
+    cause: str = ""
+    released_at_ms: int = 0
 
 
 class MemoryState:
@@ -183,6 +186,7 @@ class MemoryState:
         self.lease_lock = Lock()
         self.leases: dict[tuple[int, str], LeaseRecord] = {}
         self.members: dict[str, tuple[Member, int]] = {}
+        self.receivers: list[OnNudge] = []
 
     def owns(self, shard: int, version: str, token: str) -> bool:
         """Return whether `token` is the one last granted, whether or not its time is over."""

@@ -5,6 +5,7 @@ checks what is at its other end, `lua/` holds the scripts. Policy is elsewhere: 
 """
 
 from tenuto_engine.storage.redis.leases import RedisLeaseStore
+from tenuto_engine.storage.redis.notifier import RedisNotifier
 from tenuto_engine.storage.redis.store import RedisStore
 
-__all__ = ["RedisLeaseStore", "RedisStore"]
+__all__ = ["RedisLeaseStore", "RedisNotifier", "RedisStore"]

@@ -149,6 +149,7 @@ class Keys:
         self.layout = f"{key_prefix}:{{{app}}}:layout"
         self.members = f"{key_prefix}:{{{app}}}:members"
         self.member_expiry = f"{key_prefix}:{{{app}}}:members-expiry"
+        self.nudge = f"{key_prefix}:{{{app}}}:nudge:"
 
     def __getitem__(self, shard: int) -> ShardKeys:
         keys = self._shards.get(shard)

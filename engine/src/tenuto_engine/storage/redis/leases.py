@@ -14,7 +14,7 @@ import msgspec
 from redis.exceptions import NoScriptError, RedisError
 
 from tenuto_engine.ports.errors import StoreUnavailable
-from tenuto_engine.ports.leases import Lease, LeaseHeld, Member
+from tenuto_engine.ports.leases import Lease, LeaseHeld, Member, Present, Roll
 from tenuto_engine.storage.redis import scripts
 from tenuto_engine.storage.redis.address import parse_address
 from tenuto_engine.storage.redis.clients import open_clients
@@ -45,7 +45,7 @@ class RedisLeaseStore:
         granted: list[Lease | LeaseHeld] = []
         for shard, reply in zip(shards, self._run(scripts.ACQUIRE, 1, calls), strict=True):
             if reply[0] == 1:
-                granted.append(Lease(shard, version, owner, reply[1], reply[4].decode()))
+                granted.append(Lease(shard, version, owner, reply[1], reply[4].decode(), reply[5].decode(), reply[6]))
             else:
                 granted.append(LeaseHeld(shard, reply[2].decode(), reply[1], reply[3]))
         return granted
@@ -54,13 +54,16 @@ class RedisLeaseStore:
         calls = [(self._keys[lease.shard].lease(lease.version), lease.token, lease_ms) for lease in leases]
         return [reply == 1 for reply in self._run(scripts.RENEW, 1, calls)]
 
-    def release(self, leases: Sequence[Lease]) -> None:
-        calls = [(self._keys[lease.shard].lease(lease.version), lease.token) for lease in leases]
+    def release(self, leases: Sequence[Lease], *, cause: str) -> None:
+        calls = [(self._keys[lease.shard].lease(lease.version), lease.token, cause) for lease in leases]
         self._run(scripts.RELEASE, 1, calls)
 
-    def heartbeat(self, member: Member, *, ttl_ms: int) -> int:
-        (now,) = self._run(scripts.HEARTBEAT, 2, [self._member_call(member.engine_id, ttl_ms, _encode(member))])
-        return cast("int", now)
+    def heartbeat(self, member: Member, *, ttl_ms: int) -> Roll:
+        (reply,) = self._run(scripts.HEARTBEAT, 2, [self._member_call(member.engine_id, ttl_ms, _encode(member))])
+        present = [
+            Present(_decode_member(reply[i]), int(reply[i + 1])) for i in range(1, len(cast("list[Any]", reply)), 2)
+        ]
+        return Roll(reply[0], sorted(present, key=lambda each: each.member.engine_id))
 
     def leave(self, engine_id: str) -> None:
         keys = self._keys
@@ -68,7 +71,7 @@ class RedisLeaseStore:
 
     def members(self) -> list[Member]:
         (descriptions,) = self._run(scripts.MEMBERS, 2, [self._member_call()])
-        return [_decode_member(description) for description in descriptions]
+        return sorted(map(_decode_member, descriptions), key=lambda member: member.engine_id)
 
     def close(self) -> None:
         self._clients.close()

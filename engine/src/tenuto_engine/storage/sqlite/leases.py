@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from threading import Lock
 
 from tenuto_engine.ports.errors import StoreUnavailable
-from tenuto_engine.ports.leases import Lease, LeaseHeld, Member
+from tenuto_engine.ports.leases import Lease, LeaseHeld, Member, Present, Roll
 from tenuto_engine.storage.clock import system_ms
 from tenuto_engine.storage.sqlite.gate import WriteGate
 from tenuto_engine.storage.sqlite.layout import BUSY_MS, connect
@@ -68,11 +68,15 @@ class SqliteLeaseStore:
             now_ms = self._clock()
             for shard in shards:
                 row = connection.execute(QUERIES["read_lease"], (shard, version)).fetchone()
-                holder, epoch, expires_at_ms = row or ("", 0, 0)
+                holder, epoch, expires_at_ms, cause, released_at_ms = row or ("", 0, 0, "", 0)
                 if not force and holder not in ("", owner) and expires_at_ms > now_ms:
                     answers.append(LeaseHeld(shard, holder, epoch, expires_at_ms - now_ms))
                     continue
-                lease = Lease(shard, version, owner, epoch + 1, f"{epoch + 1}-{secrets.token_hex(8)}")
+                token = f"{epoch + 1}-{secrets.token_hex(8)}"
+                if holder:
+                    cause, released_at_ms = "expiry", expires_at_ms
+                free_ms = max(0, now_ms - (released_at_ms or now_ms))
+                lease = Lease(shard, version, owner, epoch + 1, token, cause, free_ms)
                 values = (shard, version, owner, lease.epoch, lease.token, now_ms + lease_ms)
                 connection.execute(QUERIES["write_lease"], values)
                 answers.append(lease)
@@ -89,21 +93,22 @@ class SqliteLeaseStore:
                 for lease in leases
             ]
 
-    def release(self, leases: Sequence[Lease]) -> None:
+    def release(self, leases: Sequence[Lease], *, cause: str) -> None:
         with self._transaction() as connection:
-            keys = [(lease.shard, lease.version, lease.token) for lease in leases if lease.token]
+            now_ms = self._clock()
+            keys = [(lease.shard, lease.version, lease.token, cause, now_ms) for lease in leases if lease.token]
             connection.executemany(QUERIES["release_lease"], keys)
 
-    def heartbeat(self, member: Member, *, ttl_ms: int) -> int:
+    def heartbeat(self, member: Member, *, ttl_ms: int) -> Roll:
         with self._transaction() as connection:
             now_ms = self._clock()
             # fmt: off
             connection.execute(QUERIES["write_member"], (
                 member.engine_id, member.version, member.capacity, member.draining, member.has_workers, member.address,
-                now_ms + ttl_ms,
+                member.shards, now_ms + ttl_ms,
             ))
             # fmt: on
-            return now_ms
+            return Roll(now_ms, _present(connection, now_ms))
 
     def leave(self, engine_id: str) -> None:
         with self._transaction() as connection:
@@ -111,14 +116,21 @@ class SqliteLeaseStore:
 
     def members(self) -> list[Member]:
         with self._transaction() as connection:
-            now_ms = self._clock()
-            connection.execute(QUERIES["delete_expired_members"], (now_ms,))
-            rows = connection.execute(QUERIES["read_members"], (now_ms,)).fetchall()
-        return [
-            Member(engine_id, version, capacity, bool(draining), bool(has_workers), address)
-            for engine_id, version, capacity, draining, has_workers, address in rows
-        ]
+            return [each.member for each in _present(connection, self._clock())]
 
     def close(self) -> None:
         with self._lock:
             self._drop()
+
+
+def _present(connection: sqlite3.Connection, now_ms: int) -> list[Present]:
+    connection.execute(QUERIES["delete_expired_members"], (now_ms,))
+    return [
+        Present(
+            Member(engine_id, version, capacity, bool(draining), bool(has_workers), address, shards),
+            expires_at_ms - now_ms,
+        )
+        for engine_id, version, capacity, draining, has_workers, address, shards, expires_at_ms in connection.execute(
+            QUERIES["read_members"], (now_ms,)
+        )
+    ]

@@ -176,7 +176,7 @@ WHERE shard = ? AND instance = ? ORDER BY records.name LIMIT ?
 -- -- leases and members -------------------------------------------------------------------------------------------
 
 -- name: read_lease
-SELECT owner, epoch, expires_at_ms FROM leases WHERE shard = ? AND version = ?
+SELECT owner, epoch, expires_at_ms, cause, released_at_ms FROM leases WHERE shard = ? AND version = ?
 
 -- name: write_lease
 INSERT OR REPLACE INTO leases (shard, version, owner, epoch, token, expires_at_ms) VALUES (?, ?, ?, ?, ?, ?)
@@ -185,17 +185,18 @@ INSERT OR REPLACE INTO leases (shard, version, owner, epoch, token, expires_at_m
 UPDATE leases SET expires_at_ms = ?4 WHERE shard = ?1 AND version = ?2 AND token = ?3 AND ?3 <> ''
 
 -- name: release_lease
-UPDATE leases SET owner = '', token = '', expires_at_ms = 0 WHERE shard = ? AND version = ? AND token = ?
+UPDATE leases SET owner = '', token = '', expires_at_ms = 0, cause = ?4, released_at_ms = ?5
+WHERE shard = ?1 AND version = ?2 AND token = ?3
 
 -- name: write_member
-INSERT OR REPLACE INTO members (engine_id, version, capacity, draining, has_workers, address, expires_at_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT OR REPLACE INTO members (engine_id, version, capacity, draining, has_workers, address, shards, expires_at_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: delete_member
 DELETE FROM members WHERE engine_id = ?
 
 -- name: read_members
-SELECT engine_id, version, capacity, draining, has_workers, address FROM members
+SELECT engine_id, version, capacity, draining, has_workers, address, shards, expires_at_ms FROM members
 WHERE expires_at_ms > ? ORDER BY engine_id
 
 -- name: delete_expired_members

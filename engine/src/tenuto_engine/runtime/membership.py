@@ -1,0 +1,55 @@
+"""Who else is alive: the roll of members as the lease keeper read it last.
+
+Kept on the event loop and replaced whole, so a reader sees one moment. An engine is in the roll before it claims or
+owns anything, so whoever is missing from a roll read later than a claim was made is gone, and what it claimed is free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tenuto_engine.ports.leases import Member, Roll
+
+
+class Membership:
+    """The latest roll, and who wants to know of a new one.
+
+    `on_change`: called on the event loop after each roll whose members differ from the former one's in anything but
+    the shards they own.
+    """
+
+    def __init__(self, engine_id: str) -> None:
+        self._engine_id = engine_id
+        self._read_at_ms = 0
+        self._members: dict[str, Member] = {}
+        self.on_change: list[Callable[[], None]] = []
+
+    @property
+    def members(self) -> list[Member]:
+        """All members, this engine included once its first heartbeat was taken; ordered by id."""
+        return list(self._members.values())
+
+    def others(self, version: str) -> list[Member]:
+        """The other members of a version."""
+        return [m for m in self._members.values() if m.version == version and m.engine_id != self._engine_id]
+
+    def may_share(self, version: str) -> bool:
+        """Whether another engine of this version could run activities now: it has a worker and stays."""
+        return any(member.has_workers and not member.draining for member in self.others(version))
+
+    def is_gone(self, engine_id: str, since_ms: int) -> bool:
+        """Whether an engine that was alive at `since_ms` (store's clock) has not been seen after it."""
+        return engine_id != self._engine_id and engine_id not in self._members and self._read_at_ms > since_ms
+
+    def learn(self, roll: Roll) -> None:
+        """Take a new roll."""
+        before = {engine_id: _standing(member) for engine_id, member in self._members.items()}
+        self._members = {present.member.engine_id: present.member for present in roll.present}
+        self._read_at_ms = roll.now_ms
+        if before != {engine_id: _standing(member) for engine_id, member in self._members.items()}:
+            for notify in self.on_change:
+                notify()
+
+
+def _standing(member: Member) -> tuple[object, ...]:
+    return member.version, member.capacity, member.draining, member.has_workers
