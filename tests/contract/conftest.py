@@ -11,9 +11,10 @@ import pytest
 
 from contract.backends import Backend, MemoryBackend, RedisBackend, SqliteBackend
 from contract.worlds import SHARDS, World
-from servers import REDIS_BINARIES, RedisServer
+from servers import RECENT_REDIS, REDIS_BINARIES, RedisCluster, RedisServer
 
-STORES = ["memory", "sqlite", *sorted(REDIS_BINARIES)]
+CLUSTERS = [f"{release}-cluster" for release in RECENT_REDIS]
+STORES = ["memory", "sqlite", *sorted(REDIS_BINARIES), *CLUSTERS]
 
 
 @pytest.fixture(scope="session")
@@ -31,14 +32,33 @@ def redis_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
         yield start
 
 
+@pytest.fixture(scope="session")
+def cluster_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], RedisCluster]]:
+    """A cluster of three nodes of the release asked for, started when it is first asked for."""
+    with ExitStack() as clusters:
+
+        @cache
+        def start(release: str) -> RedisCluster:
+            return clusters.enter_context(RedisCluster(tmp_path_factory.mktemp("cluster"), release=release))
+
+        yield start
+
+
 @pytest.fixture(params=STORES)
-def backend(request: pytest.FixtureRequest, tmp_path: Path, redis_of: Callable[[str], RedisServer]) -> Backend:
+def backend(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    redis_of: Callable[[str], RedisServer],
+    cluster_of: Callable[[str], RedisCluster],
+) -> Backend:
     """An empty database of each kind."""
     name: str = request.param
     if name == "memory":
         return MemoryBackend()
     if name == "sqlite":
         return SqliteBackend(tmp_path)
+    if name in CLUSTERS:
+        return RedisBackend(cluster_of(name.removesuffix("-cluster")).url)
     return RedisBackend(redis_of(name).url)
 
 

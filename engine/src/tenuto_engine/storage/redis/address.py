@@ -68,6 +68,24 @@ class Address(msgspec.Struct, frozen=True):
         """The server itself; for sentinels and clusters a place to begin with. Without meaning for a socket."""
         return self.places[0] if self.places else Place("", 0)
 
+    def arguments(self, place: Place, *, timeout_s: float) -> dict[str, Any]:
+        """redis-py's arguments for a client of the server at a place, without the retry, of which there are two kinds.
+
+        `timeout_s`: for making a connection; seconds.
+        """
+        arguments: dict[str, Any] = {
+            **self.login,
+            "protocol": 2,
+            "client_name": CLIENT_NAME,
+            "socket_connect_timeout": timeout_s,
+            "driver_info": None,
+        }
+        if self.path:
+            return arguments | {"unix_socket_path": self.path}
+        if self.is_tls:
+            arguments |= {"ssl": True, **self.tls}
+        return arguments | place._asdict()
+
     def connection(self, place: Place, *, timeout_s: float) -> AbstractConnection:
         """Make a connection of the fitting kind, not connected yet. It retries nothing."""
         common: dict[str, Any] = {

@@ -16,9 +16,9 @@ from redis.exceptions import AskError, MovedError, RedisError, ResponseError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from tenuto_engine.storage.redis.address import CLIENT_NAME, Address, Place
+from tenuto_engine.storage.redis.address import Address, Place
 from tenuto_engine.storage.redis.link import is_read_only
-from tenuto_engine.storage.redis.nodes import sentinel_settings
+from tenuto_engine.storage.redis.nodes import sentinel_arguments
 from tenuto_engine.storage.redis.slots import NOT_HERE, SlotMap, place_named, slot_of_command
 
 # A slot on its way is a matter of milliseconds; a renewal that waits longer is better begun anew.
@@ -55,26 +55,19 @@ def open_clients(address: Address, *, timeout_s: float) -> Clients:
 
 def _connect(address: Address, place: Place, *, timeout_s: float) -> Any:
     """A client; redis-py's stubs leave much of it unknown."""
-    settings: dict[str, Any] = {
-        **address.login,
-        "protocol": 2,
-        "client_name": CLIENT_NAME,
+    arguments = address.arguments(place, timeout_s=timeout_s) | {
         "socket_timeout": timeout_s,
-        "socket_connect_timeout": timeout_s,
         # A hidden retry would acquire twice: the first grant's token would be lost at once.
         "retry": Retry(NoBackoff(), 0),
-        "driver_info": None,
         "max_connections": 1,
     }
-    if address.is_tls:
-        settings |= {"ssl": True, **address.tls}
     if address.kind == "sentinel":
-        asking = sentinel_settings(address) | {"retry": Retry(NoBackoff(), 0)}
+        asking = sentinel_arguments(address) | {"retry": Retry(NoBackoff(), 0)}
         sentinel: Any = cast("Any", Sentinel)(list(address.places), sentinel_kwargs=asking)
-        return sentinel.master_for(address.service, **settings)
-    if address.path:
-        return cast("Any", Redis)(unix_socket_path=address.path, **settings)
-    return cast("Any", Redis)(host=place.host, port=place.port, **settings)
+        for name in place._fields:
+            del arguments[name]
+        return sentinel.master_for(address.service, **arguments)
+    return cast("Any", Redis)(**arguments)
 
 
 def _send(client: Any, commands: Sequence[Command]) -> list[Any]:

@@ -6,7 +6,8 @@ One `Node` is a server, or the primary that Sentinel names at the moment. A clus
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import itertools
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, cast
 
 from redis.asyncio.retry import Retry
@@ -23,7 +24,15 @@ _READERS = 4
 # A sentinel is asked before each connect, and the next one if it does not answer.
 _SENTINEL_TIMEOUT_S = 0.5
 
-Locate = Callable[[], Awaitable[Place]]
+
+class Locator(Protocol):
+    """Says where the server is now."""
+
+    async def __call__(self) -> Place:
+        """Raises RedisError, OSError where it cannot be told."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 class Reading(Protocol):
@@ -51,7 +60,7 @@ class Node:
         timeout_s: float,
         prepare: Callable[[Node, Link], Awaitable[None]],
         prepare_read: Callable[[Link], Awaitable[None]] | None,
-        locate: Locate | None = None,
+        locate: Locator | None = None,
     ) -> None:
         def connect() -> Any:
             return address.connection(place, timeout_s=timeout_s)
@@ -113,11 +122,24 @@ class Node:
         await self.readers.close()
 
 
+class Rotation:
+    """Any of several servers will do: another one at each asking."""
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        self._places = itertools.cycle(places)
+
+    async def __call__(self) -> Place:
+        return next(self._places)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
 class SentinelLocator:
     """Asks sentinels which server is the primary. The asking is redis-py's; it holds a connection to each sentinel."""
 
     def __init__(self, address: Address) -> None:
-        settings = sentinel_settings(address) | {"retry": Retry(NoBackoff(), 0)}
+        settings = sentinel_arguments(address) | {"retry": Retry(NoBackoff(), 0)}
         # The library's stubs leave much of it unknown.
         self._sentinel: Any = cast("Any", Sentinel)(list(address.places), sentinel_kwargs=settings)
         self._service = address.service
@@ -130,7 +152,7 @@ class SentinelLocator:
         await self._sentinel.aclose()
 
 
-def sentinel_settings(address: Address) -> dict[str, Any]:
+def sentinel_arguments(address: Address) -> dict[str, Any]:
     """redis-py's arguments for connections to sentinels, without the retry, of which there are two kinds."""
     return {
         **address.sentinel,

@@ -112,7 +112,7 @@ def _name_version(facts: dict[str, str]) -> str:
 
 
 def _check_mode(facts: dict[str, str], demand: Demand) -> None:
-    mode = facts.get("redis_mode", "standalone")
+    mode = facts.get("server_mode") or facts.get("redis_mode", "standalone")  # Valkey has the former
     if mode == "sentinel":
         raise StoreRefused("the state store's URL leads to a sentinel; write redis+sentinel://host:port,…/service")
     if (mode == "cluster") != demand.is_cluster:
