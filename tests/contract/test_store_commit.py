@@ -81,7 +81,7 @@ async def test_a_former_owner_is_fenced_for_ever(world: World) -> None:
     assert isinstance(lease, Lease)
 
     assert await world.do(stale) == Fenced()
-    world.leases.release([lease])
+    world.leases.release([lease], cause="release")
     assert await world.do(stale) == Fenced()
     assert await world.history() == []
 
@@ -90,7 +90,7 @@ async def test_a_released_lease_fences(world: World) -> None:
     """Who gave the shard up cannot write to it any more."""
     await world.create()
     operation = await world.next_commit()
-    world.leases.release([world.held[0, ""]])
+    world.leases.release([world.held[0, ""]], cause="release")
     assert await world.do(operation) == Fenced()
 
 

@@ -27,14 +27,14 @@ def main() -> NoReturn:
         settings = from_arguments(sys.argv[1:], os.environ)
         configure_logging(settings)
         faults = Faults.from_env(os.environ)
-        store, leases = open_stores(
+        opened = open_stores(
             settings.state_store,
             app=settings.runtime.app,
             key_prefix=settings.key_prefix,
             durability_unverified=settings.durability_unverified,
         )
         tune_garbage_collection()
-        uvloop.run(serve(settings, store, leases, faults=faults))
+        uvloop.run(serve(settings, opened.store, opened.leases, notifier=opened.notifier, faults=faults))
     except (SettingsRefused, StoreRefused, FaultsRefused, ValueError) as error:
         _exit(2, str(error))
     except StoreUnavailable as error:

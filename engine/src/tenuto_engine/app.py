@@ -17,6 +17,7 @@ from tenuto_engine.edge.http import HttpEdge
 from tenuto_engine.edge.management_service import ManagementService
 from tenuto_engine.edge.worker_service import WorkerService
 from tenuto_engine.ports.leases import LeaseStore
+from tenuto_engine.ports.notifier import Notifier
 from tenuto_engine.ports.store import Store
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.engine import Engine
@@ -30,11 +31,19 @@ _log = structlog.get_logger(__name__)
 class EngineApp:
     """An engine with its edges: one process, or a part of a test's process."""
 
-    def __init__(self, settings: Settings, store: Store, leases: LeaseStore, *, faults: Faults | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        leases: LeaseStore,
+        *,
+        notifier: Notifier | None = None,
+        faults: Faults | None = None,
+    ) -> None:
         self.settings = settings
         runtime = settings.runtime
         metrics = Metrics(app=runtime.app, version=runtime.version)
-        context = Context(runtime, settings.limits, metrics=metrics, faults=faults or Faults())
+        context = Context(runtime, settings.limits, metrics=metrics, faults=faults or Faults(), notifier=notifier)
         self.engine = Engine(context, store, leases)
         self._token = read_token(settings.token_file) if settings.token_file else b""
         self._server: grpc.aio.Server
@@ -106,9 +115,11 @@ class EngineApp:
         _log.info("engine stopped")
 
 
-async def serve(settings: Settings, store: Store, leases: LeaseStore, *, faults: Faults) -> None:
+async def serve(
+    settings: Settings, store: Store, leases: LeaseStore, *, notifier: Notifier | None = None, faults: Faults
+) -> None:
     """Run an engine until SIGTERM or SIGINT."""
-    app = EngineApp(settings, store, leases, faults=faults)
+    app = EngineApp(settings, store, leases, notifier=notifier, faults=faults)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -79,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
     option("--token-file", metavar="FILE", help="bearer token that clients must send (default: none)")
     option("--shards", help="number of shards, fixed at first use of the store (default: 64)")
     option("--lease-seconds", help="how long a shard stays owned without renewal (default: 10)")
+    option("--capacity", help="this engine's weight among the others when shards are dealt out (default: 1)")
     option("--drain-seconds", help="how long running work may take to end when draining (default: 25)")
     option("--retain-completed", metavar="SECONDS", help="keep completed instances this long (default: 604800, 7 days)")
     option(
@@ -113,6 +114,7 @@ def build(given: Mapping[str, str]) -> Settings:
         version=_matching(given, "version", "", _VERSION),
         shards=_integer(given, "shards", 64, low=1, high=MAX_SHARDS),
         lease_seconds=_number(given, "lease_seconds", 10.0, low=0.5),
+        capacity=_integer(given, "capacity", 1, low=1, high=1_000),
         drain_seconds=_number(given, "drain_seconds", 25.0, low=0.0),
         retain_completed_seconds=_number(given, "retain_completed", 7 * 86_400.0, low=0.0),
         retain_failed_seconds=_number(given, "retain_failed", 30 * 86_400.0, low=0.0),

@@ -57,6 +57,7 @@ def test_every_option_has_a_variable() -> None:
         "listen": "unix:/tmp/x",
         "http": "[::1]:0",
         "shards": "7",
+        "capacity": "2",
         "lease_seconds": "3",
         "drain_seconds": "0",
         "retain_completed": "1",

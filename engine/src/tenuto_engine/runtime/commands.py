@@ -41,6 +41,7 @@ from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Phase
 from tenuto_engine.runtime.loading import Loading
+from tenuto_engine.runtime.nudges import News, shard_topic
 from tenuto_engine.runtime.ownership import Owned
 from tenuto_engine.runtime.purging import Purging
 from tenuto_engine.runtime.views import Views
@@ -80,6 +81,7 @@ class Commands:
         self._loading = loading
         self._purging = purging
         self._views = Views(context, store, owned)
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
         self.nudge_reminders: Callable[[], None]
 
     def _shard(self, instance_id: str) -> int:
@@ -257,19 +259,32 @@ class Commands:
         shard = self._owned.get(number)
         if shard is not None and outcome.number >= 0:
             self._loading.deliver_event(shard, instance_id, number=outcome.number, message=message, event=event)
-            if control:
-                await self._see_effect(instance_id, event)
+        if control and outcome.number >= 0:
+            await self._see_effect(instance_id, event)
         return outcome.duplicate
 
     async def _see_effect(self, instance_id: str, event: Event) -> None:
         """Let the next read show what was commanded. It is durable either way: a long turn is not waited out."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _EFFECT_SECONDS
-        while (live := self._live(instance_id)) is not None and not _is_in_effect(event, live.indexed):
-            left = deadline - loop.time()
-            if left <= 0:
+        while (left := deadline - loop.time()) > 0:
+            live = self._live(instance_id)
+            if live is not None:
+                if _is_in_effect(event, live.indexed):
+                    return
+                await self._progress(live, left)
+            elif self._owned.get(self._shard(instance_id)) is not None or not await self._awaits(event, instance_id):
                 return
-            await self._progress(live, left)
+            else:
+                await self._progress_elsewhere(instance_id, min(_POLL_SECONDS, left))
+
+    async def _awaits(self, event: Event, instance_id: str) -> bool:
+        """Whether the owner, another engine, has still to see a command. An unreadable store is not waited for."""
+        try:
+            stored = await self._store.read_instance(self._shard(instance_id), instance_id)
+        except StoreUnavailable:
+            return False
+        return stored is not None and not _is_in_effect(event, stored.head.status)
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -303,7 +318,7 @@ class Commands:
             if left <= 0:
                 return await self.get(instance_id, payloads=payloads)
             if live is None:
-                await asyncio.sleep(min(_POLL_SECONDS, left))
+                await self._progress_elsewhere(instance_id, min(_POLL_SECONDS, left))
                 continue
             await self._progress(live, left)
             if live.ending is not None and live.phase is Phase.DROPPED:
@@ -312,6 +327,31 @@ class Commands:
     def _live(self, instance_id: str) -> LiveInstance | None:
         shard = self._owned.get(self._shard(instance_id))
         return shard.live.get(instance_id) if shard is not None else None
+
+    def told(self, news: News) -> None:
+        """Another engine says that instances moved on which somebody here waits for."""
+        for instance_id in news.progress:
+            for waiter in self._waiting.pop(instance_id, ()):
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    async def _progress_elsewhere(self, instance_id: str, seconds: float) -> None:
+        """Wait until the owner, another engine, says that the instance's status changed; at most `seconds`."""
+        changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(instance_id, []).append(changed)
+        topic = shard_topic(self._shard(instance_id))
+        self._context.nudges.say(topic, watch=[(instance_id, self._context.engine_id)])
+        try:
+            async with asyncio.timeout(seconds):
+                await changed
+        except TimeoutError:
+            pass
+        finally:
+            waiting = self._waiting.get(instance_id, [])
+            if changed in waiting:
+                waiting.remove(changed)
+            if not waiting:
+                self._waiting.pop(instance_id, None)
 
     @staticmethod
     async def _progress(live: LiveInstance, seconds: float) -> None:

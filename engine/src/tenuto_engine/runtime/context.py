@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import time
+from collections.abc import Callable
 
 import msgspec
 
@@ -25,12 +27,16 @@ class RuntimeSettings(msgspec.Struct, frozen=True):
     answer counts as a failed try. `max_turn_failures`: failed tries in a row, after which the instance is stalled.
     `max_deliveries`: hand-outs of one activity call, after which it fails instead of killing worker after worker.
     `reconnect_grace_seconds`: how long activities of a vanished worker wait for its return before others run them.
+    `linger_seconds`: how long a shard that is handed over waits for a turn under way, which then runs again elsewhere.
+    `capacity`: this engine's weight among the others when shards are dealt out.
     `live_instances`: idle instances kept in memory, oldest go first. `loads`: instances read from the store at once.
     """
 
     app: str = "default"
     version: str = ""
     shards: int = 64
+    capacity: int = 1
+    linger_seconds: float = 10.0
     lease_seconds: float = 10.0
     drain_seconds: float = 25.0
     sweep_seconds: float = 1.0
@@ -65,6 +71,10 @@ class Context:
         self.metrics = metrics
         self.faults = faults
         self.clock = StoreClock()
+        self.monotonic: Callable[[], float] = time.monotonic
+        self.monotonic_ns: Callable[[], int] = time.monotonic_ns
+        # Whether the leases certainly have not run out; told by the lease keeper.
+        self.may_act: Callable[[], bool] = lambda: True
         self.engine_id = secrets.token_hex(8)
         self.membership = Membership(self.engine_id)
         self.nudges = Nudges(notifier or SilentNotifier(), self.engine_id)

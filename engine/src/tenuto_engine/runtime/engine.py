@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 import structlog
@@ -19,8 +20,9 @@ from tenuto_engine.runtime.commands import Commands
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance
-from tenuto_engine.runtime.leases import LeaseKeeper
+from tenuto_engine.runtime.leases import KeeperThread, LeaseKeeper
 from tenuto_engine.runtime.loading import Loading
+from tenuto_engine.runtime.nudges import MEMBERS
 from tenuto_engine.runtime.outbox import Outbox
 from tenuto_engine.runtime.ownership import Owned
 from tenuto_engine.runtime.purging import Purging
@@ -35,6 +37,7 @@ _log = structlog.get_logger(__name__)
 
 # The longest that an acknowledgement waits for an item to travel with. A draining worker waits for it to end.
 _ACKNOWLEDGE_SECONDS = 0.05
+_DRAIN_PAUSE_SECONDS = 0.01
 
 
 class Engine:
@@ -70,11 +73,20 @@ class Engine:
         )
         self.info: StoreInfo
         self._keeper: LeaseKeeper
+        self._keeper_thread: KeeperThread
+        self._drain_until = 0.0
+        self._worker_seen_at = -math.inf
         self._wire()
 
     def _wire(self) -> None:
         """Connect the parts that need each other; here, so that each states its needs and none reaches for globals."""
         self._committer.on_new_store = self.owned.store_changed
+        nudges = self.context.nudges
+        nudges.owns = lambda number: number in self.owned.shards
+        nudges.on_shard = self.owned.nudged
+        nudges.on(MEMBERS, self.owned.members_changed)
+        nudges.on_mine(self.commands.told)
+        self._committer.on_executed = nudges.executed
         self._turns.effects = self
         self._turns.loader = self._loading
         self._turns.on_fenced = self.owned.fenced
@@ -103,16 +115,43 @@ class Engine:
         """Open the store and begin to own shards. Raises StoreRefused, StoreUnavailable."""
         settings = self.context.settings
         self.info = await self._store.open(shards=settings.shards, durability=durability)
-        self._keeper = LeaseKeeper(self.context, self._lease_store, self.owned, exclusive=self.info.exclusive)
-        self.owned.drop_lease = self._keeper.drop
+        self._keeper = LeaseKeeper(
+            self.context,
+            self._lease_store,
+            self.owned,
+            exclusive=self.info.exclusive,
+            call=self._call_from_keeper(asyncio.get_running_loop()),
+        )
+        self._keeper_thread = KeeperThread(self._keeper)
+        self.owned.keeper = self._keeper
+        self.context.may_act = lambda: self._keeper.is_confident
+        self._describe()
         self._tasks.start(self._committer.run(), name="committer")
+        self._tasks.start(self.context.nudges.run(), name="nudges")
         self._tasks.start(self._reminders.run(), name="reminders")
         self._tasks.start(forever(self.owned.sweep, pause_seconds=settings.sweep_seconds, name="sweep"), name="sweep")
         self._tasks.start(
             forever(self._flush, pause_seconds=_ACKNOWLEDGE_SECONDS, name="acknowledge"), name="acknowledge"
         )
         self._tasks.start(forever(self._housekeep, pause_seconds=1.0, name="housekeeping"), name="housekeeping")
-        self._keeper.start()
+        self._keeper_thread.start()
+
+    @staticmethod
+    def _call_from_keeper(loop: asyncio.AbstractEventLoop) -> Callable[..., None]:
+        def call(function: Callable[..., object], *arguments: object) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(function, *arguments)
+
+        return call
+
+    def _describe(self) -> None:
+        """Tell the keeper what to say of this engine; a worker that was there a moment ago may come back."""
+        now = self.context.monotonic()
+        if self.workers.sessions:
+            self._worker_seen_at = now
+        has_workers = now - self._worker_seen_at <= self.context.settings.reconnect_grace_seconds
+        if self._keeper.describe(draining=self.owned.draining, has_workers=has_workers):
+            self.owned.announce()
 
     async def _flush(self) -> None:
         for session in self.workers.sessions.values():
@@ -122,6 +161,7 @@ class Engine:
         sessions = list(self.workers.sessions.values())
         self._turns.sweep_overdue(sessions)
         self.owned.evict_idle()
+        self._describe()
         for session in sessions:
             # A slot may be free without an answer: a deadline passed, or what it was taken for is gone.
             self._turns.session_ready(session)
@@ -133,25 +173,29 @@ class Engine:
         return hasattr(self, "info") and not self.owned.draining
 
     async def drain(self) -> None:
-        """Take no more work and let what runs end, within the drain time. Idempotent."""
+        """Hand the shards over as they fall idle, and let the activities that run end, within the drain time.
+
+        Whoever owns a shard by then takes its activities' results. Idempotent; the time is counted once.
+        """
         if not self.owned.draining:
-            self.owned.draining = True
-            _log.info("draining")
+            _log.info("draining", shards=len(self.owned.shards))
+            self._drain_until = self.context.monotonic() + self.context.settings.drain_seconds
+            self.owned.drain()
+            self._describe()
             for session in list(self.workers.sessions.values()):
                 session.draining = True
                 session.announce_drain()
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.context.settings.drain_seconds
         # Asked again and again, but only here: telling the drain of every answer would cost each one a call.
-        while self._is_busy() and loop.time() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        while self._is_busy() and self.context.monotonic() < self._drain_until:  # noqa: ASYNC110
+            await asyncio.sleep(_DRAIN_PAUSE_SECONDS)
+        self.owned.let_go("drain")
 
     def _is_busy(self) -> bool:
-        return any(session.runs or session.turns for session in self.workers.sessions.values())
+        return bool(self.owned.shards) or any(session.runs for session in self.workers.sessions.values())
 
     async def stop(self) -> None:
         """Release the shards and close the store. What is unfinished goes on elsewhere."""
-        await self._keeper.stop()
+        await asyncio.to_thread(self._keeper_thread.stop)
         await self._tasks.close()
         await self._store.close()
 
@@ -195,6 +239,7 @@ class Engine:
             activities=len(session.activities),
             running=len(hello.running),
         )
+        self._describe()
         self._turns.session_ready(session)
         self._activities.session_ready(session)
         return session

@@ -117,6 +117,17 @@ class Metrics:
             registry=self.registry,
         )
         self.shards_owned = Gauge("tenuto_shards_owned", "Shards whose lease this engine holds", registry=self.registry)
+        self.shards_desired = Gauge(
+            "tenuto_shards_desired", "Shards that the map gives to this engine", registry=self.registry
+        )
+        self.shards_unowned = Gauge("tenuto_shards_unowned", "Shards that no member owns", registry=self.registry)
+        self.handover_seconds = Histogram(
+            "tenuto_shard_handover_seconds",
+            "From the former owner's last sign of life until the shard's work went on here",
+            ("cause",),
+            buckets=(*_BUCKETS, 10.0, 20.0, 60.0),
+            registry=self.registry,
+        )
         self.streams = Gauge("tenuto_sdk_streams", "Connected workers", registry=self.registry)
         self.instances_live = Gauge("tenuto_instances_in_memory", "Instances held in memory", registry=self.registry)
         self._cells: dict[tuple[str, ...], Counter] = {}
@@ -132,6 +143,16 @@ class Metrics:
         if cell is None:
             cell = self._cells[key] = counter.labels(*self._constant, *labels)
         cell.inc(by)
+
+    def shards(self, *, desired: int, owned: int, unowned: int) -> None:
+        """Note how many shards the map gives to this engine, how many it owns, and how many nobody owns."""
+        self.shards_desired.set(desired)
+        self.shards_owned.set(owned)
+        self.shards_unowned.set(unowned)
+
+    def handover(self, cause: str, seconds: float) -> None:
+        """Note a shard that was taken from another owner: from its last sign of life until work went on here."""
+        self.handover_seconds.labels(cause).observe(seconds)
 
     def group_done(self, operations: Sequence[Operation], outcomes: Sequence[Outcome], *, seconds: float) -> None:
         """Count one group commit: its operations by result, its records by kind, its duration."""

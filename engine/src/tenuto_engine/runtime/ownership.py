@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 import structlog
 
 from tenuto_engine.ports.errors import StoreUnavailable
-from tenuto_engine.ports.leases import Lease, Member
+from tenuto_engine.ports.leases import Lease, Roll
 from tenuto_engine.ports.records import OutboxRecord
 from tenuto_engine.ports.store import Store
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import Phase
+from tenuto_engine.runtime.leases import LeaseKeeper
 from tenuto_engine.runtime.loading import Loading
+from tenuto_engine.runtime.nudges import MEMBERS, News, engine_topic
 from tenuto_engine.runtime.outbox import Outbox
 from tenuto_engine.runtime.reminders import Reminders
 from tenuto_engine.runtime.shard import Shard
@@ -27,6 +29,11 @@ _READY_BATCH = 1_000
 _MOST_READY = 1_000_000
 _OUTBOX_BATCH = 1_000
 _PAUSE_SECONDS = 0.5
+# Shards whose records are read at once: a hundred taken in a burst must not stampede the store.
+_TAKEOVERS = 16
+_LINGER_PAUSE_SECONDS = 0.005
+# Engines that wait for one instance are told; more of them would find out by asking.
+_MOST_WATCHERS = 100
 # An instance may be marked ready and look idle for as long as its message is on the way from the store to memory.
 _SETTLE_MS = 1_000
 
@@ -54,8 +61,10 @@ class Owned:
         self._workers = workers
         self.shards: dict[int, Shard] = {}
         self.draining = False
-        self.drop_lease: Callable[[Lease], None]
-        self._began = time.monotonic()
+        self.keeper: LeaseKeeper
+        self._began = context.monotonic()
+        self._to_announce = True
+        self._takeovers = asyncio.Semaphore(_TAKEOVERS)
         self._ready_limit = _READY_BATCH
 
     def get(self, number: int) -> Shard | None:
@@ -70,8 +79,11 @@ class Owned:
             self._close(former)
         shard = Shard(lease)
         self.shards[lease.shard] = shard
+        self._context.nudges.follow([lease.shard])
         self._context.metrics.shards_owned.set(len(self.shards))
         self._tasks.start(self._take_over(shard), name=f"take-over-{shard.number}")
+        if self.draining:
+            self.hand_over([lease], "drain")  # it was on its way when the drain began
 
     def lost(self, lease: Lease, cause: str) -> None:
         """A lease is gone. Its memory goes with it."""
@@ -79,6 +91,27 @@ class Owned:
         if shard is not None and shard.lease is lease:
             _log.debug("shard lost", shard=lease.shard, cause=cause)
             self._close(shard)
+
+    def surplus(self, leases: Sequence[Lease], cause: str) -> None:
+        """The shard map gives these to others."""
+        self.hand_over(leases, cause)
+
+    def released(self, shards: Sequence[int]) -> None:
+        """Nobody owns these now: whoever the map gives them to can take them at once."""
+        self._context.nudges.say(MEMBERS, released=shards)
+
+    def learned(self, roll: Roll, *, desired: int, unowned: int) -> None:
+        """A round of the keeper read who is alive."""
+        self._context.membership.learn(roll)
+        self._context.metrics.shards(desired=desired, owned=len(self.shards), unowned=unowned)
+        if self._to_announce:
+            # Not before: while no roll was read, this engine looks alone, and would tell nobody.
+            self._to_announce = False
+            self._context.nudges.say(MEMBERS, released=[])
+
+    def announce(self) -> None:
+        """Tell the others, once the keeper's next heartbeat says so, that this engine's standing has changed."""
+        self._to_announce = True
 
     def store_was_away(self) -> None:
         _log.info("store answers again; acquiring all shards anew")
@@ -89,16 +122,77 @@ class Owned:
         for shard in list(self.shards.values()):
             self.fenced(shard)
 
-    def member(self) -> Member:
-        settings = self._context.settings
-        return Member(self._context.engine_id, settings.version, 1, self.draining, bool(self._workers.sessions))
-
     def fenced(self, shard: Shard) -> None:
-        """A write was refused or its outcome is unknown: drop the shard's memory and acquire it anew."""
+        """A write was refused or its outcome is unknown: drop the memory of the shard, and its lease."""
         if shard.alive:
             _log.warning("dropping a shard's memory after a refused or unconfirmed write", shard=shard.number)
             self._close(shard)
-            self.drop_lease(shard.lease)
+            self.keeper.drop(shard.lease)
+
+    # -- what other engines say -----------------------------------------------------------------------------------
+
+    def nudged(self, number: int, news: News) -> None:
+        """Something was stored for an owned shard, or somebody wants to hear of an instance."""
+        shard = self.shards.get(number)
+        if shard is None:
+            return
+        for instance_id, message_number in news.instances:
+            self._loading.deliver(shard, instance_id, message_number)
+        for instance_id, engine_id in news.watch:
+            live = shard.live.get(instance_id)
+            if live is not None and len(live.on_progress) < _MOST_WATCHERS:
+                live.on_progress.append(partial(self._tell, instance_id, engine_id))
+
+    def _tell(self, instance_id: str, engine_id: str) -> None:
+        self._context.nudges.say(engine_topic(engine_id), progress=[instance_id])
+
+    def members_changed(self, _news: News) -> None:
+        """Somebody came, goes, or has released shards: look at the map now."""
+        self.keeper.wake.set()
+
+    # -- handing over ---------------------------------------------------------------------------------------------
+
+    def hand_over(self, leases: Iterable[Lease], cause: str) -> None:
+        """Give shards to others, each as soon as no turn of it is under way. What waits goes on there."""
+        leaving: list[Shard] = []
+        for lease in leases:
+            shard = self.shards.get(lease.shard)
+            if shard is not None and shard.lease is lease and not shard.leaving:
+                shard.leaving = True
+                leaving.append(shard)
+        self._let_idle_go(leaving, cause)
+        if leaving:
+            self._tasks.start(self._linger(leaving, cause), name=f"hand-over-{cause}")
+
+    def drain(self) -> None:
+        """Hand all shards over, and take none any more."""
+        self.draining = True
+        self.hand_over([shard.lease for shard in self.shards.values()], "drain")
+
+    def let_go(self, cause: str) -> None:
+        """Give up every shard now, whatever is under way: a turn that is not committed runs again elsewhere."""
+        self._give_up(list(self.shards.values()), cause)
+
+    async def _linger(self, leaving: list[Shard], cause: str) -> None:
+        """Wait for the turns under way; one that outlasts the bound runs again elsewhere."""
+        deadline = self._context.monotonic() + self._context.settings.linger_seconds
+        while leaving and self._context.monotonic() < deadline:
+            await asyncio.sleep(_LINGER_PAUSE_SECONDS)
+            self._let_idle_go(leaving, cause)
+        self._give_up(leaving, cause)
+
+    def _let_idle_go(self, leaving: list[Shard], cause: str) -> None:
+        self._give_up([shard for shard in leaving if not shard.is_busy], cause)
+        leaving[:] = [shard for shard in leaving if shard.alive]
+
+    def _give_up(self, shards: list[Shard], cause: str) -> None:
+        leases = [shard.lease for shard in shards if shard.alive]
+        for shard in shards:
+            if shard.alive:
+                self._close(shard)
+        if leases:
+            _log.info("shards handed over", shards=len(leases), cause=cause)
+            self.keeper.give_up(leases, cause)
 
     def _close(self, shard: Shard) -> None:
         for instance in shard.live.values():
@@ -109,29 +203,42 @@ class Owned:
         shard.close()
         if self.shards.get(shard.number) is shard:
             del self.shards[shard.number]
+            self._context.nudges.unfollow([shard.number])
         self._context.metrics.shards_owned.set(len(self.shards))
 
     # -- taking over ----------------------------------------------------------------------------------------------
 
     async def _take_over(self, shard: Shard) -> None:
         """Find everything that an earlier owner left: ready instances, open calls, reminders, outgoing messages."""
-        version = self._context.settings.version
+        began = self._context.monotonic()
         while shard.alive:
             try:
-                reminders = await self._store.read_reminders(shard.number, version, limit=1)
-                if reminders and shard.alive:
-                    shard.note_due(reminders[0][1])
-                    self._reminders.nudge()
-                if not shard.outbox_read:
-                    await self._read_outbox(shard)
-                for instance_id, _ in await self._store.read_ready(shard.number, version, limit=_READY_BATCH):
-                    self._loading.reload(shard, instance_id)
+                async with self._takeovers:
+                    await self._resume(shard)
+                self._resumed(shard.lease, self._context.monotonic() - began)
                 await self._wait_for_workers()
                 await self._loading.open_activities(shard)
                 return
             except StoreUnavailable as error:
                 _log.warning("taking over a shard waits for the store", shard=shard.number, error=str(error))
                 await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _resume(self, shard: Shard) -> None:
+        version = self._context.settings.version
+        for instance_id, _ in await self._store.read_ready(shard.number, version, limit=_READY_BATCH):
+            self._loading.reload(shard, instance_id)
+        reminders = await self._store.read_reminders(shard.number, version, limit=1)
+        if reminders and shard.alive:
+            shard.note_due(reminders[0][1])
+            self._reminders.nudge()
+        if not shard.outbox_read:
+            await self._read_outbox(shard)
+
+    def _resumed(self, lease: Lease, seconds: float) -> None:
+        """Note how long nobody moved this shard's instances; after a crash, since the last sign of life."""
+        if lease.cause:
+            silent = self._context.settings.lease_seconds if lease.cause == "expiry" else 0.0
+            self._context.metrics.handover(lease.cause, silent + lease.free_ms / 1000 + seconds)
 
     async def _read_outbox(self, shard: Shard) -> None:
         unsent: list[OutboxRecord] = []
@@ -144,7 +251,7 @@ class Owned:
 
     async def _wait_for_workers(self) -> None:
         """Give the workers of this engine's predecessor a moment to come back with what they still run."""
-        left = self._began + self._context.settings.reconnect_grace_seconds / 2 - time.monotonic()
+        left = self._began + self._context.settings.reconnect_grace_seconds / 2 - self._context.monotonic()
         if left > 0:
             await asyncio.sleep(left)
 

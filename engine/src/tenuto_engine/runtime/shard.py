@@ -32,14 +32,21 @@ class Entry:
         self.started_at_ms = 0
 
 
+_UNDER_WAY = frozenset({Phase.TURN, Phase.CONFIRMING, Phase.COMMITTING})
+
+
 class Shard:
-    """What is kept for one owned shard. `alive` ends with the lease; nothing is done for a dead shard."""
+    """What is kept for one owned shard. `alive` ends with the lease; nothing is done for a dead shard.
+
+    `leaving`: it is being handed over: what runs may end, and nothing is begun.
+    """
 
     __slots__ = (
         "alive",
         "delivering",
         "entries",
         "lease",
+        "leaving",
         "live",
         "loading",
         "next_due_ms",
@@ -52,6 +59,7 @@ class Shard:
         self.number = lease.shard
         self.lease = lease
         self.alive = True
+        self.leaving = False
         self.live: dict[str, LiveInstance] = {}
         self.loading: set[str] = set()
         self.entries: dict[ActivityKey, Entry] = {}
@@ -66,6 +74,16 @@ class Shard:
             return False
         self.next_due_ms = due_at_ms
         return True
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether a turn may begin here."""
+        return self.alive and not self.leaving
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a turn is under way: handing the shard over now would have it run again elsewhere."""
+        return any(instance.phase in _UNDER_WAY for instance in self.live.values())
 
     def close(self) -> None:
         """Forget everything: the stored state is the truth from here on."""

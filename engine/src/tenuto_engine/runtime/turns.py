@@ -128,7 +128,7 @@ class Turns:
         """Begin the next turn, if the instance is idle and has something to do."""
         if instance.phase is Phase.WAITING and instance.has_passing_mail():
             instance.turn, instance.phase = None, Phase.IDLE  # no worker has taken the planned turn
-        if instance.phase is not Phase.IDLE or instance.fetching or not instance.shard.alive:
+        if instance.phase is not Phase.IDLE or instance.fetching or not instance.shard.may_begin:
             return
         try:
             if instance.open_tail and instance.state.hold is Hold.NONE and not instance.has_passing_mail():
@@ -178,7 +178,7 @@ class Turns:
         assert turn is not None
         name = instance.workflow_name()
         holder = instance.worker
-        session = self._workers.for_turn(name, holder)
+        session = self._workers.for_turn(name, holder) if self._context.may_act() else None
         if session is None:
             instance.phase = Phase.WAITING
             instance.waiting_since = instance.waiting_since or time.monotonic()
@@ -216,7 +216,7 @@ class Turns:
     def session_ready(self, session: WorkerSession) -> None:
         """A worker connected or has a free slot: hand it what waited."""
         for instance in self._workers.next_turns(session):
-            if instance.phase is Phase.WAITING and instance.shard.alive:
+            if instance.phase is Phase.WAITING and instance.shard.may_begin:
                 self._hand_out(instance)
 
     def session_lost(self, session: WorkerSession) -> None:

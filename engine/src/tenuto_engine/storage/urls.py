@@ -5,11 +5,22 @@ A driver is imported when its URL is used, so that no engine needs the libraries
 
 from __future__ import annotations
 
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from tenuto_engine.ports.errors import StoreRefused
 from tenuto_engine.ports.leases import LeaseStore
+from tenuto_engine.ports.notifier import Notifier, SilentNotifier
 from tenuto_engine.ports.store import Store
+
+
+class Stores(NamedTuple):
+    """What a URL means: the state, who owns which part of it, and news of it between engines."""
+
+    store: Store
+    leases: LeaseStore
+    notifier: Notifier
+
 
 _DEFAULT_DURABILITY = {"memory": "D0", "sqlite": "D2", "redis": "D1"}
 # The further forms of a Redis URL: with TLS, on a socket, under Sentinel, of a cluster.
@@ -53,10 +64,8 @@ def default_durability(url: str) -> str:
     return _DEFAULT_DURABILITY[_scheme_of(url)]
 
 
-def open_stores(
-    url: str, *, app: str, key_prefix: str, durability_unverified: bool = False
-) -> tuple[Store, LeaseStore]:
-    """Make the store and the lease store that a URL means; neither is connected yet.
+def open_stores(url: str, *, app: str, key_prefix: str, durability_unverified: bool = False) -> Stores:
+    """Make the store, the lease store and the notifier that a URL means; none is connected yet.
 
     Args:
         url: `memory:`; `sqlite:///path` (a relative path has three slashes, an absolute one four);
@@ -73,13 +82,18 @@ def open_stores(
         from tenuto_engine.storage.memory import MemoryLeaseStore, MemoryState, MemoryStore
 
         state = MemoryState()
-        return MemoryStore(state=state, app=app, key_prefix=key_prefix), MemoryLeaseStore(state=state)
+        store = MemoryStore(state=state, app=app, key_prefix=key_prefix)
+        return Stores(store, MemoryLeaseStore(state=state), SilentNotifier())
     if scheme == "sqlite":
         from tenuto_engine.storage.sqlite import SqliteLeaseStore, SqliteStore, WriteGate
 
         path, gate = _path_of(url), WriteGate()
-        return SqliteStore(path, app=app, key_prefix=key_prefix, gate=gate), SqliteLeaseStore(path, gate=gate)
-    from tenuto_engine.storage.redis import RedisLeaseStore, RedisStore
+        file = SqliteStore(path, app=app, key_prefix=key_prefix, gate=gate)
+        return Stores(file, SqliteLeaseStore(path, gate=gate), SilentNotifier())
+    from tenuto_engine.storage.redis import RedisLeaseStore, RedisNotifier, RedisStore
 
-    store = RedisStore(url, app=app, key_prefix=key_prefix, durability_unverified=durability_unverified)
-    return store, RedisLeaseStore(url, app=app, key_prefix=key_prefix)
+    return Stores(
+        RedisStore(url, app=app, key_prefix=key_prefix, durability_unverified=durability_unverified),
+        RedisLeaseStore(url, app=app, key_prefix=key_prefix),
+        RedisNotifier(url, app=app, key_prefix=key_prefix),
+    )
