@@ -11,7 +11,8 @@ import pytest
 
 from contract.backends import Backend, MemoryBackend, RedisBackend, SqliteBackend
 from contract.worlds import SHARDS, World
-from servers import RECENT_REDIS, REDIS_BINARIES, RedisCluster, RedisServer
+from redis_groups import RedisCluster
+from servers import RECENT_REDIS, REDIS_BINARIES, RedisServer
 
 CLUSTERS = [f"{release}-cluster" for release in RECENT_REDIS]
 STORES = ["memory", "sqlite", *sorted(REDIS_BINARIES), *CLUSTERS]

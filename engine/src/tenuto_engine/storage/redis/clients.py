@@ -40,7 +40,7 @@ class Clients(Protocol):
         ...
 
     def send_to_all(self, command: Command) -> None:
-        """Send a command to each server that was sent something before. Raises like `send`."""
+        """Send a command to each server that commands may go to. Raises like `send`."""
         ...
 
     def close(self) -> None: ...
@@ -106,6 +106,7 @@ class _ClusterClients:
         self._clients: dict[Place, Any] = {}
         self._slots = SlotMap()
         self._is_stale = True
+        self._suspects: set[Place] = set()
 
     def send(self, commands: Sequence[Command]) -> list[Any]:
         replies: list[Any] = [None] * len(commands)
@@ -130,8 +131,8 @@ class _ClusterClients:
         return replies
 
     def send_to_all(self, command: Command) -> None:
-        for client in self._clients.values():
-            client.execute_command(*command)
+        for place in self._slots.owners():
+            self._at(place).execute_command(*command)
 
     def close(self) -> None:
         for client in self._clients.values():
@@ -153,6 +154,7 @@ class _ClusterClients:
                     answers = _send(self._at(place), sent)
             except (RedisError, OSError) as error:
                 self._is_stale = True
+                self._suspects.add(place)
                 fault = error
                 continue
             for i, answer in zip(part, answers, strict=True):
@@ -184,7 +186,8 @@ class _ClusterClients:
     def _read_slots(self) -> None:
         known = dict.fromkeys([*self._slots.owners(), *self._clients, *self._address.places])
         fault: RedisError | OSError | None = None
-        for place in known:
+        # Those that did not answer come last: each costs a timeout.
+        for place in sorted(known, key=self._suspects.__contains__):
             try:
                 (reply,) = _send(self._at(place), [("CLUSTER", "SLOTS")])
             except (RedisError, OSError) as error:
@@ -193,6 +196,7 @@ class _ClusterClients:
             if isinstance(reply, list) and reply:
                 self._slots.learn(reply, place)
                 self._is_stale = False
+                self._suspects.clear()
                 return
             fault = reply if isinstance(reply, RedisError) else RedisError("the node knows no owner of any slot")
         raise fault or RedisError("the URL names no node")

@@ -118,29 +118,36 @@ class Cluster:
         """Answer reads, each from the node that has its key. Raises StoreUnavailable."""
         replies: list[Reply] = [None] * len(commands)
         pending = list(range(len(commands)))
+        # Nodes to which the slot of a command is on its way, for one sending.
         sent_to: dict[int, Node] = {}
         patience = Patience(self.patience_s)
-        while pending:
+        while True:
             parts: dict[tuple[Node, bool], list[int]] = {}
             for i in pending:
-                asked = sent_to.pop(i, None)
-                node = asked or await self.owner(slot_of_command(commands[i]))
-                parts.setdefault((node, asked is not None), []).append(i)
-            answers = await asyncio.gather(
-                *(self._ask_node(node, [commands[i] for i in part], asking) for (node, asking), part in parts.items())
-            )
-            pending = []
-            for ((node, _), part), answer in zip(parts.items(), answers, strict=True):
-                for i, reply in zip(part, answer, strict=True):
-                    replies[i] = reply
-                    if isinstance(reply, NOT_HERE) and not patience.is_over:
-                        pending.append(i)
-                        elsewhere = self.heed(node, reply)
-                        if elsewhere is not None:
-                            sent_to[i] = elsewhere
-            if pending:
-                await patience.rest()
-        return refuse_errors(replies)
+                node = sent_to.get(i) or await self.owner(slot_of_command(commands[i]))
+                parts.setdefault((node, i in sent_to), []).append(i)
+            await self._ask_nodes(commands, parts, replies)
+            away = [(node, i) for (node, _), part in parts.items() for i in part if isinstance(replies[i], NOT_HERE)]
+            if not away or patience.is_over:
+                return refuse_errors(replies)
+            heeded = {i: self.heed(node, replies[i]) for node, i in away}
+            sent_to = {i: node for i, node in heeded.items() if node is not None}
+            pending = sorted(heeded)
+            await patience.rest()
+
+    async def _ask_nodes(
+        self,
+        commands: Sequence[tuple[Any, ...]],
+        parts: dict[tuple[Node, bool], list[int]],
+        replies: list[Reply],
+    ) -> None:
+        """Send each part to its node, all at the same time, and put the replies in their places."""
+        asked = [self._ask_node(node, [commands[i] for i in part], asking) for (node, asking), part in parts.items()]
+        for part, answers in zip(parts.values(), await asyncio.gather(*asked, return_exceptions=True), strict=True):
+            if isinstance(answers, BaseException):
+                raise answers
+            for i, answer in zip(part, answers, strict=True):
+                replies[i] = answer
 
     async def _ask_node(self, node: Node, commands: Sequence[tuple[Any, ...]], asking: bool) -> list[Reply]:
         try:
