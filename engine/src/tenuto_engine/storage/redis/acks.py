@@ -1,8 +1,9 @@
 """What an answer waits for beside the primary: WAITAOF for durability D3, WAIT where the URL asks for it.
 
-The command is the last of a group's write, so it covers whatever the connection did before it. Its count is compared
-before any outcome of the group is given as done. A short count leaves them unknown: they are in the primary, and may
-or may not survive it.
+The command is the last of a group's write. Servers wait for what the connection has written itself, so a write of a
+mark comes before it: then it covers whatever the group saw, such as the effect of an earlier sending over a connection
+that broke. The count is compared before any outcome of the group is given as done. A short count leaves them unknown:
+they are in the primary, and may or may not survive it.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ class Ack(msgspec.Struct, frozen=True):
     local: int
     replicas: int
 
-    def shortage(self, reply: Any) -> str:
-        """What is missing in the answer; empty if nothing is."""
+    def shortage(self, marked: Any, reply: Any) -> str:
+        """What is missing in the answers to the mark and to the command; empty if nothing is."""
+        if isinstance(marked, Exception):
+            return f"the store cannot confirm it: {marked}"
         got_local, got = reply if isinstance(reply, list) else (self.local, reply)
         if not isinstance(got_local, int) or not isinstance(got, int):
             return f"the store cannot confirm it: {reply}"

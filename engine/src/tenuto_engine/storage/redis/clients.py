@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Protocol, cast
 
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import AskError, MovedError, RedisError, ResponseError
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 from tenuto_engine.storage.redis.address import Address, Place
 from tenuto_engine.storage.redis.link import is_read_only
@@ -50,7 +51,8 @@ def open_clients(address: Address, *, timeout_s: float) -> Clients:
     """Make the clients that a URL means; nothing is connected yet."""
     if address.kind == "cluster":
         return _ClusterClients(address, timeout_s=timeout_s)
-    return _OneClient(_connect(address, address.first, timeout_s=timeout_s))
+    client = _connect(address, address.first, timeout_s=timeout_s)
+    return _WatchedClient(client) if address.kind == "sentinel" else _OneClient(client)
 
 
 def _connect(address: Address, place: Place, *, timeout_s: float) -> Any:
@@ -66,7 +68,7 @@ def _connect(address: Address, place: Place, *, timeout_s: float) -> Any:
         sentinel: Any = cast("Any", Sentinel)(list(address.places), sentinel_kwargs=asking)
         for name in place._fields:
             del arguments[name]
-        return sentinel.master_for(address.service, **arguments)
+        return cast("Any", sentinel.master_for(address.service, **arguments))
     return cast("Any", Redis)(**arguments)
 
 
@@ -82,7 +84,7 @@ def _send(client: Any, commands: Sequence[Command]) -> list[Any]:
 
 
 class _OneClient:
-    """A server, or the primary that Sentinel names."""
+    """One server."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -95,6 +97,16 @@ class _OneClient:
 
     def close(self) -> None:
         self._client.close()
+
+
+class _WatchedClient(_OneClient):
+    """The primary that Sentinel names: asked each time, for a former one goes on answering for a while."""
+
+    def send(self, commands: Sequence[Command]) -> list[Any]:
+        # It closes the connection if another one is named. Without sentinels the connection that works is kept.
+        with suppress(MasterNotFoundError):
+            self._client.connection_pool.get_master_address()
+        return super().send(commands)
 
 
 class _ClusterClients:

@@ -148,16 +148,18 @@ class _Flight:
         """Send; answer the replies, and what the confirmation lacks. Operations without a reply get their answers."""
         link = self._link
         try:
-            replies = await link.exchange(commands, confirm=True, asking=self._asking)
+            mark = ("SET", self._owner.keys[self._operations[pending[0]].shard].confirmed, "1")
+            replies = await link.exchange(commands, mark=mark, asking=self._asking)
         except LinkLost as lost:
-            answered = len(lost.replies)
+            answered = min(len(lost.replies), len(pending))
             for position, i in enumerate(pending[answered:]):
                 is_refused = position == 0 and lost.not_executed
                 self._answers[i] = Rejected(str(lost)) if is_refused else Unconfirmed(str(lost))
-            return lost.replies, "" if link.ack is None else str(lost)
+            return lost.replies[:answered], "" if link.ack is None else str(lost)
         if link.ack is None:
             return replies, ""
-        lack = link.ack.shortage(replies.pop())
+        *replies, marked, reply = replies
+        lack = link.ack.shortage(marked, reply)
         if lack:
             self._owner.acks.short += 1
             # Which replicas there are is looked at again before the next group.

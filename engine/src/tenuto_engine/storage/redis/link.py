@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import hiredis
 from redis.asyncio.connection import AbstractConnection
@@ -24,6 +25,10 @@ Reply = Any
 # The library's stubs leave it partly unknown.
 _pack: Callable[[tuple[Any, ...]], bytes] = cast("Any", hiredis).pack_command
 _ASKING = ("ASKING",)
+# How old the answer of a locator may be while writes go on: what a former primary may still take in.
+_LOOK_AGAIN_S = 0.25
+_LOOK_TIMEOUT_S = 0.2
+_LOOK_LATER_S = 2.0
 
 
 class LinkNotReady(StoreUnavailable):
@@ -42,13 +47,30 @@ class LinkLost(StoreUnavailable):
         self.not_executed = not_executed
 
 
+class Locator(Protocol):
+    """Says where the server is now."""
+
+    @property
+    def may_change(self) -> bool:
+        """Whether another server may take the place of one that still answers."""
+        ...
+
+    async def __call__(self) -> Place:
+        """Raises RedisError, OSError where it cannot be told."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class Link:
     """A connection that is made on first use and again after it broke, expired, or its server turned read-only.
 
     Args:
         connection: not connected yet; it belongs to the link.
         timeout_s: how long a write or the replies of one group may take; seconds.
-        locate: asked before each connect where the server is now; None: where it always was.
+        locate: asked before each connect where the server is now; None: where it always was. Where it `may_change`
+            while the connection holds, it is asked again from time to time, before a group is sent: Sentinel leaves a
+            former primary writable for seconds, and what it takes in then is lost.
         prepare: run on every new connection before it is used; if it raises, the connection is not used.
 
     `ack`: what ends a group of writes; `prepare` sets it, for it depends on the server found.
@@ -62,12 +84,14 @@ class Link:
         connection: AbstractConnection,
         *,
         timeout_s: float,
-        locate: Callable[[], Awaitable[Place]] | None = None,
+        locate: Locator | None = None,
         prepare: Callable[[Link], Awaitable[None]] | None = None,
     ) -> None:
         self._connection = connection
         self._timeout_s = timeout_s
         self._locate = locate
+        self._place: Place | None = None
+        self._look_at = 0.0
         self._prepare = prepare
         self._is_ready = False
         self._is_closed = False
@@ -75,12 +99,13 @@ class Link:
         self._turn = asyncio.Lock()
 
     async def exchange(
-        self, commands: Sequence[tuple[Any, ...]], *, confirm: bool = False, asking: bool = False
+        self, commands: Sequence[tuple[Any, ...]], *, mark: tuple[Any, ...] | None = None, asking: bool = False
     ) -> list[Reply]:
         """Send commands as one write and return their replies in order; a server's error is a reply.
 
         Args:
-            confirm: end the write with the command of `ack`, if there is one; its reply is the last.
+            mark: where `ack` is set, a write that comes before it: servers wait for what the connection wrote itself,
+                not for what another one wrote and this one only saw. Both replies are then the last.
             asking: tell a node, before each command, that the slot is on its way to it.
 
         Raises:
@@ -88,22 +113,24 @@ class Link:
             LinkLost: replies are missing; those commands may or may not have been executed.
             StoreRefused: from `prepare`; nothing was sent.
         """
-        if asking:
-            return await self._exchange_asking(commands, confirm=confirm)
-        packed, count = b"".join(map(_pack, commands)), len(commands)
+        step = 2 if asking else 1
+        packed = b"".join(map(_pack, _announced(commands) if asking else commands))
+        count = step * len(commands)
         async with self._turn:
             await self._make_ready()
-            if confirm and self.ack is not None:
-                packed, count = packed + _pack(self.ack.command), count + 1
-            return await self._exchange(packed, count)
-
-    async def _exchange_asking(self, commands: Sequence[tuple[Any, ...]], *, confirm: bool) -> list[Reply]:
-        pairs = [each for command in commands for each in (_ASKING, command)]
-        try:
-            replies = await self.exchange(pairs, confirm=confirm)
-        except LinkLost as lost:
-            raise LinkLost(str(lost), lost.replies[1::2], not_executed=lost.not_executed) from lost
-        return [*replies[1 : len(pairs) : 2], *replies[len(pairs) :]]
+            if mark is not None and self.ack is not None:
+                packed += b"".join(map(_pack, _announced([mark]) if asking else [mark])) + _pack(self.ack.command)
+                count += step + 1
+            try:
+                replies = await self._exchange(packed, count)
+            except LinkLost as lost:
+                if asking:
+                    raise LinkLost(str(lost), lost.replies[1::2], not_executed=lost.not_executed) from lost
+                raise
+        if not asking:
+            return replies
+        # The answers to the announcements are left out; that of `ack` had none.
+        return [*replies[1::2], *([replies[-1]] if count % 2 else [])]
 
     async def exchange_unprepared(self, commands: Sequence[tuple[Any, ...]]) -> list[Reply]:
         """The exchange that `prepare` itself uses."""
@@ -121,7 +148,12 @@ class Link:
 
     async def _make_ready(self) -> None:
         # What is readable now is the end of the connection, for no reply is due: nothing is sent into a closed one.
-        if self._is_ready and self._connection.is_connected and not await self._connection.can_read():
+        if (
+            self._is_ready
+            and self._connection.is_connected
+            and not await self._connection.can_read()
+            and (self._locate is None or await self._is_still_there(self._locate))
+        ):
             return
         if self._is_closed:
             raise LinkNotReady("the store is closed")
@@ -130,7 +162,9 @@ class Link:
             async with asyncio.timeout(self._timeout_s):
                 await self._connection.disconnect(nowait=True)
                 if self._locate is not None:
-                    self._aim(await self._locate())
+                    self._place = await self._locate()
+                    self._look_at = time.monotonic() + _LOOK_AGAIN_S
+                    self._aim(self._place)
                 await self._connection.connect()
             if self._prepare is not None:
                 await self._prepare(self)
@@ -143,6 +177,19 @@ class Link:
             await self._disconnect()
             raise
         self._is_ready = True
+
+    async def _is_still_there(self, locate: Locator) -> bool:
+        now = time.monotonic()
+        if now < self._look_at or not locate.may_change:
+            return True
+        self._look_at = now + _LOOK_AGAIN_S
+        try:
+            async with asyncio.timeout(_LOOK_TIMEOUT_S):
+                return await locate() == self._place
+        except (RedisError, OSError):  # a timeout is an OSError
+            # Nobody knows better than the connection that works.
+            self._look_at = now + _LOOK_LATER_S
+            return True
 
     def _aim(self, place: Place) -> None:
         connection = cast("Any", self._connection)
@@ -177,6 +224,10 @@ class Link:
     async def _disconnect(self) -> None:
         self._is_ready = False
         await self._connection.disconnect(nowait=True)
+
+
+def _announced(commands: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [each for command in commands for each in (_ASKING, command)]
 
 
 class LinkPool:

@@ -15,7 +15,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
 from tenuto_engine.storage.redis.address import CLIENT_NAME, Address, Place
-from tenuto_engine.storage.redis.link import Link, LinkPool, Reply
+from tenuto_engine.storage.redis.link import Link, LinkPool, Locator, Reply
 from tenuto_engine.storage.redis.server import Server
 
 # Two keep the server busy while the engine digests answers; more would only make smaller groups.
@@ -23,16 +23,6 @@ _WRITERS = 2
 _READERS = 4
 # A sentinel is asked before each connect, and the next one if it does not answer.
 _SENTINEL_TIMEOUT_S = 0.5
-
-
-class Locator(Protocol):
-    """Says where the server is now."""
-
-    async def __call__(self) -> Place:
-        """Raises RedisError, OSError where it cannot be told."""
-        ...
-
-    async def close(self) -> None: ...
 
 
 class Reading(Protocol):
@@ -125,6 +115,8 @@ class Node:
 class Rotation:
     """Any of several servers will do: another one at each asking."""
 
+    may_change = False
+
     def __init__(self, places: Sequence[Place]) -> None:
         self._places = itertools.cycle(places)
 
@@ -137,6 +129,8 @@ class Rotation:
 
 class SentinelLocator:
     """Asks sentinels which server is the primary. The asking is redis-py's; it holds a connection to each sentinel."""
+
+    may_change = True
 
     def __init__(self, address: Address) -> None:
         settings = sentinel_arguments(address) | {"retry": Retry(NoBackoff(), 0)}

@@ -20,8 +20,8 @@ from tenuto_engine.ports.errors import StoreUnavailable
 from tenuto_engine.ports.notifier import OnNudge
 from tenuto_engine.storage.redis.address import Place, parse_address
 from tenuto_engine.storage.redis.keys import Keys
-from tenuto_engine.storage.redis.link import Link
-from tenuto_engine.storage.redis.nodes import Locator, Rotation, SentinelLocator
+from tenuto_engine.storage.redis.link import Link, Locator
+from tenuto_engine.storage.redis.nodes import Rotation, SentinelLocator
 
 _log = structlog.get_logger(__name__)
 
