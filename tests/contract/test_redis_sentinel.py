@@ -10,14 +10,14 @@ import pytest
 
 from contract.dumps import dump
 from contract.redis_worlds import RedisWorld, opened
-from contract.worlds import FAR_MS, SHARDS, message, new_instance
+from contract.worlds import FAR_MS, SHARDS, message
 from faulty import until
 from redis_groups import SentinelGroup
 from servers import REDIS_BINARIES
 from tenuto_engine.ports.errors import StoreUnavailable
 from tenuto_engine.ports.leases import Lease
-from tenuto_engine.ports.operations import Append, Create
-from tenuto_engine.ports.outcomes import Appended, Committed, Created, Fenced, Rejected, Unconfirmed
+from tenuto_engine.ports.operations import Append
+from tenuto_engine.ports.outcomes import Appended, Committed, Fenced, Rejected, Unconfirmed
 from tenuto_engine.storage.redis import RedisNotifier
 
 
@@ -140,7 +140,8 @@ async def test_sentinels_that_are_gone_are_passed_over(group: SentinelGroup) -> 
         for sentinel in group.sentinels[:2]:
             sentinel.kill()
         primary.ask("CLIENT", "KILL", "TYPE", "normal")
-        assert await world.do(Create(0, new_instance("order-2"))) == Created(ready=False)
+        await until_accepted(world)
         group.sentinels[2].kill()
         primary.ask("CLIENT", "KILL", "TYPE", "normal")
+        assert isinstance(await world.append("lost"), Rejected | Unconfirmed)
         assert isinstance(await world.append("refused"), Rejected)

@@ -1,7 +1,7 @@
 """What an answer waits for beside the primary: WAITAOF for durability D3, WAIT where the URL asks for it.
 
-The command is the last of a group's write. Servers wait for what the connection has written itself, so a write of a
-mark comes before it: then it covers whatever the group saw, such as the effect of an earlier sending over a connection
+The commands are the last of a group's write. Servers wait for what the connection has written itself, so a write of a
+mark comes before them: then they cover whatever the group saw, such as what was sent before over a connection
 that broke. The count is compared before any outcome of the group is given as done. A short count leaves them unknown:
 they are in the primary, and may or may not survive it.
 """
@@ -17,14 +17,14 @@ from tenuto_engine.storage.redis.server import Demand, Server
 
 
 class Ack(msgspec.Struct, frozen=True):
-    """One such command and what it must answer. `local`: fsyncs of the primary."""
+    """Such commands and what the last of them must answer. `local`: fsyncs of the primary."""
 
-    command: tuple[str | int, ...]
+    commands: tuple[tuple[str | int, ...], ...]
     local: int
     replicas: int
 
     def shortage(self, marked: Any, reply: Any) -> str:
-        """What is missing in the answers to the mark and to the command; empty if nothing is."""
+        """What is missing in the answers to the mark and to the last command; empty if nothing is."""
         if isinstance(marked, Exception):
             return f"the store cannot confirm it: {marked}"
         got_local, got = reply if isinstance(reply, list) else (self.local, reply)
@@ -46,13 +46,16 @@ class ReplicaAcks:
 
 
 def ack_for(demand: Demand, server: Server, *, wait_ms: int, timeout_s: float) -> Ack | None:
-    """The command that ends each group on this server; None where nothing more is waited for.
+    """The commands that end each group on this server; None where nothing more is waited for.
 
     D3 waits for every connected replica, because the count cannot say which of them confirmed, and any of them may be
     promoted. It waits nearly as long as for any reply, and leaves time for the answer itself.
     """
     if demand.durability == "D3":
-        return Ack(("WAITAOF", 1, server.replicas, max(1, int(timeout_s * 800))), 1, server.replicas)
+        count, each_ms = server.replicas, max(1, int(timeout_s * 300))
+        # Without the first, replicas are asked in the same breath in which they get the write, answer before their
+        # fsync, and then not for a second: 1,000 ms instead of 0.5, measured.
+        return Ack((("WAIT", count, each_ms), ("WAITAOF", 1, count, each_ms)), 1, count)
     if demand.wait_replicas:
-        return Ack(("WAIT", demand.wait_replicas, wait_ms), 0, demand.wait_replicas)
+        return Ack((("WAIT", demand.wait_replicas, wait_ms),), 0, demand.wait_replicas)
     return None

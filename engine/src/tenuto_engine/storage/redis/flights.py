@@ -158,15 +158,15 @@ class _Flight:
             return lost.replies[:answered], "" if link.ack is None else str(lost)
         if link.ack is None:
             return replies, ""
-        *replies, marked, reply = replies
-        lack = link.ack.shortage(marked, reply)
+        count = len(commands)
+        lack = link.ack.shortage(replies[count], replies[-1])
         if lack:
             self._owner.acks.short += 1
             # Which replicas there are is looked at again before the next group.
             link.expire()
         else:
             self._owner.acks.ok += 1
-        return replies, lack
+        return replies[:count], lack
 
     def _sort_out(self, sent: list[int], unsent: list[int], again: list[int]) -> list[int]:
         """Of what was not executed, return what may be sent again here; the rest is rejected or to go elsewhere.

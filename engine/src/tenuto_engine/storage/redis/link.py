@@ -104,8 +104,8 @@ class Link:
         """Send commands as one write and return their replies in order; a server's error is a reply.
 
         Args:
-            mark: where `ack` is set, a write that comes before it: servers wait for what the connection wrote itself,
-                not for what another one wrote and this one only saw. Both replies are then the last.
+            mark: where `ack` is set, a write that comes before its commands: servers wait for what the connection
+                wrote itself, not for what another one wrote and this one only saw. These replies are then the last.
             asking: tell a node, before each command, that the slot is on its way to it.
 
         Raises:
@@ -113,24 +113,21 @@ class Link:
             LinkLost: replies are missing; those commands may or may not have been executed.
             StoreRefused: from `prepare`; nothing was sent.
         """
-        step = 2 if asking else 1
-        packed = b"".join(map(_pack, _announced(commands) if asking else commands))
-        count = step * len(commands)
         async with self._turn:
             await self._make_ready()
+            tail: Sequence[tuple[Any, ...]] = ()
             if mark is not None and self.ack is not None:
-                packed += b"".join(map(_pack, _announced([mark]) if asking else [mark])) + _pack(self.ack.command)
-                count += step + 1
+                commands, tail = [*commands, mark], self.ack.commands
+            sent = [each for command in commands for each in (_ASKING, command)] if asking else commands
+            packed = b"".join(map(_pack, (*sent, *tail) if tail else sent))
+            if not asking:
+                return await self._exchange(packed, len(sent) + len(tail))
+            # The answers to the announcements are left out.
             try:
-                replies = await self._exchange(packed, count)
+                replies = await self._exchange(packed, len(sent) + len(tail))
             except LinkLost as lost:
-                if asking:
-                    raise LinkLost(str(lost), lost.replies[1::2], not_executed=lost.not_executed) from lost
-                raise
-        if not asking:
-            return replies
-        # The answers to the announcements are left out; that of `ack` had none.
-        return [*replies[1::2], *([replies[-1]] if count % 2 else [])]
+                raise LinkLost(str(lost), lost.replies[1 : len(sent) : 2], not_executed=lost.not_executed) from lost
+            return [*replies[1 : len(sent) : 2], *replies[len(sent) :]]
 
     async def exchange_unprepared(self, commands: Sequence[tuple[Any, ...]]) -> list[Reply]:
         """The exchange that `prepare` itself uses."""
@@ -224,10 +221,6 @@ class Link:
     async def _disconnect(self) -> None:
         self._is_ready = False
         await self._connection.disconnect(nowait=True)
-
-
-def _announced(commands: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    return [each for command in commands for each in (_ASKING, command)]
 
 
 class LinkPool:
