@@ -1,6 +1,6 @@
 # Every entry point of the project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test crash lint types format lock proto bench clean
+.PHONY: help setup demo test crash simulate mutants lint types format lock proto bench clean
 
 # The first Python on the path that is new enough; `make PYTHON=/path/to/python3.12 setup` chooses another.
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
@@ -24,6 +24,12 @@ test: setup ## run everything CI runs; SUITES="unit contract" for some of it
 
 crash: setup ## kill the engine at every commit and dispatch there is, on SQLite and Redis; takes half an hour
 	@TENUTO_CRASH=all $(BIN)/python -m pytest tests/crash --timeout 3600 $(ARGS)
+
+simulate: setup ## run engines on virtual time under faults; ARGS="--seeds 10000 --start 5000"
+	@PYTHONPATH=tests:scripts $(BIN)/python -m simulation.simulate $(ARGS)
+
+mutants: setup ## plant known bugs one by one, and see which test finds each; takes a while
+	@PYTHONPATH=tests:scripts $(BIN)/python -m mutants.run $(ARGS)
 
 lint: setup ## check format, lint rules and import borders
 	@$(BIN)/python scripts/run_tests.py lint imports

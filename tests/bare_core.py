@@ -144,7 +144,8 @@ class BareCore:
         self, plan: TurnPlan, events: list[e.Event], *, consumed: Sequence[int], custom_status: bytes | None
     ) -> TurnTrace:
         trace = TurnTrace(plan, events)
-        parts = turns._chunks([(event, encode_event(event)) for event in events], self.context.limits)
+        pairs = [(event, encode_event(event)) for event in events]
+        parts = turns._chunks(pairs, self.context.limits, together=1 + len(plan.recorded))
         for part in parts:
             effects: list[Effect] = []
             for event, raw in part:

@@ -8,7 +8,7 @@ import selectors
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,9 +18,12 @@ import msgspec
 
 from tenuto_engine.app import EngineApp
 from tenuto_engine.ports.leases import LeaseStore
+from tenuto_engine.ports.notifier import Notifier
 from tenuto_engine.ports.store import Store
+from tenuto_engine.runtime.tracing import Tracing
 from tenuto_engine.settings import Settings, build
 from tenuto_engine.storage.memory import MemoryLeaseStore, MemoryState, MemoryStore
+from tenuto_engine.storage.urls import Stores
 
 BIN = Path(sys.executable).parent
 START_SECONDS = 60  # until something is certainly wrong; an engine takes about half a second
@@ -141,14 +144,33 @@ class EngineHere:
     Args:
         settings: see `make_settings`; None: the memory store on a free port.
         stores: store and lease store; None: fresh ones in memory.
+        notifier: news between engines of one app; None: this engine hears nothing.
+        more_leases: as of `EngineApp`.
+        tracing: where spans go; None: nowhere.
     """
 
-    def __init__(self, settings: Settings | None = None, stores: tuple[Store, LeaseStore] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        stores: tuple[Store, LeaseStore] | None = None,
+        notifier: Notifier | None = None,
+        more_leases: Callable[[], LeaseStore] | None = None,
+        *,
+        tracing: Tracing | None = None,
+    ) -> None:
         self.settings = settings or make_settings()
         self._state = MemoryState()
         self._stores = stores
+        self._notifier = notifier
+        self._more_leases = more_leases
+        self._tracing = tracing
         self._tasks_before: set[asyncio.Task[Any]] = set()
         self.app: EngineApp
+
+    @classmethod
+    def on(cls, settings: Settings, stores: Stores) -> Self:
+        """An engine on everything that a store's URL means."""
+        return cls(settings, (stores.store, stores.leases), stores.notifier, stores.more_leases)
 
     @property
     def store(self) -> Store:
@@ -170,7 +192,14 @@ class EngineHere:
             MemoryStore(state=state, app=self.settings.runtime.app),
             MemoryLeaseStore(state=state),
         )
-        self.app = EngineApp(self.settings, store, leases)
+        self.app = EngineApp(
+            self.settings,
+            store,
+            leases,
+            notifier=self._notifier,
+            more_leases=self._more_leases,
+            tracing=self._tracing,
+        )
         await self.app.start()
         # The same address after a restart, so that workers and clients find it again.
         self.settings = msgspec.structs.replace(self.settings, listen=self.app.address)

@@ -247,7 +247,7 @@ class World:
     async def kill(self) -> None:
         """End the engine where it stands: nothing more is written."""
         await self.engine._tasks.close()
-        await asyncio.to_thread(self.engine._keeper_thread.stop)
+        await self.engine._keeper_thread.stop()
 
     async def restart(self) -> None:
         """Kill the engine and start another one on what is stored."""

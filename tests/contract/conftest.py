@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from contract.backends import Backend, MemoryBackend, RedisBackend, SqliteBackend
+from contract.backends import Backend, MemoryBackend, PostgresBackend, RedisBackend, SqliteBackend
 from contract.worlds import SHARDS, World
 from redis_groups import RedisCluster
-from servers import RECENT_REDIS, REDIS_BINARIES, RedisServer
+from servers import RECENT_REDIS, REDIS_BINARIES, PostgresServer, RedisServer
 
 CLUSTERS = [f"{release}-cluster" for release in RECENT_REDIS]
-STORES = ["memory", "sqlite", *sorted(REDIS_BINARIES), *CLUSTERS]
+STORES = ["memory", "postgres", "sqlite", *sorted(REDIS_BINARIES), *CLUSTERS]
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +51,7 @@ def backend(
     tmp_path: Path,
     redis_of: Callable[[str], RedisServer],
     cluster_of: Callable[[str], RedisCluster],
+    postgres_of: Callable[[], PostgresServer],
 ) -> Backend:
     """An empty database of each kind."""
     name: str = request.param
@@ -58,6 +59,8 @@ def backend(
         return MemoryBackend()
     if name == "sqlite":
         return SqliteBackend(tmp_path)
+    if name == "postgres":
+        return PostgresBackend(postgres_of().url)
     if name in CLUSTERS:
         return RedisBackend(cluster_of(name.removesuffix("-cluster")).url)
     return RedisBackend(redis_of(name).url)

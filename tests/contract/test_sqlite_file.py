@@ -193,15 +193,16 @@ def test_an_older_layout_is_upgraded_in_one_transaction(tmp_path: Path) -> None:
 
 
 def test_every_statement_fits_the_schema(tmp_path: Path) -> None:
-    """Each named query can be prepared on a fresh file, and none reads a whole table."""
+    """Each named query can be prepared on a fresh file, and none but an audit's reads a whole table."""
     path = str(tmp_path / "state.db")
     connection = connect(path, synchronous="OFF")
     prepare(connection, path, Layout(1, APP, KEY_PREFIX), now_ms=1)
     for name, query in QUERIES.items():
         steps = [step for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {query}", _zeros(query))]
         scanned = [step for step in steps if step.startswith("SCAN") and "json_each" not in step]
-        # There are as many members as engines: a handful.
-        assert not scanned or name in ("read_members", "delete_expired_members"), (name, steps)
+        # There are as many members as engines: a handful. And an audit looks for what no index would find.
+        may_scan = name in ("read_members", "delete_expired_members", "audit_lost_records", "audit_beyond")
+        assert not scanned or may_scan, (name, steps)
     connection.close()
 
 
@@ -254,6 +255,7 @@ async def write_at_the_limit(backend: SqliteBackend) -> None:
     await store.open(shards=SHARDS, durability="D2")
     world = World(backend, store, leases)
     await world.create()
+    world.token()
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     written = 0
     for room in range(0, 120_000, 8_000):

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from faulty import until
-from servers import RedisServer
+from servers import PostgresServer, RedisServer
 from tenuto_engine.ports.notifier import Notifier
 from tenuto_engine.storage.memory import MemoryNotifier, MemoryState
+from tenuto_engine.storage.postgres import PostgresNotifier
 from tenuto_engine.storage.redis import RedisNotifier
 
 
@@ -87,6 +88,38 @@ async def test_nudges_go_on_after_the_server_did(new_redis: Callable[..., RedisS
     """A server that was killed and started again carries nudges again, to the same topics."""
     server = new_redis()
     first, second = (RedisNotifier(server.url, app="one", key_prefix="nudges") for _ in range(2))
+    async with _running(first, "a") as heard, _running(second):
+        await _heard(second, heard, "a", b"before")
+        server.kill()
+        server.start()
+        await _heard(second, heard, "a", b"after")
+
+
+async def test_nudges_over_postgres(postgres_server: PostgresServer) -> None:
+    """Engines of one app hear one another, and nothing of another app in the same database."""
+    first, second, other = (
+        PostgresNotifier(postgres_server.url, app=app, key_prefix="nudges") for app in ("one", "one", "two")
+    )
+    async with _running(other, "a", "b", "c") as elsewhere:
+        await _check(first, second)
+        await _heard(other, elsewhere, "a", b"own")
+        assert set(elsewhere) == {("a", b"own")}
+
+
+async def test_long_nudges_and_topics_over_postgres(postgres_server: PostgresServer) -> None:
+    """A body beyond what one notification holds, and a topic beyond what a channel's name holds, arrive whole."""
+    first, second = (PostgresNotifier(postgres_server.url, app="long", key_prefix="nudges") for _ in range(2))
+    topic = "spill:" + "v" * 63
+    async with _running(first, topic, 'a "b"') as heard, _running(second):
+        await _heard(second, heard, topic, bytes(range(256)) * 100)
+        await _heard(second, heard, topic, b"\0" * 20_000)
+        await _heard(second, heard, 'a "b"', b"")
+
+
+async def test_nudges_go_on_after_postgres_did(new_postgres: Callable[..., PostgresServer]) -> None:
+    """A server that was killed and started again carries nudges again, to the same topics."""
+    server = new_postgres()
+    first, second = (PostgresNotifier(server.url, app="one", key_prefix="nudges") for _ in range(2))
     async with _running(first, "a") as heard, _running(second):
         await _heard(second, heard, "a", b"before")
         server.kill()

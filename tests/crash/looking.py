@@ -42,7 +42,7 @@ class Recorded:
 
 async def read_all(url: str) -> dict[str, Recorded]:
     """Every instance of a store that no engine has open, by id."""
-    store, leases, _ = open_stores(url, app=APP, key_prefix=PREFIX)
+    store, leases, *_ = open_stores(url, app=APP, key_prefix=PREFIX)
     found: dict[str, Recorded] = {}
     try:
         await store.open(shards=SHARDS, durability=default_durability(url))

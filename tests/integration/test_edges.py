@@ -9,11 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 import tenuto as wf
 from apps import SECONDS, ended, served
 from engines import EngineHere, make_settings, short_folder
+from scrapes import scraped
 from tenuto import aio
 from tenuto_engine.core.sharding import shard_of
 
@@ -84,17 +84,6 @@ async def test_probes_and_drain(here: EngineHere, web: httpx.AsyncClient) -> Non
     assert (await web.get("/livez")).status_code == 200
 
 
-async def samples(web: httpx.AsyncClient) -> dict[tuple[str, ...], float]:
-    """All counters, by name and the values of their own labels."""
-    text = (await web.get("/metrics")).text
-    found: dict[tuple[str, ...], float] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            own = [value for name, value in sorted(sample.labels.items()) if name not in {"app", "version", "le"}]
-            found[sample.name, *own] = sample.value
-    return found
-
-
 async def test_counters(here: EngineHere, web: httpx.AsyncClient) -> None:
     """Every counter equals what was done, and what the store holds."""
     async with served(here, workflows=[everything], activities=[fail_twice]) as client:
@@ -104,12 +93,12 @@ async def test_counters(here: EngineHere, web: httpx.AsyncClient) -> None:
         history = sum([(await ended(client, f"i-{number}")).history_length for number in range(4)])
         await client.raise_workflow_event("i-0", "too late")
         assert await client.purge_workflow("i-1") == 1
-        seen = await samples(web)
+        seen = (await scraped(web)).short
     shown = {
-        ("tenuto_workflow_started_total",): 4,
-        ("tenuto_workflow_completed_total", "completed"): 3,
-        ("tenuto_workflow_completed_total", "failed"): 1,
-        ("tenuto_activity_completed_total", "completed"): 4,
+        ("tenuto_workflow_started_total", "everything"): 4,
+        ("tenuto_workflow_completed_total", "completed", "everything"): 3,
+        ("tenuto_workflow_completed_total", "failed", "everything"): 1,
+        ("tenuto_activity_completed_total", "3-5", "completed", "fail_twice"): 4,
         ("tenuto_activity_retries_total",): 8,
         ("tenuto_activity_deliveries_total",): 12,
         ("tenuto_reminder_fired_total", "timer", "ok"): 4,

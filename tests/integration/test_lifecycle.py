@@ -137,6 +137,19 @@ async def test_delayed_start(client: Client) -> None:
     assert history[0].at >= moment - timedelta(milliseconds=1)
 
 
+async def test_a_start_due_soon_is_not_early_after_a_suspension(client: Client) -> None:
+    """Suspending and resuming an instance shortly before its start time does not begin it before that time."""
+    moment = datetime.now(UTC) + timedelta(milliseconds=500)
+    await client.schedule_new_workflow(once, input=1, instance_id="soon", start_at=moment)
+    await client.pause_workflow("soon")
+    await client.resume_workflow("soon")
+    await ended(client, "soon")
+    turns = [event for event in await client.get_workflow_history("soon") if event.type == "TurnStarted"]
+    assert len(turns) >= 3
+    assert turns[-2].at is not None
+    assert turns[-2].at >= moment - timedelta(milliseconds=1)
+
+
 async def test_id_reuse(client: Client) -> None:
     """A running id is never taken; an ended one as the policy says."""
     policy = WorkflowIdReusePolicy
@@ -199,3 +212,55 @@ async def test_commands_to_ended_and_missing_instances(client: Client) -> None:
     await client.raise_workflow_event("over", "item")
     with pytest.raises(wf.InstanceNotFound, match="'missing'"):
         await client.raise_workflow_event("missing", "item")
+
+
+def for_ever(ctx: wf.WorkflowContext, generation: int) -> Steps:
+    yield ctx.wait_for_external_event("on")
+    ctx.continue_as_new(generation + 1)
+
+
+def guardian(ctx: wf.WorkflowContext) -> Steps:
+    yield ctx.call_child_workflow(for_ever, input=0, instance_id="ward")
+
+
+def heir(ctx: wf.WorkflowContext) -> Steps:
+    yield ctx.wait_for_external_event("never")
+
+
+async def generation_of(client: Client, instance_id: str) -> int:
+    state = await client.get_workflow_state(instance_id)
+    return 0 if state is None or state.runtime_status is S.PENDING else state.generation
+
+
+async def test_terminating_reaches_a_child_that_has_continued_as_new(on_store: EngineHere) -> None:
+    """A child is terminated with its parent in whichever execution it is by then."""
+    async with served(on_store, workflows=[guardian, for_ever]) as client:
+        await client.schedule_new_workflow(guardian, instance_id="guardian")
+        while not await generation_of(client, "ward"):
+            pass
+        await client.raise_workflow_event("ward", "on")
+        while await generation_of(client, "ward") < 2:
+            pass
+        await client.terminate_workflow("guardian", reason="enough")
+        ward = await ended(client, "ward")
+        assert (ward.runtime_status, ward.status_reason, ward.generation) == (S.TERMINATED, "enough", 2)
+
+
+async def test_terminating_leaves_an_instance_alone_that_took_a_childs_id(on_store: EngineHere) -> None:
+    """The id of a child that has ended may be used again: the instance under it now is nobody's child."""
+    async with served(on_store, workflows=[guardian, for_ever, heir]) as client:
+        await client.schedule_new_workflow(guardian, instance_id="guardian")
+        while not await generation_of(client, "ward"):
+            pass
+        # The parent is held, so that it does not learn of its child's end.
+        await client.pause_workflow("guardian")
+        await client.terminate_workflow("ward")
+        await ended(client, "ward")
+        await client.schedule_new_workflow(
+            heir, instance_id="ward", reuse_id_policy=WorkflowIdReusePolicy.REPLACE_TERMINAL
+        )
+        await client.terminate_workflow("guardian")
+        await ended(client, "guardian")
+        # A message that comes after the termination is taken after it.
+        await client.raise_workflow_event("ward", "never")
+        assert (await ended(client, "ward")).runtime_status is S.COMPLETED

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from contract.backends import Backend, MemoryBackend, RedisBackend, SqliteBackend
+from contract.backends import Backend, MemoryBackend, PostgresBackend, RedisBackend, SqliteBackend
 from contract.dumps import dump, without_times
 from contract.worlds import FAR_MS, call, head, message, open_call, timer
-from servers import RedisServer
+from servers import PostgresServer, RedisServer
 from tenuto_engine.core.status import TERMINAL, Hold, Status
 from tenuto_engine.ports.leases import Lease, LeaseStore
 from tenuto_engine.ports.operations import (
@@ -367,9 +367,9 @@ async def _compare(backends: list[Backend], groups: list[list[Choices]]) -> None
         interpreter = Interpreter(stores[0].store)
         for group in groups:
             await _run_group(stores, interpreter, group)
-        expected = without_times(await dump(stores[0].store, shards=SHARDS, versions=VERSIONS))
+        expected = without_times(await dump(stores[0].store, shards=SHARDS))
         for opened in stores[1:]:
-            found = without_times(await dump(opened.store, shards=SHARDS, versions=VERSIONS))
+            found = without_times(await dump(opened.store, shards=SHARDS))
             assert found == expected, f"{opened.name} stands otherwise than {stores[0].name}"
     finally:
         for opened in stores:
@@ -379,9 +379,13 @@ async def _compare(backends: list[Backend], groups: list[list[Choices]]) -> None
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(groups=st.lists(st.lists(COMMAND, min_size=1, max_size=4), max_size=20))
-def test_every_store_answers_and_stands_as_the_model(redis_server: RedisServer, groups: list[list[Choices]]) -> None:
+def test_every_store_answers_and_stands_as_the_model(
+    redis_server: RedisServer, postgres_server: PostgresServer, groups: list[list[Choices]]
+) -> None:
     """The same operations, in the same groups, are answered alike and leave the same state everywhere."""
     with tempfile.TemporaryDirectory() as folder:
         sqlite = SqliteBackend(Path(folder))
         sqlite.durability = "D0"
-        asyncio.run(_compare([MemoryBackend(), sqlite, RedisBackend(redis_server.url)], groups))
+        postgres = PostgresBackend(postgres_server.url)
+        postgres.durability = "D0"
+        asyncio.run(_compare([MemoryBackend(), sqlite, postgres, RedisBackend(redis_server.url)], groups))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -19,17 +20,25 @@ from tenuto_engine.edge.worker_service import WorkerService
 from tenuto_engine.ports.leases import LeaseStore
 from tenuto_engine.ports.notifier import Notifier
 from tenuto_engine.ports.store import Store
+from tenuto_engine.runtime.caretakers import Caretakers
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.engine import Engine
 from tenuto_engine.runtime.faults import Faults
 from tenuto_engine.runtime.metrics import Metrics
+from tenuto_engine.runtime.tasks import TaskOwner
+from tenuto_engine.runtime.tracing import Tracing
 from tenuto_engine.settings import Settings, SettingsRefused
+from tenuto_engine.storage.urls import Stores
 
 _log = structlog.get_logger(__name__)
 
 
 class EngineApp:
-    """An engine with its edges: one process, or a part of a test's process."""
+    """An engine with its edges: one process, or a part of a test's process.
+
+    `more_leases` makes further lease stores, each with a connection of its own, for versions that nobody serves; None
+    where none are looked after.
+    """
 
     def __init__(
         self,
@@ -38,13 +47,25 @@ class EngineApp:
         leases: LeaseStore,
         *,
         notifier: Notifier | None = None,
+        more_leases: Callable[[], LeaseStore] | None = None,
         faults: Faults | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self.settings = settings
         runtime = settings.runtime
         metrics = Metrics(app=runtime.app, version=runtime.version)
-        context = Context(runtime, settings.limits, metrics=metrics, faults=faults or Faults(), notifier=notifier)
+        self._tracing = tracing or Tracing()
+        context = Context(
+            runtime,
+            settings.limits,
+            metrics=metrics,
+            faults=faults or Faults(),
+            notifier=notifier,
+            tracing=self._tracing,
+        )
         self.engine = Engine(context, store, leases)
+        self._caretakers = Caretakers(self.engine, store, more_leases) if more_leases is not None else None
+        self._tasks = TaskOwner()
         self._token = read_token(settings.token_file) if settings.token_file else b""
         self._server: grpc.aio.Server
         self._runner: web.AppRunner
@@ -56,6 +77,8 @@ class EngineApp:
         await self.engine.start(durability=self.settings.durability)
         await self._listen()
         await self._listen_http()
+        if self._caretakers is not None:
+            self._tasks.start(self._caretakers.run(), name="caretakers")
         _log.info(
             "engine ready",
             listen=self.address,
@@ -108,18 +131,26 @@ class EngineApp:
 
     async def stop(self) -> None:
         """Drain, release the shards, close everything."""
+        await self._tasks.close()
         await self.engine.drain()
         await self._server.stop(0.2)
         await self._runner.cleanup()
         await self.engine.stop()
+        await asyncio.to_thread(self._tracing.close)
         _log.info("engine stopped")
 
 
-async def serve(
-    settings: Settings, store: Store, leases: LeaseStore, *, notifier: Notifier | None = None, faults: Faults
-) -> None:
+async def serve(settings: Settings, opened: Stores, *, faults: Faults, tracing: Tracing | None = None) -> None:
     """Run an engine until SIGTERM or SIGINT."""
-    app = EngineApp(settings, store, leases, notifier=notifier, faults=faults)
+    app = EngineApp(
+        settings,
+        opened.store,
+        opened.leases,
+        notifier=opened.notifier,
+        more_leases=opened.more_leases,
+        faults=faults,
+        tracing=tracing,
+    )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -35,12 +35,14 @@ class Settings(msgspec.Struct, frozen=True):
 
     `listen`: HOST:PORT or unix:PATH of the app API; `http`: HOST:PORT of health, metrics and drain; port 0 takes a free
     one. `durability`: D0 to D3; the default is what the store delivers by itself (memory D0, Redis D1, others D2).
+    `lease_store`: a Redis that keeps the leases of a state store in PostgreSQL; empty: they are kept beside the state.
     `token_file`: file with the bearer token that clients must send; empty: none is asked for.
     """
 
     state_store: str
     runtime: RuntimeSettings
     limits: Limits
+    lease_store: str = ""
     key_prefix: str = "tenuto"
     durability: str = "D2"
     durability_unverified: bool = False
@@ -67,10 +69,11 @@ def parser() -> argparse.ArgumentParser:
         "--state-store",
         metavar="URL",
         help=(
-            "memory:, sqlite:///path, redis://host:port/db, rediss://, unix:///socket, redis+sentinel://host,host/service,"
-            " redis+cluster://host,host (default: sqlite:///tenuto.db)"
+            "memory:, sqlite:///path, postgresql://host:port/db, redis://host:port/db, rediss://, unix:///socket,"
+            " redis+sentinel://host,host/service, redis+cluster://host,host (default: sqlite:///tenuto.db)"
         ),
     )
+    option("--lease-store", metavar="URL", help="redis://host:port/db for the leases of a PostgreSQL state store")
     option("--key-prefix", help="prefix of all keys in the store (default: tenuto)")
     option("--durability", help="D0, D1, D2 or D3: what an acknowledged command survives (default: by store)")
     option("--durability-unverified", action="store_const", const="1", help="go on where the store hides its settings")
@@ -132,6 +135,7 @@ def build(given: Mapping[str, str]) -> Settings:
         state_store=store,
         runtime=runtime,
         limits=limits,
+        lease_store=given.get("lease_store", ""),
         key_prefix=_matching(given, "key_prefix", "tenuto", _NAME),
         durability=durability,
         durability_unverified=given.get("durability_unverified", "") in {"1", "true", "yes"},

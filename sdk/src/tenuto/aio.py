@@ -19,11 +19,13 @@ import grpc.aio
 from tenuto._replay.definitions import name_of
 from tenuto._transport.call_stream import CallStream
 from tenuto._transport.client_channel import ClientSettings, read_settings
+from tenuto._transport.requester import default_requester
 from tenuto._wire.calls import Attempts, Call, Method, check_retry_window
 from tenuto._wire.history import WorkflowHistory
 from tenuto._wire.instances import WorkflowIdReusePolicy, WorkflowPage, WorkflowState, WorkflowStatus
 from tenuto._wire.management import METHODS, RESUME, SUSPEND, UNSET, Deadline, Requests
 from tenuto._wire.records import EngineInfo, StateRecords
+from tenuto._wire.tracing import current_trace_parent
 from tenuto.client import DEFAULT_RETRY_WINDOW, new_command_id
 from tenuto.errors import TenutoError
 from tenuto.payload import PayloadCodec
@@ -48,6 +50,7 @@ class WorkflowClient:
         token_file: file with the token, read again when the engine refuses the one read before.
         payload_codec: transforms inputs, outputs and event payloads; must be the workers' codec.
         retry_window: how long a request is repeated while the engine is unavailable; 0 to 100 s, default 60 s.
+        requested_by: who commands are said to come from; None: TENUTO_REQUESTED_BY, else user and host.
 
     Raises:
         ValueError: an argument is out of range or contradicts another.
@@ -66,12 +69,15 @@ class WorkflowClient:
         token_file: str | None = None,
         payload_codec: PayloadCodec | None = None,
         retry_window: timedelta = DEFAULT_RETRY_WINDOW,
+        requested_by: str | None = None,
     ) -> None:
         self._window_s = check_retry_window(retry_window.total_seconds())
         self._settings: ClientSettings = read_settings(
             host=host, port=port, engine=engine, token=token, token_file=token_file
         )
-        self._requests = Requests(payload_codec, new_command_id)
+        self._requests = Requests(
+            payload_codec, new_command_id, default_requester() if requested_by is None else requested_by
+        )
         self._channel = grpc.aio.insecure_channel(self._settings.target, options=self._settings.options)
         self._calls = CallStream(self._channel)
         self._invoke = {method.path: _bind(self._channel, self._calls, method) for method in METHODS}
@@ -87,6 +93,7 @@ class WorkflowClient:
         start_at: datetime | None = None,
         reuse_id_policy: WorkflowIdReusePolicy | None = None,
         version: str | None = None,
+        trace_parent: str | None = None,
     ) -> str:
         """Start a workflow and return its instance id; the start is durable then."""
         return await self._send(
@@ -97,6 +104,7 @@ class WorkflowClient:
                 start_at=start_at,
                 reuse=self._default_reuse if reuse_id_policy is None else reuse_id_policy,
                 version=version,
+                trace_parent=current_trace_parent() if trace_parent is None else trace_parent,
             )
         )
 
@@ -201,9 +209,11 @@ class WorkflowClient:
         """End an instance, and its open children where `recursive`."""
         await self._send(self._requests.terminate(instance_id, output=output, recursive=recursive, reason=reason))
 
-    async def purge_workflow(self, instance_id: str, recursive: bool = True, *, force: bool = False) -> int:
+    async def purge_workflow(
+        self, instance_id: str, recursive: bool = True, *, force: bool = False, reason: str = ""
+    ) -> int:
         """Erase an instance that has ended and return how many were erased; `force` terminates it first."""
-        return await self._send(self._requests.purge(instance_id, recursive=recursive, force=force))
+        return await self._send(self._requests.purge(instance_id, recursive=recursive, force=force, reason=reason))
 
     async def rerun_workflow_from_event(
         self,
@@ -212,10 +222,11 @@ class WorkflowClient:
         *,
         new_instance_id: str | None = None,
         input: Any = UNSET,  # noqa: A002
+        reason: str = "",
     ) -> str:
         """Start a new instance with the history of an ended one up to an operation, which runs again."""
         return await self._send(
-            self._requests.rerun(instance_id, event_id, new_instance_id=new_instance_id, value=input)
+            self._requests.rerun(instance_id, event_id, new_instance_id=new_instance_id, value=input, reason=reason)
         )
 
     async def close(self) -> None:

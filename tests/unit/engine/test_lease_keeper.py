@@ -50,7 +50,7 @@ class Engine:
         self.owned: dict[int, Lease] = {}
         self.told: list[tuple[str, Any]] = []
         self.gives_up = True
-        self.keeper = LeaseKeeper(context, self.store, self, exclusive=False, call=_now)  # type: ignore[arg-type]
+        self.keeper = LeaseKeeper(context, self.store, self, exclusive=False, call=_now)
         self.keeper.describe(draining=False, has_workers=has_workers)
 
     def granted(self, lease: Lease) -> None:
@@ -215,11 +215,9 @@ def test_an_engine_without_answers_lets_go_before_its_leases_run_out(world: Worl
     a.keeper.step()
     a.store.is_away = True
     world.rounds(8.5)
-    assert a.keeper.is_confident
-    assert len(a.owned) == SHARDS
+    assert (a.keeper.is_confident, len(a.owned)) == (True, SHARDS)
     world.rounds(1)
-    assert not a.keeper.is_confident
-    assert not a.owned
+    assert (a.keeper.is_confident, len(a.owned)) == (False, 0)
 
 
 def test_a_paused_engine_is_not_confident_before_its_next_round(world: World) -> None:

@@ -33,7 +33,7 @@ def test_each_kind_has_its_driver_and_its_default_tier(url: str, store: type, le
 async def test_a_path_may_hold_spaces_and_marks(tmp_path: Path) -> None:
     """Three slashes begin a relative path, four an absolute one; escapes are those of URLs."""
     folder = tmp_path / "my state"
-    store, _, _ = open_stores(f"sqlite:///{folder}/50%25.db".replace(" ", "%20"), app="shop", key_prefix="tenuto")
+    store, *_ = open_stores(f"sqlite:///{folder}/50%25.db".replace(" ", "%20"), app="shop", key_prefix="tenuto")
     await store.open(shards=1, durability="D2")
     await store.close()
     assert (folder / "50%.db").exists()

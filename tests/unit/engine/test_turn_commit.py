@@ -176,16 +176,18 @@ def test_retention_follows_the_outcome(ending: a.Action, days: int) -> None:
 
 
 def test_terminating_reaches_the_children() -> None:
-    """Each open child gets a termination of its own, for its execution only, that passes every hold."""
+    """Each open child gets a termination of its own, for the instance its start began, that passes every hold."""
     core = BareCore(started())
     trace = core.turn([a.StartChild(0, "bill", "bill-1"), a.StartChild(1, "bill", "bill-2")])
     ids = [event.child_execution_id for event in trace.events if isinstance(event, e.ChildCreated)]
     core.receive(e.ExecutionTerminated(reason="fraud"))
     commit = core.turn().commits[0]
     envelopes = [decode_envelope(send.body) for send in commit.outbox]
-    told = [(target, message.execution_id, message.control) for target, message in commit.appends]
-    told += [(envelope.instance_id, envelope.execution_id, envelope.control) for envelope in envelopes]
-    assert sorted(told) == [("bill-1", ids[0], True), ("bill-2", ids[1], True)]
+    assert not commit.appends
+    assert {(envelope.execution_id, envelope.control) for envelope in envelopes} == {("", True)}
+    events = [decode_event(envelope.event) for envelope in envelopes]
+    told = [(sent.instance_id, getattr(event, "start_id", "")) for sent, event in zip(envelopes, events, strict=True)]
+    assert told == [("bill-1", f"{ids[0]}/start"), ("bill-2", f"{ids[1]}/start")]
     assert commit.head.status is Status.TERMINATED
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import socket
 import threading
 import zlib
 from collections.abc import Iterator
@@ -141,13 +143,29 @@ class TestCommands:
         client.pause_workflow("i", reason="audit")
         client.resume_workflow("i")
         client.terminate_workflow("i", output=[1], recursive=False, reason="obsolete")
-        deleted = client.purge_workflow("i", recursive=False, force=True)
-        again = client.rerun_workflow_from_event("i", 4, new_instance_id="i2", input=None)
+        deleted = client.purge_workflow("i", recursive=False, force=True, reason="privacy")
+        again = client.rerun_workflow_from_event("i", 4, new_instance_id="i2", input=None, reason="repaired")
         assert fake.requests("SuspendInstance")[0].reason == "audit"
         terminate, purge, rerun = (fake.requests(f"{m}Instance")[0] for m in ("Terminate", "Purge", "Rerun"))
         assert (terminate.output, terminate.recursive, terminate.reason) == (b"[1]", False, "obsolete")
-        assert (purge.recursive, purge.force, deleted) == (False, True, 3)
+        assert (purge.recursive, purge.force, purge.reason, deleted) == (False, True, "privacy", 3)
+        assert rerun.reason == "repaired"
         assert (rerun.event_id, rerun.override_input, rerun.HasField("input"), again) == (4, True, False, "i2")
+
+    def test_control_commands_say_who_gives_them(self, fake: FakeManagement, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The program's word comes first, then TENUTO_REQUESTED_BY, then the user and host of the process."""
+        fake.will("TerminateInstance", pb.CommandResponse())
+        with serve(fake) as address:
+            with WorkflowClient(engine=address, requested_by="ada") as client:
+                client.terminate_workflow("i")
+            monkeypatch.setenv("TENUTO_REQUESTED_BY", "deploy-bot")
+            with WorkflowClient(engine=address) as client:
+                client.terminate_workflow("i")
+            monkeypatch.delenv("TENUTO_REQUESTED_BY")
+            with WorkflowClient(engine=address) as client:
+                client.terminate_workflow("i")
+        said = [one.requested_by for one in fake.requests("TerminateInstance")]
+        assert said == ["ada", "deploy-bot", f"{getpass.getuser()}@{socket.gethostname()}"]
 
     def test_a_rerun_keeps_the_recorded_input_unless_told(self, fake: FakeManagement, client: WorkflowClient) -> None:
         """Not giving an input differs from giving None."""

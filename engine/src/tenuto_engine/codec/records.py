@@ -56,6 +56,7 @@ class ActivityBody(msgspec.Struct, array_like=True, frozen=True):
     """An open activity call. `claim`: the engine that runs it, empty while it waits for its next attempt.
 
     `deliveries` counts hand-outs to a worker over all attempts. `claimed_at_ms` is when the current one began;
+    `trace_parent`: the context of the turn that asked.
     `scheduled_at_ms` when the call was committed. The input stands in history at `history_index`.
     """
 
@@ -71,6 +72,7 @@ class ActivityBody(msgspec.Struct, array_like=True, frozen=True):
     heartbeat_ms: int = 0
     workflow_name: str = ""
     last_failure: str = ""
+    trace_parent: str = ""
 
 
 class Envelope(msgspec.Struct, array_like=True, frozen=True):

@@ -54,10 +54,14 @@ class Parent(msgspec.Struct, array_like=True, frozen=True):
 
 
 class TurnStarted(msgspec.Struct, array_like=True, frozen=True, tag=1):
-    """Opens each turn. `at_ms` is the turn's time: what `current_utc_datetime` shows. Never before the previous one."""
+    """Opens each turn. `at_ms` is the turn's time: what `current_utc_datetime` shows. Never before the previous one.
+
+    `epoch` is that of the lease under which the turn ran; 0 where it was recorded before epochs were.
+    """
 
     at_ms: int
     patches: list[str] = []
+    epoch: int = 0
 
 
 class ExecutionStarted(msgspec.Struct, array_like=True, frozen=True, tag=2):
@@ -155,12 +159,16 @@ class ExecutionResumed(msgspec.Struct, array_like=True, frozen=True, tag=14):
 
 
 class ExecutionTerminated(msgspec.Struct, array_like=True, frozen=True, tag=15):
-    """Terminal. `recursive` also terminates the open children."""
+    """Terminal. `recursive` also terminates the open children.
+
+    `start_id`: it means only the instance that this start began, in whichever execution it is by now; empty for any.
+    """
 
     output: PayloadBytes = None
     recursive: bool = True
     reason: str = ""
     requested_by: str = ""
+    start_id: str = ""
 
 
 class ExecutionCompleted(msgspec.Struct, array_like=True, frozen=True, tag=16):

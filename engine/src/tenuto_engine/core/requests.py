@@ -13,7 +13,8 @@ from tenuto_engine.core.status import Status
 
 MAX_COMMAND_ID_BYTES = 256
 MAX_REQUESTED_BY_BYTES = 512
-MAX_TRACE_PARENT_BYTES = 512
+# traceparent has 55, and tracestate may have 512.
+MAX_TRACE_PARENT_BYTES = 640
 # The end of the year 9999: what comes later, no calendar of a client can show.
 LATEST_MS = 253_402_300_799_999
 _VERSION = re.compile(r"[A-Za-z0-9._+-]{0,63}")

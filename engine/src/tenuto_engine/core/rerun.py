@@ -101,6 +101,9 @@ def _rewrite(
     match event:
         case e.ExecutionStarted():
             return msgspec.structs.replace(event, instance_id=instance_id, execution_id=execution_id, parent=None)
+        case e.TurnStarted():
+            # The turn ran under the lease of another shard, whose epochs say nothing about this one's.
+            return msgspec.structs.replace(event, epoch=0)
         case e.ActivityScheduled() if override is not None and event.event_id == override[0]:
             return msgspec.structs.replace(event, input=override[1][0])
         case e.ChildCreated():

@@ -121,7 +121,7 @@ class ManagementService:
 
     async def _purge(self, r: pb.PurgeRequest) -> pb.PurgeResponse:
         deleted = await self._commands.purge(
-            r.instance_id, recursive=r.recursive, force=r.force, requested_by=r.requested_by
+            r.instance_id, recursive=r.recursive, force=r.force, reason=r.reason, requested_by=r.requested_by
         )
         return pb.PurgeResponse(deleted=deleted)
 
@@ -129,7 +129,14 @@ class ManagementService:
         payload = r.input if r.HasField("input") else None
         started = await self._commands.rerun(
             RerunRequest(
-                r.command_id, r.instance_id, r.event_id, r.new_instance_id, payload, r.override_input, r.requested_by
+                r.command_id,
+                r.instance_id,
+                r.event_id,
+                r.new_instance_id,
+                payload,
+                r.override_input,
+                r.requested_by,
+                r.reason,
             )
         )
         return pb.StartInstanceResponse(

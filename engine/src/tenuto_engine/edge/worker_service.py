@@ -163,4 +163,5 @@ def _add_activity(message: pb.EngineMessage, item: ActivityItem) -> None:
         start_to_close_ms=item.start_to_close_ms,
         heartbeat_ms=item.heartbeat_ms,
         workflow_name=item.workflow_name,
+        trace_parent=item.trace_parent,
     )

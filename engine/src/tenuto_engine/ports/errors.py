@@ -2,6 +2,7 @@
 
 EngineError
 ├── StoreUnavailable      cannot be reached or does not answer: retry
+├── UnreadableRecord      an audit found bytes that no release of this driver wrote
 ├── StoreRefused          will not work like this: permanent until an operator acts
 │   ├── LayoutTooNew      written by a newer release
 │   ├── ShardsDiffer      the store was made with another shard count
@@ -18,6 +19,10 @@ class EngineError(Exception):
 
 class StoreUnavailable(EngineError):
     """The store cannot be reached or does not answer in time. Nothing is known about writes in flight; retry."""
+
+
+class UnreadableRecord(EngineError):
+    """What stands under an instance's key cannot be read: reading again is useless."""
 
 
 class StoreRefused(EngineError):

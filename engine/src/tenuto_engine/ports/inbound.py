@@ -54,6 +54,7 @@ class ActivityItem(msgspec.Struct):
     start_to_close_ms: int
     heartbeat_ms: int
     workflow_name: str
+    trace_parent: str = ""
 
 
 class TurnOutcome(IntEnum):
@@ -164,3 +165,4 @@ class RerunRequest(msgspec.Struct, frozen=True):
     input: bytes | None = None
     override_input: bool = False
     requested_by: str = ""
+    reason: str = ""

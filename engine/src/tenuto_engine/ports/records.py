@@ -55,7 +55,7 @@ class Message(msgspec.Struct, frozen=True):
     remember: bool = False
 
 
-class ReminderKey(msgspec.Struct, frozen=True, array_like=True):
+class ReminderKey(msgspec.Struct, frozen=True, array_like=True, order=True):
     """Names one wake-up. `kind`: timer, start, wake, retry, retention, activity-deadline..."""
 
     kind: str
@@ -69,7 +69,7 @@ class ReminderSet(msgspec.Struct, frozen=True):
     due_at_ms: int
 
 
-class ActivityKey(msgspec.Struct, frozen=True, array_like=True):
+class ActivityKey(msgspec.Struct, frozen=True, array_like=True, order=True):
     """Names one open activity call."""
 
     event_id: int
@@ -150,6 +150,21 @@ class InstanceFilter(msgspec.Struct, frozen=True):
     id_prefix: str = ""
     before: tuple[int, str] | None = None
     limit: int = 100
+
+
+class Stock(msgspec.Struct, frozen=True):
+    """What a shard holds for one version, in numbers. Moments are Unix ms, 0 where there is nothing.
+
+    `open`: instances that have not ended. `ready`: ready marks, and the oldest of them. `due`: reminders due by the
+    moment asked for, and the earliest reminder of all. `reminders`: their number by kind.
+    """
+
+    open: int = 0
+    ready: int = 0
+    oldest_ready_ms: int = 0
+    due: int = 0
+    oldest_due_ms: int = 0
+    reminders: dict[str, int] = {}
 
 
 class Listed(msgspec.Struct, frozen=True):

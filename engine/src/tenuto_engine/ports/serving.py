@@ -109,7 +109,9 @@ class Management(Protocol):
         requested_by: str,
     ) -> bool: ...
 
-    async def purge(self, instance_id: str, *, recursive: bool, force: bool, requested_by: str) -> int:
+    async def purge(
+        self, instance_id: str, *, recursive: bool, force: bool, requested_by: str, reason: str = ""
+    ) -> int:
         """Returns how many instances were removed."""
         ...
 

@@ -32,6 +32,7 @@ from tenuto_engine.ports.records import (
     Listed,
     OutboxRecord,
     ReminderKey,
+    Stock,
     Stored,
 )
 
@@ -110,7 +111,15 @@ class Store(Protocol):
         """The earliest reminders, due or not, with their due times."""
         ...
 
+    async def read_versions(self, shards: Sequence[int]) -> list[str]:
+        """Versions that may have something in these shards, in any order: at least all that have instances there."""
+        ...
+
     async def count_reminders(self, shards: Sequence[int], version: str) -> int: ...
+
+    async def count_stock(self, shards: Sequence[int], version: str, *, due_ms: int) -> dict[int, Stock]:
+        """What each of these shards holds, in few round trips. Costs a pass over the reminders: for seldom use."""
+        ...
 
     async def read_activities(
         self, shard: int, version: str, *, due_ms: int | None, limit: int

@@ -28,7 +28,9 @@ from tenuto_engine.runtime.births import message_of
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase
+from tenuto_engine.runtime.log_fields import about_call
 from tenuto_engine.runtime.shard import Entry, Shard
+from tenuto_engine.runtime.tracing import sampled_trace_id
 from tenuto_engine.runtime.turn_commit import NEVER_MS, Outbound
 from tenuto_engine.runtime.turns import Turns
 from tenuto_engine.runtime.workers import Workers, WorkerSession
@@ -140,9 +142,13 @@ class Activities:
                 body.start_to_close_ms,
                 body.heartbeat_ms,
                 body.workflow_name,
+                context.tracing.derived(body.trace_parent, token),
             )
         )
-        context.metrics.activity_deliveries.inc()
+        waited_ms = context.clock.now_ms() - body.claimed_at_ms
+        entry.handed_at_ms = context.clock.now_ms()
+        trace_id = sampled_trace_id(body.trace_parent)
+        context.metrics.activity_started(body.name, waited_ms / 1000, trace_id=trace_id)
         self._watch_run(entry)
 
     def _watch_run(self, entry: Entry) -> None:
@@ -254,6 +260,8 @@ class Activities:
             session.acknowledge(answer.token)
             return
         key, attempt = parsed
+        if entry is not None and self._context.tracing.is_recording:
+            self._trace(entry, answer, attempt)
         shard = self.shard_owned(shard_of(key.instance_id, self._context.settings.shards))
         if entry is None or not self._is_current(entry):
             entry = shard.entries.get(key) if shard is not None else None
@@ -267,12 +275,33 @@ class Activities:
         elif answer.failure:
             self._failed_early(session, answer, shard, key)
         else:
+            if answer.result is not None:
+                self._context.metrics.payload(len(answer.result), self._context.limits.payload_bytes)
             event = ActivityCompleted(key.event_id, self._bounded(answer.result), attempt)
             if answer.result is not None and event.result is None:
                 self._too_large(session, answer, entry, key=key, attempt=attempt)
             else:
                 self._store(session, answer.token, event, key=key, entry=entry)
         self.session_ready(session)
+
+    def _trace(self, entry: Entry, answer: ActivityAnswer, attempt: int) -> None:
+        """An attempt has been answered: a span, below the turn that asked, around what the worker recorded of it."""
+        now_ms, key = self._context.clock.now_ms(), entry.key
+        self._context.tracing.record(
+            f"activity {entry.body.name}",
+            trace_parent=entry.body.trace_parent,
+            identity=answer.token,
+            end_ms=now_ms,
+            seconds=(now_ms - (entry.handed_at_ms or now_ms)) / 1000,
+            attributes={
+                "tenuto.instance": key.instance_id,
+                "tenuto.execution": key.execution_id,
+                "tenuto.operation": key.event_id,
+                "tenuto.attempt": attempt,
+                "tenuto.activity": entry.body.name,
+            },
+            error="the attempt failed" if answer.failure else "",
+        )
 
     def _bounded(self, result: bytes | None) -> bytes | None:
         return result if result is None or len(result) <= self._context.limits.payload_bytes else None
@@ -399,8 +428,7 @@ class Activities:
                 session.acknowledge(token)
             self._forget(number, key, outcome)
             if isinstance(outcome, Appended):
-                metrics = self._context.metrics
-                metrics.count(metrics.activities_ended, "completed" if is_success else "failed")
+                self._count_end(event, entry)
                 if instance is not None and mail is not None and instance.phase is not Phase.DROPPED:
                     self._turns.confirm(instance, mail, outcome.number)
                 else:
@@ -411,6 +439,15 @@ class Activities:
                     self._turns.refuse(instance, mail)
 
         self._committer.submit_until_answered(operation, answered)
+
+    def _count_end(self, event: ActivityCompleted | ActivityFailed, entry: Entry | None) -> None:
+        """A call has ended. One that another engine handed out is not known by name here."""
+        name = entry.body.name if entry is not None else "unknown"
+        handed_at_ms = entry.handed_at_ms if entry is not None else 0
+        seconds = (self._context.clock.now_ms() - handed_at_ms) / 1000 if handed_at_ms else -1.0
+        status = "completed" if isinstance(event, ActivityCompleted) else "failed"
+        trace_id = sampled_trace_id(entry.body.trace_parent) if entry is not None else ""
+        self._context.metrics.activity_ended(name, status, event.attempt, seconds, trace_id=trace_id)
 
     def _forget(self, number: int, key: ActivityKey, outcome: Outcome) -> None:
         """A call was closed, whoever owns it now; but a refused failure of a former attempt closed nothing."""
@@ -474,7 +511,7 @@ class Activities:
                 try:
                     self._look_at(entry, now_ms)
                 except Exception:  # one call that cannot be handled must not end the watch over all others
-                    _log.exception("an activity's deadline could not be handled", instance=entry.key.instance_id)
+                    _log.exception("an activity's deadline could not be handled", **about_call(entry.key))
 
     def _look_at(self, entry: Entry, now_ms: int) -> None:
         body, key = entry.body, entry.key

@@ -6,7 +6,7 @@ process's monotonic clock is learned at every heartbeat. Where precision matters
 
 from __future__ import annotations
 
-import time
+from tenuto_engine.runtime.sources import Sources
 
 # Two estimates differ by less, unless the clock was set.
 _SET_BACK_MS = 1_000
@@ -19,8 +19,10 @@ class StoreClock:
     would be late by as much otherwise. The times of an instance's turns never fall; `turns` sees to that.
     """
 
-    def __init__(self) -> None:
-        self._offset_ms = time.time_ns() // 1_000_000 - time.monotonic_ns() // 1_000_000
+    def __init__(self, sources: Sources | None = None) -> None:
+        sources = sources or Sources()
+        self._monotonic_ns = sources.monotonic_ns
+        self._offset_ms = sources.unix_ns() // 1_000_000 - sources.monotonic_ns() // 1_000_000
         self._last_ms = 0
 
     def learn(self, store_ms: int, asked_ns: int, answered_ns: int) -> None:
@@ -30,7 +32,7 @@ class StoreClock:
 
     def now_ms(self) -> int:
         """Unix milliseconds of the store's clock, as far as known."""
-        now = time.monotonic_ns() // 1_000_000 + self._offset_ms
+        now = self._monotonic_ns() // 1_000_000 + self._offset_ms
         if self._last_ms - _SET_BACK_MS < now < self._last_ms:
             return self._last_ms
         self._last_ms = now

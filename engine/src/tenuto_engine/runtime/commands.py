@@ -41,6 +41,7 @@ from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Phase
 from tenuto_engine.runtime.loading import Loading
+from tenuto_engine.runtime.log_fields import about
 from tenuto_engine.runtime.nudges import News, shard_topic
 from tenuto_engine.runtime.ownership import Owned
 from tenuto_engine.runtime.purging import Purging
@@ -57,6 +58,11 @@ _FAILED = frozenset({Status.FAILED, Status.TERMINATED})
 _HELD = frozenset({Status.SUSPENDED, Status.STALLED})
 _REPLACES = {0: frozenset[Status](), 1: TERMINAL, 2: _FAILED, 3: frozenset[Status]()}
 _IGNORE = 3
+_COMMAND_NAMES: dict[type, str] = {
+    ExecutionSuspended: "suspend",
+    ExecutionResumed: "resume",
+    ExecutionTerminated: "terminate",
+}
 # Entries of a shard looked through for one instance's; beyond it the answer is short, never slow.
 _RELATED = 10_000
 
@@ -111,8 +117,17 @@ class Commands:
         if (refusal := refuse_command(command_id, requested_by)) is not None:
             raise CommandRefused("invalid", f"{refusal} (command for '{instance_id}')")
 
+    @staticmethod
+    def _check_reason(instance_id: str, reason: str) -> None:
+        size = len(reason.encode())
+        if size > MAX_REASON_BYTES:
+            text = f"the reason given for '{instance_id}' has {size:,} bytes, the limit is {MAX_REASON_BYTES:,}"
+            raise CommandRefused("limit", text)
+
     def _check_payload(self, what: str, payload: bytes | None) -> None:
         limit = self._context.limits.payload_bytes
+        if payload is not None:
+            self._context.metrics.payload(len(payload), limit)
         if payload is not None and len(payload) > limit:
             raise CommandRefused(
                 "limit",
@@ -137,6 +152,11 @@ class Commands:
         if request.reuse_policy not in _REPLACES:
             raise CommandRefused("invalid", f"unknown reuse policy {request.reuse_policy} (starting '{instance_id}')")
         self._check_payload(f"input of '{instance_id}'", request.input)
+        span = self._context.tracing.begin(
+            f"start {request.name}",
+            trace_parent=request.trace_parent,
+            attributes={"tenuto.instance": instance_id, "tenuto.workflow": request.name},
+        )
         started = ExecutionStarted(
             request.name,
             instance_id,
@@ -145,7 +165,7 @@ class Commands:
             request.version or self._context.settings.version,
             None,
             1,
-            request.trace_parent,
+            span.trace_parent,
             request.start_at_ms,
         )
         new = new_instance(
@@ -156,6 +176,7 @@ class Commands:
         )
         outcome = await self._create(new)
         if isinstance(outcome, Created):
+            self._context.tracing.end(span)
             return Started(instance_id, False, started.execution_id)
         if outcome.duplicate or request.reuse_policy == _IGNORE:
             return Started(instance_id, True, outcome.execution_id)
@@ -169,7 +190,7 @@ class Commands:
         number = self._shard(new.instance_id)
         outcome = await self._execute(Create(number, new), new.instance_id)
         if isinstance(outcome, Created):
-            self._context.metrics.workflows_started.inc()
+            self._context.metrics.workflow_started(new.index.name)
             shard = self._owned.get(number)
             if shard is not None:
                 if new.reminders:
@@ -221,18 +242,18 @@ class Commands:
         self._check_id(instance_id)
         self._check_command(instance_id, command_id, requested_by)
         reason: str = getattr(event, "reason", "")
-        if len(reason.encode()) > MAX_REASON_BYTES:
-            size = len(reason.encode())
-            text = f"the reason given for '{instance_id}' has {size:,} bytes, the limit is {MAX_REASON_BYTES:,}"
-            raise CommandRefused("limit", text)
+        self._check_reason(instance_id, reason)
+        live = self._live(instance_id)
+        subject = about(live) if live is not None else {"instance": instance_id, "shard": self._shard(instance_id)}
+        duplicate = await self._append(command_id, instance_id, event, control=True)
         _log.info(
-            "control command",
-            command=type(event).__name__,
-            instance=instance_id,
+            _COMMAND_NAMES[type(event)],
+            **subject,
             reason=reason,
             requested_by=requested_by,
+            duplicate=duplicate,
         )
-        return await self._append(command_id, instance_id, event, control=True)
+        return duplicate
 
     async def _append(self, command_id: str, instance_id: str, event: Event, *, control: bool) -> bool:
         number = self._shard(instance_id)
@@ -453,12 +474,15 @@ class Commands:
 
     # -- purge and rerun ------------------------------------------------------------------------------------------
 
-    async def purge(self, instance_id: str, *, recursive: bool, force: bool, requested_by: str) -> int:
+    async def purge(
+        self, instance_id: str, *, recursive: bool, force: bool, requested_by: str, reason: str = ""
+    ) -> int:
         """Remove an instance; see `Purging.purge`."""
         self._check_id(instance_id)
         self._check_command(instance_id, "", requested_by)
+        self._check_reason(instance_id, reason)
         return await self._read(
-            self._purging.purge(instance_id, recursive=recursive, force=force, requested_by=requested_by)
+            self._purging.purge(instance_id, recursive=recursive, force=force, requested_by=requested_by, reason=reason)
         )
 
     async def rerun(self, request: RerunRequest) -> Started:
@@ -471,6 +495,7 @@ class Commands:
         for checked in (request.instance_id, new_id):
             self._check_id(checked)
         self._check_command(request.instance_id, request.command_id, request.requested_by)
+        self._check_reason(request.instance_id, request.reason)
         self._check_payload(f"input for operation {request.event_id}", request.input)
         history: list[Event] = []
         view = await self.get(request.instance_id, payloads=False)
@@ -485,18 +510,22 @@ class Commands:
         async for _, _, page in self.history(request.instance_id):
             history.extend(map(decode_event, page))
         new = self._rerun_instance(request, new_id, history)
-        _log.info(
-            "rerun",
-            instance=request.instance_id,
-            new_instance=new_id,
-            event_id=request.event_id,
-            requested_by=request.requested_by,
-        )
         outcome = await self._create(new)
         if isinstance(outcome, Exists) and not outcome.duplicate:
             raise CommandRefused(
                 "already_exists", f"instance '{new_id}' already exists and is {outcome.status.name}; use another id"
             )
+        _log.info(
+            "rerun",
+            instance=request.instance_id,
+            execution=view.execution_id,
+            shard=view.shard,
+            new_instance=new_id,
+            event_id=request.event_id,
+            reason=request.reason,
+            requested_by=request.requested_by,
+            duplicate=isinstance(outcome, Exists),
+        )
         return Started(new_id, isinstance(outcome, Exists), new.head.execution_id)
 
     def _rerun_instance(self, request: RerunRequest, new_id: str, history: list[Event]) -> NewInstance:

@@ -66,13 +66,17 @@ class Committer:
     Callbacks must not raise; one that does is logged, and the others are still called.
     """
 
-    def __init__(self, store: Store, *, metrics: Metrics, faults: Faults) -> None:
+    def __init__(
+        self, store: Store, *, metrics: Metrics, faults: Faults, monotonic_ns: Callable[[], int] = time.monotonic_ns
+    ) -> None:
         self._store = store
+        self._monotonic_ns = monotonic_ns
         self._metrics = metrics
         self._faults = faults
         self._lanes = [_Lane() for _ in range(LANES)]
         self._incarnation = ""
         self.on_new_store: Callable[[], None]
+        self.trace_of: Callable[[Sequence[Operation]], str] = lambda _operations: ""
         self.on_executed: Callable[[Sequence[Operation], Sequence[Outcome]], None] = lambda _operations, _outcomes: None
 
     def submit(self, operation: Operation, on_outcome: OnOutcome) -> None:
@@ -126,9 +130,10 @@ class Committer:
         operations = [operation for operation, _ in group]
         if self._faults.armed:
             self._reach(operations, "before")
-        began = time.perf_counter()
+        began_ns = self._monotonic_ns()
         outcomes = await self._execute(operations)
-        self._metrics.group_done(operations, outcomes, seconds=time.perf_counter() - began)
+        seconds = (self._monotonic_ns() - began_ns) / 1e9
+        self._metrics.group_done(operations, outcomes, seconds=seconds, trace_id=self.trace_of(operations))
         if self._faults.armed:
             self._reach(operations, "after")
         self.on_executed(operations, outcomes)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import secrets
-import time
 from collections.abc import Callable
 
 import msgspec
@@ -16,6 +14,8 @@ from tenuto_engine.runtime.faults import Faults
 from tenuto_engine.runtime.membership import Membership
 from tenuto_engine.runtime.metrics import Metrics
 from tenuto_engine.runtime.nudges import Nudges
+from tenuto_engine.runtime.sources import Sources
+from tenuto_engine.runtime.tracing import Tracing
 
 
 class RuntimeSettings(msgspec.Struct, frozen=True):
@@ -54,7 +54,7 @@ class RuntimeSettings(msgspec.Struct, frozen=True):
 class Context:
     """Shared by the runtime's parts; made once by the composition root.
 
-    `membership`: who else is alive. `nudges`: news to and from the other engines.
+    `membership`: who else is alive. `nudges`: news to and from the other engines. `sources`: time and chance.
     """
 
     def __init__(
@@ -65,17 +65,21 @@ class Context:
         metrics: Metrics,
         faults: Faults,
         notifier: Notifier | None = None,
+        tracing: Tracing | None = None,
+        sources: Sources | None = None,
     ) -> None:
         self.settings = settings
         self.limits = limits
         self.metrics = metrics
+        self.tracing = tracing or Tracing()
         self.faults = faults
-        self.clock = StoreClock()
-        self.monotonic: Callable[[], float] = time.monotonic
-        self.monotonic_ns: Callable[[], int] = time.monotonic_ns
+        self.sources = sources or Sources()
+        self.clock = StoreClock(self.sources)
+        self.monotonic_ns = self.sources.monotonic_ns
+        self.monotonic: Callable[[], float] = lambda: self.monotonic_ns() / 1e9
         # Whether the leases certainly have not run out; told by the lease keeper.
         self.may_act: Callable[[], bool] = lambda: True
-        self.engine_id = secrets.token_hex(8)
+        self.engine_id = self.sources.random_hex(8)
         self.membership = Membership(self.engine_id)
         self.nudges = Nudges(notifier or SilentNotifier(), self.engine_id)
         self.nudges.is_alone = lambda: len(self.membership.members) < 2
@@ -85,7 +89,6 @@ class Context:
         """Unique over all engines and time: this process's random id and a counter."""
         return f"{self.engine_id}.{next(self._commits):x}"
 
-    @staticmethod
-    def new_id() -> str:
+    def new_id(self) -> str:
         """A random id of 24 hex digits, for executions and instances."""
-        return secrets.token_hex(12)
+        return self.sources.random_hex(12)

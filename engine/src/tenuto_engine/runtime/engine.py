@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
-from tenuto_engine.core.status import TERMINAL, Status
 from tenuto_engine.ports.inbound import ActivityAnswer, Hello, TurnAnswer
 from tenuto_engine.ports.leases import LeaseStore
-from tenuto_engine.ports.operations import Commit
+from tenuto_engine.ports.operations import Commit, Operation
 from tenuto_engine.ports.outcomes import Committed
 from tenuto_engine.ports.serving import EngineView
 from tenuto_engine.ports.store import Store, StoreInfo
+from tenuto_engine.runtime import turn_metrics
 from tenuto_engine.runtime.activities import Activities
 from tenuto_engine.runtime.commands import Commands
 from tenuto_engine.runtime.committer import Committer
@@ -22,13 +22,16 @@ from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance
 from tenuto_engine.runtime.leases import KeeperThread, LeaseKeeper
 from tenuto_engine.runtime.loading import Loading
+from tenuto_engine.runtime.metrics.reads import measured
 from tenuto_engine.runtime.nudges import MEMBERS
 from tenuto_engine.runtime.outbox import Outbox
 from tenuto_engine.runtime.ownership import Owned
 from tenuto_engine.runtime.purging import Purging
 from tenuto_engine.runtime.reminders import Reminders
 from tenuto_engine.runtime.shard import Shard
+from tenuto_engine.runtime.stocktaking import Stocktaking
 from tenuto_engine.runtime.tasks import TaskOwner, forever
+from tenuto_engine.runtime.tracing import sampled_trace_id
 from tenuto_engine.runtime.turn_commit import Outbound
 from tenuto_engine.runtime.turns import Turns
 from tenuto_engine.runtime.workers import Workers, WorkerSession
@@ -46,33 +49,45 @@ class Engine:
     `start`, then sessions come and go, then `drain` and `stop`. All methods run on one event loop.
     """
 
-    def __init__(self, context: Context, store: Store, leases: LeaseStore) -> None:
+    def __init__(
+        self,
+        context: Context,
+        store: Store,
+        leases: LeaseStore,
+        *,
+        keeper_thread: Callable[[LeaseKeeper], KeeperThread] = KeeperThread,
+    ) -> None:
         self.context = context
         self._store = store
         self._lease_store = leases
         self._tasks = TaskOwner()
         self.workers = Workers(metrics=context.metrics)
-        self._committer = Committer(store, metrics=context.metrics, faults=context.faults)
+        self._committer = Committer(
+            store, metrics=context.metrics, faults=context.faults, monotonic_ns=context.monotonic_ns
+        )
         self._turns = Turns(context, self._committer, self.workers)
         self._activities = Activities(context, self._committer, self.workers, self._turns)
-        self._loading = Loading(context, store, self._turns, self._tasks)
+        reading = measured(store, context.metrics)
+        self._loading = Loading(context, reading, self._turns, self._tasks)
         self._outbox = Outbox(context, self._committer)
-        self._reminders = Reminders(context, store, self._committer, self._tasks)
+        self._reminders = Reminders(context, reading, self._committer, self._tasks)
         self.owned = Owned(
             context,
-            store,
+            reading,
             self._tasks,
             loading=self._loading,
             outbox=self._outbox,
             reminders=self._reminders,
             workers=self.workers,
         )
-        self._purging = Purging(context, store, self._committer, self._loading)
+        self._purging = Purging(context, reading, self._committer, self._loading)
         self.commands = Commands(
-            context, store, self._committer, owned=self.owned, loading=self._loading, purging=self._purging
+            context, reading, self._committer, owned=self.owned, loading=self._loading, purging=self._purging
         )
+        self._stocktaking = Stocktaking(context, reading, self.workers, self.owned.shards)
         self.info: StoreInfo
         self._keeper: LeaseKeeper
+        self._new_keeper_thread = keeper_thread
         self._keeper_thread: KeeperThread
         self._drain_until = 0.0
         self._worker_seen_at = -math.inf
@@ -80,6 +95,7 @@ class Engine:
 
     def _wire(self) -> None:
         """Connect the parts that need each other; here, so that each states its needs and none reaches for globals."""
+        self._committer.trace_of = self._trace_of
         self._committer.on_new_store = self.owned.store_changed
         nudges = self.context.nudges
         nudges.owns = lambda number: number in self.owned.shards
@@ -98,6 +114,7 @@ class Engine:
         self._loading.adopt = self._activities.adopt
         self._loading.taken_over = self._activities.taken_over
         self._outbox.shard_owned = self.owned.get
+        self._outbox.read_unsent = self.owned.read_unsent
         self._outbox.deliver = self._loading.deliver
         self._outbox.born = self._loading.born
         self.commands.nudge_reminders = self._reminders.nudge
@@ -113,8 +130,12 @@ class Engine:
 
     async def start(self, *, durability: str) -> None:
         """Open the store and begin to own shards. Raises StoreRefused, StoreUnavailable."""
+        self.start_beside(await self._store.open(shards=self.context.settings.shards, durability=durability))
+
+    def start_beside(self, info: StoreInfo) -> None:
+        """Begin to own shards of a store that another engine of this process has opened, and closes."""
         settings = self.context.settings
-        self.info = await self._store.open(shards=settings.shards, durability=durability)
+        self.info = info
         self._keeper = LeaseKeeper(
             self.context,
             self._lease_store,
@@ -122,7 +143,7 @@ class Engine:
             exclusive=self.info.exclusive,
             call=self._call_from_keeper(asyncio.get_running_loop()),
         )
-        self._keeper_thread = KeeperThread(self._keeper)
+        self._keeper_thread = self._new_keeper_thread(self._keeper)
         self.owned.keeper = self._keeper
         self.context.may_act = lambda: self._keeper.is_confident
         self._describe()
@@ -131,9 +152,16 @@ class Engine:
         self._tasks.start(self._reminders.run(), name="reminders")
         self._tasks.start(forever(self.owned.sweep, pause_seconds=settings.sweep_seconds, name="sweep"), name="sweep")
         self._tasks.start(
+            forever(self.owned.sweep_reminders, pause_seconds=settings.sweep_seconds, name="sweep-reminders"),
+            name="sweep-reminders",
+        )
+        self._tasks.start(
             forever(self._flush, pause_seconds=_ACKNOWLEDGE_SECONDS, name="acknowledge"), name="acknowledge"
         )
         self._tasks.start(forever(self._housekeep, pause_seconds=1.0, name="housekeeping"), name="housekeeping")
+        self._tasks.start(self._stocktaking.run(), name="stocktaking")
+        self._tasks.start(self._stocktaking.measure_lag(), name="loop-lag")
+        self._show_store()
         self._keeper_thread.start()
 
     @staticmethod
@@ -145,13 +173,25 @@ class Engine:
         return call
 
     def _describe(self) -> None:
-        """Tell the keeper what to say of this engine; a worker that was there a moment ago may come back."""
+        """Tell the keeper what to say of this engine; a worker that was there a moment ago may come back.
+
+        Only one that has registered a workflow makes an owner: the others could not move an instance.
+        """
         now = self.context.monotonic()
-        if self.workers.sessions:
+        if any(session.workflows for session in self.workers.sessions.values()):
             self._worker_seen_at = now
         has_workers = now - self._worker_seen_at <= self.context.settings.reconnect_grace_seconds
         if self._keeper.describe(draining=self.owned.draining, has_workers=has_workers):
             self.owned.announce()
+
+    def _show_store(self) -> None:
+        """What only this store tells: its layout, and what replicas have answered, where it waits for them."""
+        metrics, store = self.context.metrics, self._store
+        metrics.show("tenuto_lease_remaining_seconds", lambda: self._keeper.remaining_seconds)
+        metrics.build(str(getattr(store, "layout", 1)))
+        acks = getattr(store, "replica_acks", None)
+        if acks is not None:
+            metrics.show("tenuto_state_replica_ack_total", lambda: {"ok": acks.ok, "short": acks.short})
 
     async def _flush(self) -> None:
         for session in self.workers.sessions.values():
@@ -178,6 +218,7 @@ class Engine:
         Whoever owns a shard by then takes its activities' results. Idempotent; the time is counted once.
         """
         if not self.owned.draining:
+            self.context.metrics.draining.set(1)
             _log.info("draining", shards=len(self.owned.shards))
             self._drain_until = self.context.monotonic() + self.context.settings.drain_seconds
             self.owned.drain()
@@ -195,9 +236,13 @@ class Engine:
 
     async def stop(self) -> None:
         """Release the shards and close the store. What is unfinished goes on elsewhere."""
-        await asyncio.to_thread(self._keeper_thread.stop)
-        await self._tasks.close()
+        await self.stop_beside()
         await self._store.close()
+
+    async def stop_beside(self) -> None:
+        """Release the shards of a store that stays open."""
+        await self._keeper_thread.stop()
+        await self._tasks.close()
 
     # -- effects --------------------------------------------------------------------------------------------------
 
@@ -214,9 +259,16 @@ class Engine:
             number = getattr(result, "number", -1)
             if number >= 0 and target != instance.id:
                 self._loading.deliver(shard, target, number)
-        if commit.head.status in TERMINAL:
-            metrics = self.context.metrics
-            metrics.count(metrics.workflows_ended, Status(commit.head.status).name.lower())
+        turn_metrics.commit_confirmed(self.context, instance, commit, out)
+
+    def _trace_of(self, operations: Sequence[Operation]) -> str:
+        """A recorded trace that one of these operations belongs to, if an instance in memory tells."""
+        for operation in operations:
+            shard = self.owned.shards.get(operation.shard)
+            instance = shard.live.get(getattr(operation, "instance_id", "")) if shard is not None else None
+            if instance is not None and instance.state.trace_parent:
+                return sampled_trace_id(instance.state.trace_parent)
+        return ""
 
     # -- workers --------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ engine lets go by itself; correctness never depends on that, because every write
 
 from __future__ import annotations
 
+import asyncio
 import random
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -29,9 +30,9 @@ _log = structlog.get_logger(__name__)
 _CONFIDENT = 0.9
 # Of a lease: so long the members must have stayed the same before shards move between engines that all live.
 _STABLE = 0.5
-# Of all shards: so many move in one step of a rebalancing, and steps are this far apart.
+# Of all shards: so many move in one step of a rebalancing; and of a lease: steps are this far apart.
 _PACE = 0.1
-_PACE_SECONDS = 1.0
+_PACE_PAUSE = 0.1
 _RETRY_SECONDS = 0.5
 # Just after an expiry, not at it.
 _AFTER_EXPIRY_SECONDS = 0.02
@@ -90,6 +91,8 @@ class LeaseKeeper:
         self._members: frozenset[Candidate] = frozenset()
         self._stable_since = self._moved_at = self._confirmed_at = context.monotonic()
         self._plan: tuple[object, dict[int, str]] = (None, {})
+        self._joined_ms: int | None = None
+        self._introduced = False
         self._jitter = random.Random(context.engine_id)
         self.wake = threading.Event()
 
@@ -100,6 +103,12 @@ class LeaseKeeper:
         """Whether the leases certainly have not run out: they were renewed a while ago."""
         passed = self._context.monotonic() - self._confirmed_at
         return passed < self._context.settings.lease_seconds * _CONFIDENT
+
+    @property
+    def remaining_seconds(self) -> float:
+        """How long the leases last if no renewal succeeds any more, at least; 0 where none is held."""
+        left = self._context.settings.lease_seconds - (self._context.monotonic() - self._confirmed_at)
+        return max(0.0, left) if self._leases else 0.0
 
     def describe(self, *, draining: bool, has_workers: bool) -> bool:
         """What the next heartbeats say of this engine; a change makes the next one come at once, and is told."""
@@ -151,6 +160,7 @@ class LeaseKeeper:
         except Exception:  # the thread must live: without it leases run out unseen while their shards go on here
             _log.exception("lease keeper failed")
         self._away = True
+        self._count("renew", "error", len(self._held()))
         if not self.is_confident:
             self._forget_all("expiry")
         return min(self._context.settings.lease_seconds / 3, _RETRY_SECONDS)
@@ -186,11 +196,10 @@ class LeaseKeeper:
             leases = list(self._leases.values())
         if not leases:
             return
-        lost = [
-            lease
-            for lease, kept in zip(leases, self._store.renew(leases, lease_ms=self._lease_ms), strict=True)
-            if not kept
-        ]
+        began = self._context.monotonic()
+        renewed = self._store.renew(leases, lease_ms=self._lease_ms)
+        self._call(self._context.metrics.lease_renewed, self._context.monotonic() - began)
+        lost = [lease for lease, kept in zip(leases, renewed, strict=True) if not kept]
         self._count("renew", "ok", len(leases) - len(lost))
         self._count("renew", "lost", len(lost))
         for lease in lost:
@@ -209,14 +218,30 @@ class LeaseKeeper:
         owners = self._owners(p.member for p in peers)
         desired = self._desired(owners)
         mine = {shard for shard, engine_id in desired.items() if engine_id == self._context.engine_id}
-        held = self._acquire(sorted(mine - self._held()))
+        held = self._acquire(sorted(mine - self._held())) if self._is_introduced(roll) else []
         let_go_seconds = self._let_go(mine)
         unowned = self._context.settings.shards - len(owners.keys() | self._held())
         self._call(lambda: self._ownership.learned(roll, desired=len(mine), unowned=unowned))
         others = [p.remaining_ms for p in peers if p.member.engine_id != self._context.engine_id]
         soon = [ms / 1000 + _AFTER_EXPIRY_SECONDS for ms in (*others, *(h.remaining_ms for h in held))]
         pause = self._context.settings.lease_seconds / 3 * self._jitter.uniform(0.9, 1.1)
+        if not self._introduced:
+            pause = min(pause, _RETRY_SECONDS)
         return max(min(pause, let_go_seconds, *soon), _AFTER_EXPIRY_SECONDS) if soon else min(pause, let_go_seconds)
+
+    def _is_introduced(self, roll: Roll) -> bool:
+        """Whether every engine of another version has read the roll since this one stands in it.
+
+        Before, one of them would deliver its messages without looking for this engine's in the same shard.
+        """
+        if self._introduced:
+            return True
+        now_ms, own = roll.now_ms, self._context.settings.version
+        beats = [now_ms + p.remaining_ms - self._lease_ms for p in roll.present if p.member.version != own]
+        if self._joined_ms is None:
+            self._joined_ms = now_ms
+        self._introduced = all(beat_ms > self._joined_ms for beat_ms in beats)
+        return self._introduced
 
     def _owners(self, members: Iterable[Member]) -> dict[int, str]:
         """Who owns what, by the heartbeats; of its own shards this engine knows better."""
@@ -279,7 +304,7 @@ class LeaseKeeper:
             return never
         if self._self.has_workers:
             now = self._context.monotonic()
-            due_at = max(self._stable_since + never * _STABLE, self._moved_at + _PACE_SECONDS)
+            due_at = max(self._stable_since + never * _STABLE, self._moved_at + never * _PACE_PAUSE)
             if now < due_at:
                 return due_at - now
             self._moved_at = now
@@ -287,7 +312,7 @@ class LeaseKeeper:
         with self._lock:
             self._leaving.update(lease.shard for lease in surplus)
         self._call(self._ownership.surplus, surplus, "rebalance" if self._self.has_workers else "release")
-        return _PACE_SECONDS
+        return never * _PACE_PAUSE
 
     def _forget_all(self, cause: str) -> None:
         with self._lock:
@@ -299,9 +324,8 @@ class LeaseKeeper:
             self._call(self._ownership.lost, lease, cause)
 
     def _count(self, operation: str, result: str, times: int = 1) -> None:
-        metrics = self._context.metrics
         if times:
-            self._call(lambda: metrics.count(metrics.leases, operation, result, by=times))
+            self._call(self._context.metrics.lease_operation, operation, result, times)
 
 
 class KeeperThread:
@@ -315,11 +339,11 @@ class KeeperThread:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """End the thread, everything released; waits for it. Idempotent."""
         self._stopping.set()
         self._keeper.wake.set()
-        self._thread.join()
+        await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
         wake = self._keeper.wake

@@ -22,6 +22,7 @@ from tenuto_engine.ports.records import ActivityKey, ActivityRecord, Head, Messa
 from tenuto_engine.ports.store import Store
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase, Turn
+from tenuto_engine.runtime.log_fields import about_call
 from tenuto_engine.runtime.mail_order import MAX_TURN_MAIL
 from tenuto_engine.runtime.shard import Entry, Shard
 from tenuto_engine.runtime.tasks import TaskOwner
@@ -226,7 +227,7 @@ class Loading:
                     try:
                         await self._open_activity(shard, record)
                     except UndecodableError:  # one call that cannot be read must not keep all others from running
-                        _log.exception("an open activity cannot be read", instance=record.key.instance_id)
+                        _log.exception("an open activity cannot be read", shard=shard.number, **about_call(record.key))
         if shard.alive:
             self.taken_over(shard)
 
@@ -254,7 +255,7 @@ class Loading:
         )
         scheduled = decode_event(raw[0]) if raw else None
         if not isinstance(scheduled, ActivityScheduled) or scheduled.event_id != key.event_id:
-            _log.warning("open activity without its event in history", instance=key.instance_id, event_id=key.event_id)
+            _log.warning("open activity without its event in history", shard=shard.number, **about_call(key))
             return
         if shard.alive and key not in shard.entries:
             entry = Entry(shard, key, body, attempt=record.attempt, revision=record.revision, payload=scheduled.input)

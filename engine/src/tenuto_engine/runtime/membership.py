@@ -34,8 +34,16 @@ class Membership:
         return [m for m in self._members.values() if m.version == version and m.engine_id != self._engine_id]
 
     def may_share(self, version: str) -> bool:
-        """Whether another engine of this version could run activities now: it has a worker and stays."""
-        return any(member.has_workers and not member.draining for member in self.others(version))
+        """Whether another engine of this version stays, and could run activities."""
+        return any(not member.draining for member in self.others(version))
+
+    def is_served(self, version: str) -> bool:
+        """Whether an engine of this version has a worker and stays."""
+        return any(m.version == version and m.has_workers and not m.draining for m in self._members.values())
+
+    def is_mixed(self, version: str) -> bool:
+        """Whether engines of another version write to the same shards."""
+        return any(member.version != version for member in self._members.values())
 
     def is_gone(self, engine_id: str, since_ms: int) -> bool:
         """Whether an engine that was alive at `since_ms` (store's clock) has not been seen after it."""

@@ -31,12 +31,22 @@ class Outbox:
     def __init__(self, context: Context, committer: Committer) -> None:
         self._context = context
         self._committer = committer
+        self.read_unsent: Callable[[Shard], None]
         self.shard_owned: Callable[[int], Shard | None]
         self.deliver: Callable[[Shard, str, int], None]
         self.born: Callable[[Shard, NewInstance], None]
 
     def committed(self, shard: Shard, sends: Sequence[OutboxSend], numbers: Sequence[int]) -> None:
-        """Deliver what a commit has written."""
+        """Deliver what a commit has written.
+
+        An engine of another version numbers its messages in the same shard, and what it has not delivered yet must go
+        first: a target ignores numbers below the highest it has taken. So the store is asked while there is one, and
+        after a pause in which one may have come unseen.
+        """
+        if self._context.membership.is_mixed(shard.lease.version) or not self._context.may_act():
+            shard.outbox_read = False
+            self.read_unsent(shard)
+            return
         records = [OutboxRecord(number, s.target_shard, s.body) for s, number in zip(sends, numbers, strict=True)]
         self.take(shard, records)
 
@@ -117,9 +127,10 @@ class Outbox:
                 case Exists() if not result.duplicate and envelope.start:
                     self._refuse_child(shard, record, envelope)
                     continue
-                case Created() if owned is not None and delivery.create is not None:
-                    self._context.metrics.workflows_started.inc()
-                    self.born(owned, delivery.create)
+                case Created() if delivery.create is not None:
+                    self._context.metrics.workflow_started(delivery.create.index.name)
+                    if owned is not None:
+                        self.born(owned, delivery.create)
                 case Appended() if owned is not None and result.number >= 0:
                     self.deliver(owned, envelope.instance_id, result.number)
                 case Refused():
@@ -128,7 +139,11 @@ class Outbox:
                     pass
             done.append(record.number)
         queue = shard.outbox[target]
-        del queue[: len(answers)]
+        taken = {record.number for record, _, _, _ in answers}
+        if all(record.number in taken for record in queue[: len(answers)]):
+            del queue[: len(answers)]
+        else:  # another version's messages, read meanwhile, stand before them
+            queue[:] = [record for record in queue if record.number not in taken]
         shard.delivering.discard(target)
         if done:
             self._committer.submit_until_answered(RemoveOutbox(shard.number, done), lambda _: None)

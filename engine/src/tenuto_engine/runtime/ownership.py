@@ -36,6 +36,8 @@ _LINGER_PAUSE_SECONDS = 0.005
 _MOST_WATCHERS = 100
 # An instance may be marked ready and look idle for as long as its message is on the way from the store to memory.
 _SETTLE_MS = 1_000
+# Shards whose earliest reminder is read anew in one sweep: another engine may have set one, for a delayed start.
+_REMINDERS_LOOKED_AT = 8
 
 
 class Owned:
@@ -66,6 +68,7 @@ class Owned:
         self._to_announce = True
         self._takeovers = asyncio.Semaphore(_TAKEOVERS)
         self._ready_limit = _READY_BATCH
+        self._looked_at = 0
 
     def get(self, number: int) -> Shard | None:
         return self.shards.get(number)
@@ -240,6 +243,25 @@ class Owned:
             silent = self._context.settings.lease_seconds if lease.cause == "expiry" else 0.0
             self._context.metrics.handover(lease.cause, silent + lease.free_ms / 1000 + seconds)
 
+    def read_unsent(self, shard: Shard) -> None:
+        """Read everything unsent of a shard in the background, until nothing was committed meanwhile."""
+        shard.outbox_stale = True
+        if not shard.outbox_reading:
+            shard.outbox_reading = True
+            self._tasks.start(self._read_unsent(shard), name=f"outbox-{shard.number}")
+
+    async def _read_unsent(self, shard: Shard) -> None:
+        try:
+            while shard.alive and shard.outbox_stale:
+                shard.outbox_stale = False
+                try:
+                    await self._read_outbox(shard)
+                except StoreUnavailable:
+                    shard.outbox_stale = True
+                    await asyncio.sleep(_PAUSE_SECONDS)
+        finally:
+            shard.outbox_reading = False
+
     async def _read_outbox(self, shard: Shard) -> None:
         unsent: list[OutboxRecord] = []
         after = 0
@@ -283,6 +305,21 @@ class Owned:
             if idle:
                 await self._look_closer(shard, idle)
         self._ready_limit = min(2 * self._ready_limit, _MOST_READY) if crowded else _READY_BATCH
+
+    async def sweep_reminders(self) -> None:
+        """Learn of reminders that others have set: any engine may start an instance for later. A few shards a time."""
+        numbers = sorted(self.shards)
+        for step in range(min(len(numbers), _REMINDERS_LOOKED_AT)):
+            shard = self.shards.get(numbers[(self._looked_at + step) % len(numbers)])
+            if shard is None:
+                continue
+            try:
+                earliest = await self._store.read_reminders(shard.number, self._context.settings.version, limit=1)
+            except StoreUnavailable:
+                return
+            if earliest and shard.alive and shard.note_due(earliest[0][1]):
+                self._reminders.nudge()
+        self._looked_at += _REMINDERS_LOOKED_AT
 
     async def _look_closer(self, shard: Shard, instance_ids: list[str]) -> None:
         """Instances that look idle but are marked: compare the inbox numbering."""

@@ -25,6 +25,7 @@ from tenuto_engine.runtime.births import message_of
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.loading import Loading
+from tenuto_engine.runtime.log_fields import trace_field
 from tenuto_engine.runtime.shard import Shard
 from tenuto_engine.runtime.turn_commit import RETENTION_REMINDER
 
@@ -56,7 +57,9 @@ class Purging:
             )
         return outcome
 
-    async def purge(self, instance_id: str, *, recursive: bool, force: bool, requested_by: str) -> int:
+    async def purge(
+        self, instance_id: str, *, recursive: bool, force: bool, requested_by: str, reason: str = ""
+    ) -> int:
         """Remove an instance, with its children where `recursive`; returns how many were removed.
 
         Raises CommandRefused: not_found; precondition where one still runs and `force` is not set; unavailable.
@@ -76,7 +79,7 @@ class Purging:
                         "terminate it first, or purge with force",
                     )
                 # Before its children are looked for: once it has ended it starts no more of them.
-                await self._terminate(member_id, requested_by, recursive=recursive)
+                await self._terminate(member_id, requested_by, recursive=recursive, reason=reason)
                 tree[member_id] = await self._stored(member_id) or tree[member_id]
             if recursive:
                 children = await self._children(member_id, tree[member_id])
@@ -85,7 +88,18 @@ class Purging:
         removed = 0
         for member_id in reversed(tree):
             removed += await self._remove(member_id)
-        _log.info("purged", instance=instance_id, removed=removed, requested_by=requested_by)
+        _log.info(
+            "purged",
+            instance=instance_id,
+            shard=shard_of(instance_id, self._context.settings.shards),
+            execution=stored.head.execution_id,
+            removed=removed,
+            recursive=recursive,
+            forced=force,
+            requested_by=requested_by,
+            reason=reason,
+            **trace_field(decode_metadata(stored.metadata).trace_parent),
+        )
         return removed
 
     async def _children(self, instance_id: str, stored: Stored) -> dict[str, Stored]:
@@ -105,9 +119,9 @@ class Purging:
     async def _stored(self, instance_id: str) -> Stored | None:
         return await self._store.read_instance(shard_of(instance_id, self._context.settings.shards), instance_id)
 
-    async def _terminate(self, instance_id: str, requested_by: str, *, recursive: bool) -> None:
+    async def _terminate(self, instance_id: str, requested_by: str, *, recursive: bool, reason: str) -> None:
         shard = shard_of(instance_id, self._context.settings.shards)
-        event = ExecutionTerminated(None, recursive, "purged with force", requested_by)
+        event = ExecutionTerminated(None, recursive, reason or "purged with force", requested_by)
         message_id = self._context.new_id()
         message = message_of(
             encode_event(event), message_id=message_id, at_ms=self._context.clock.now_ms(), control=True, remember=True

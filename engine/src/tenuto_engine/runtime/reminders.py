@@ -13,12 +13,14 @@ from tenuto_engine.codec.events import encode_event
 from tenuto_engine.core.events import Event, TimerFired, WokenUp
 from tenuto_engine.ports.errors import StoreUnavailable
 from tenuto_engine.ports.operations import DropReminder, FireReminder
-from tenuto_engine.ports.outcomes import Appended, Fenced, Outcome, Refused, Rejected, Unconfirmed
+from tenuto_engine.ports.outcomes import Appended, Done, Fenced, Outcome, Refused, Rejected, Unconfirmed
 from tenuto_engine.ports.records import ReminderKey, ReminderSet
 from tenuto_engine.ports.store import Store
 from tenuto_engine.runtime.births import START_REMINDER, message_of
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context
+from tenuto_engine.runtime.metrics.families import LATE_SECONDS
+from tenuto_engine.runtime.metrics.groups import reminder_kind
 from tenuto_engine.runtime.shard import Shard
 from tenuto_engine.runtime.tasks import TaskOwner
 from tenuto_engine.runtime.turn_commit import RETENTION_REMINDER, TIMER_REMINDER
@@ -49,7 +51,6 @@ class Reminders:
     def committed(self, shard: Shard, reminders: Iterable[ReminderSet]) -> None:
         """Note the reminders that a commit wrote."""
         for reminder in reminders:
-            self._context.metrics.count(self._context.metrics.reminders_registered, reminder.key.kind)
             if shard.note_due(reminder.due_at_ms):
                 self._wake.set()
 
@@ -110,7 +111,7 @@ class Reminders:
         for key, at_ms in due:
             event = _event_of(key)
             if key.kind == RETENTION_REMINDER:
-                waits.append(self.purge(shard, key))
+                waits.append(self._purge(shard, key, at_ms))
             elif event is None:
                 waits.append(
                     self._committer.execute(DropReminder(shard.number, shard.lease.token, shard.lease.version, key))
@@ -124,6 +125,11 @@ class Reminders:
             return _RETRY_MS
         # The store's clock is a little behind the estimate: it decides.
         return _EARLY_MS if any(isinstance(o, Refused) and o.reason == "early" for o in outcomes) else 0
+
+    async def _purge(self, shard: Shard, key: ReminderKey, at_ms: int) -> Outcome:
+        outcome = await self.purge(shard, key)
+        self._count(key, outcome, late_seconds=(self._context.clock.now_ms() - at_ms) / 1000)
+        return outcome
 
     async def _fire_one(self, shard: Shard, key: ReminderKey, at_ms: int, event: Event) -> Outcome:
         raw = encode_event(event)
@@ -139,18 +145,24 @@ class Reminders:
         outcome = await self._committer.execute(
             FireReminder(shard.number, shard.lease.token, shard.lease.version, key, message)
         )
-        metrics = self._context.metrics
-        match outcome:
-            case Appended():
-                metrics.lateness.observe(max(0, self._context.clock.now_ms() - at_ms) / 1000)
-                metrics.count(metrics.reminders_fired, key.kind, "ok")
-                if shard.alive:
-                    self.deliver(shard, key.instance_id, outcome.number)
-            case Refused():
-                metrics.count(metrics.reminders_fired, key.kind, outcome.reason)
-            case _:
-                metrics.count(metrics.reminders_fired, key.kind, "failed")
+        self._count(key, outcome, late_seconds=(self._context.clock.now_ms() - at_ms) / 1000)
+        if isinstance(outcome, Appended) and shard.alive:
+            self.deliver(shard, key.instance_id, outcome.number)
         return outcome
+
+    def _count(self, key: ReminderKey, outcome: Outcome, *, late_seconds: float) -> None:
+        match outcome:
+            case Appended() | Done():
+                result = "late" if late_seconds > LATE_SECONDS else "ok"
+            case Refused(reason="early"):
+                return  # it will fire
+            case Refused(reason="gone"):
+                result = "dropped_duplicate"
+            case Refused():
+                result = "dropped_void"
+            case _:
+                result = "failed"
+        self._context.metrics.reminder_fired(reminder_kind(key), result, late_seconds)
 
 
 def _event_of(key: ReminderKey) -> Event | None:

@@ -16,7 +16,18 @@ if TYPE_CHECKING:
 class Entry:
     """One open activity call of an owned shard, as stored, and the worker it was handed to."""
 
-    __slots__ = ("attempt", "body", "key", "payload", "queued", "revision", "session", "shard", "started_at_ms")
+    __slots__ = (
+        "attempt",
+        "body",
+        "handed_at_ms",
+        "key",
+        "payload",
+        "queued",
+        "revision",
+        "session",
+        "shard",
+        "started_at_ms",
+    )
 
     def __init__(
         self, shard: Shard, key: ActivityKey, body: ActivityBody, *, attempt: int, revision: int, payload: bytes | None
@@ -30,6 +41,7 @@ class Entry:
         self.session: WorkerSession | None = None
         self.queued = False
         self.started_at_ms = 0
+        self.handed_at_ms = 0
 
 
 _UNDER_WAY = frozenset({Phase.TURN, Phase.CONFIRMING, Phase.COMMITTING})
@@ -53,6 +65,8 @@ class Shard:
         "number",
         "outbox",
         "outbox_read",
+        "outbox_reading",
+        "outbox_stale",
     )
 
     def __init__(self, lease: Lease) -> None:
@@ -64,7 +78,9 @@ class Shard:
         self.loading: set[str] = set()
         self.entries: dict[ActivityKey, Entry] = {}
         self.outbox: dict[int, list[OutboxRecord]] = {}
-        self.outbox_read = False  # all that an earlier owner left unsent is in `outbox`
+        self.outbox_read = False  # all that others left unsent is in `outbox`
+        self.outbox_reading = False
+        self.outbox_stale = False  # something was committed since the read under way began
         self.delivering: set[int] = set()
         self.next_due_ms: int | None = None
 

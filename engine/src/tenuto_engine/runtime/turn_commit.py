@@ -60,17 +60,20 @@ def translate(effects: Sequence[f.Effect], instance: LiveInstance, context: Cont
     """Turn effects into records, in their order; an ending takes the execution's timers and activities with it."""
     out = Outbound()
     state = instance.state
+    trace_parent = state.trace_parent
+    if instance.turn is not None:
+        trace_parent = context.tracing.derived(trace_parent, instance.turn.commit_id)
     children: set[str] | None = None
     for effect in effects:
         match effect:
             case f.DispatchActivity():
-                _activity(out, effect, state, context)
+                _activity(out, effect, state, context, trace_parent=trace_parent)
             case f.ArmTimer():
                 out.reminders_set.append(ReminderSet(_timer_key(state, effect.event_id), effect.due_at_ms))
             case f.DisarmTimer():
                 out.reminders_removed.append(_timer_key(state, effect.event_id))
             case f.StartChildInstance():
-                _child(out, effect, state, context)
+                _child(out, effect, state, context, trace_parent=trace_parent)
             case f.SendExternalEvent():
                 event = EventRaised(effect.name, effect.payload)
                 message_id = f"{state.execution_id}/{effect.history_index}"
@@ -86,7 +89,10 @@ def translate(effects: Sequence[f.Effect], instance: LiveInstance, context: Cont
                     to_child=effect.instance_id in children,
                 )
             case f.TerminateChild():
-                terminated = ExecutionTerminated(None, True, effect.reason or f"terminated with '{state.instance_id}'")
+                # Not for one execution: a child that has continued as new ends as well. Its start id tells it from an
+                # instance that has taken its id since.
+                reason = effect.reason or f"terminated with '{state.instance_id}'"
+                terminated = ExecutionTerminated(None, True, reason, start_id=child_start_id(effect.execution_id))
                 message_id = f"{state.execution_id}/end/{effect.execution_id}"
                 _send(
                     out,
@@ -95,7 +101,6 @@ def translate(effects: Sequence[f.Effect], instance: LiveInstance, context: Cont
                     target=effect.instance_id,
                     event=terminated,
                     message_id=message_id,
-                    execution_id=effect.execution_id,
                     control=True,
                     to_child=True,
                 )
@@ -114,11 +119,18 @@ def translate(effects: Sequence[f.Effect], instance: LiveInstance, context: Cont
     return out
 
 
+def child_start_id(execution_id: str) -> str:
+    """The start id of a child, by the execution it was started as; it keeps it when it continues as new."""
+    return f"{execution_id}/start"
+
+
 def _timer_key(state: InstanceState, event_id: int) -> ReminderKey:
     return ReminderKey(TIMER_REMINDER, event_id, state.execution_id, state.instance_id)
 
 
-def _activity(out: Outbound, effect: f.DispatchActivity, state: InstanceState, context: Context) -> None:
+def _activity(
+    out: Outbound, effect: f.DispatchActivity, state: InstanceState, context: Context, *, trace_parent: str
+) -> None:
     event, now_ms = effect.event, context.clock.now_ms()
     body = ActivityBody(
         event.name,
@@ -132,6 +144,7 @@ def _activity(out: Outbound, effect: f.DispatchActivity, state: InstanceState, c
         event.schedule_to_close_ms,
         event.heartbeat_ms,
         state.name,
+        trace_parent=trace_parent,
     )
     look_at = now_ms + event.schedule_to_close_ms if event.schedule_to_close_ms else NEVER_MS
     key = ActivityKey(event.event_id, state.execution_id, state.instance_id)
@@ -139,7 +152,9 @@ def _activity(out: Outbound, effect: f.DispatchActivity, state: InstanceState, c
     out.bodies.append((body, event.input))
 
 
-def _child(out: Outbound, effect: f.StartChildInstance, state: InstanceState, context: Context) -> None:
+def _child(
+    out: Outbound, effect: f.StartChildInstance, state: InstanceState, context: Context, *, trace_parent: str
+) -> None:
     """Children go by the outbox, in their own shard too: a taken id must be answered even if this engine dies now."""
     event = effect.event
     parent = Parent(state.instance_id, state.execution_id, event.event_id, state.name)
@@ -151,11 +166,11 @@ def _child(out: Outbound, effect: f.StartChildInstance, state: InstanceState, co
         event.version,
         parent,
         1,
-        state.trace_parent,
+        trace_parent,
     )
     envelope = Envelope(
         event.instance_id,
-        f"{event.child_execution_id}/start",
+        child_start_id(event.child_execution_id),
         "",
         encode_event(started),
         start=True,

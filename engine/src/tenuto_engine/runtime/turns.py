@@ -10,7 +10,6 @@ live instance if it is refused.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -34,20 +33,22 @@ from tenuto_engine.ports.inbound import TurnAnswer, TurnItem, TurnOutcome
 from tenuto_engine.ports.operations import Commit
 from tenuto_engine.ports.outcomes import Committed, Conflict, Fenced, Outcome, Rejected, Unconfirmed
 from tenuto_engine.ports.records import ReminderKey, ReminderSet
+from tenuto_engine.runtime import turn_metrics
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase, Turn
-from tenuto_engine.runtime.mail_order import mail_of_turn
+from tenuto_engine.runtime.log_fields import about
+from tenuto_engine.runtime.mail_order import early_by_ms, is_for_another, mail_of_turn
 from tenuto_engine.runtime.shard import Shard
 from tenuto_engine.runtime.turn_commit import WAKE_REMINDER, Outbound, build_commit, translate
 from tenuto_engine.runtime.workers import Workers, WorkerSession
 
 _log = structlog.get_logger(__name__)
 
-_OUTCOMES: dict[int, str] = {outcome.value: outcome.name.lower() for outcome in TurnOutcome}
 _CONTROL_ANSWER = TurnAnswer("", "", "", TurnOutcome.COMPLETED)
 _RETRY_PAUSE_SECONDS = 0.25
 _SET_ASIDE_SECONDS = 5.0
+_LONGEST_SLEEP_SECONDS = 3_600.0  # the store's clock may be set meanwhile
 _FIRST_BACKOFF_MS = 1_000
 _LONGEST_BACKOFF_MS = 60_000
 
@@ -141,13 +142,16 @@ class Turns:
             self._set_aside(instance, error)
 
     def _plan(self, instance: LiveInstance) -> None:
-        unread = mail_of_turn(instance, now_ms=self._context.clock.now_ms())
+        now_ms = self._context.clock.now_ms()
+        unread = mail_of_turn(instance, self._context.limits, now_ms=now_ms)
         state = instance.state
-        stale = [m for m in unread if m.execution_id and m.execution_id != state.execution_id]
+        stale = [m for m in unread if is_for_another(m, instance)]
         if stale:
             unread = [m for m in unread if m not in stale]
         plan = plan_turn(state, [m.event for m in unread])
         if plan is None and not stale:
+            if wait_ms := early_by_ms(instance, now_ms=now_ms):
+                self.call_later(min(wait_ms / 1000, _LONGEST_SLEEP_SECONDS), self.wake, instance)
             return
         received = [unread[i] for i in plan.recorded] if plan else []
         void = [*stale, *(unread[i] for i in plan.void)] if plan else stale
@@ -181,7 +185,7 @@ class Turns:
         session = self._workers.for_turn(name, holder) if self._context.may_act() else None
         if session is None:
             instance.phase = Phase.WAITING
-            instance.waiting_since = instance.waiting_since or time.monotonic()
+            instance.waiting_since = instance.waiting_since or self._context.monotonic()
             self._workers.wait_for_turn(name, instance)
             return
         if holder is not None and holder is not session:
@@ -189,8 +193,10 @@ class Turns:
             instance.worker = None
         instance.waiting_since = 0.0
         instance.phase = Phase.TURN
+        if not turn.sent_at:
+            turn_metrics.turn_begins(self._context, instance, turn)
         turn.session = session
-        turn.sent_at = time.monotonic()
+        turn.sent_at = self._context.monotonic()
         turn.full = instance.worker is not session
         session.turns[instance.id] = instance
         self._send(instance, turn, session)
@@ -246,7 +252,7 @@ class Turns:
         self.session_ready(session)
 
     def _take_answer(self, instance: LiveInstance, turn: Turn, answer: TurnAnswer) -> None:
-        metrics = self._context.metrics
+        turn_metrics.turn_answered(self._context, instance, turn, answer)
         match answer.outcome:
             case TurnOutcome.COMPLETED:
                 turn.answer = answer
@@ -262,11 +268,10 @@ class Turns:
                 instance.worker = None
                 self._hand_out(instance)
             case TurnOutcome.NON_DETERMINISTIC:
-                metrics.nondeterminism.inc()
+                self._context.metrics.nondeterminism.inc()
                 self._stall(instance, _failure_text(answer.failure))
             case _:
                 self._turn_failed(instance, _failure_text(answer.failure) or "the worker could not run the turn")
-        metrics.count(metrics.turns, _OUTCOMES.get(answer.outcome, "unknown"))
 
     def _try_finish(self, instance: LiveInstance) -> None:
         """Go on once every message of the turn is confirmed."""
@@ -285,13 +290,15 @@ class Turns:
         context, state = self._context, instance.state
         pairs: list[tuple[Event, bytes]] = []
         if turn.received or (answer.patches and not turn.resumes):
-            started = TurnStarted(turn.at_ms, list(answer.patches))
+            started = TurnStarted(turn.at_ms, list(answer.patches), instance.shard.lease.epoch)
             pairs.append((started, encode_event(started)))
         pairs.extend((m.event, m.raw) for m in turn.received)
+        received_count = len(pairs)
         actions = decode_actions(answer.actions)
         decision = decide_actions(state, actions, context.limits)
         if (refused := custom_status_refusal(state, answer.custom_status, context.limits)) is not None:
             decision, answer.custom_status = Decision([refused]), None
+        turn_metrics.payloads_asked(context, decision.events)
         pairs.extend(self._bounded(instance, pairs, decision))
         if turn.releases and state.hold is not Hold.SUSPENDED:
             _release(state)
@@ -301,7 +308,7 @@ class Turns:
         if consumed:
             gone = set(map(id, turn.mail))
             instance.mail = [m for m in instance.mail if id(m) not in gone]
-        chunks = _chunks(pairs, context.limits)
+        chunks = _chunks(pairs, context.limits, together=received_count)
         instance.series = chunks[1:]
         instance.cancelled = decision.cancelled
         self._commit_part(instance, chunks[0], consumed=consumed)
@@ -390,7 +397,7 @@ class Turns:
                 self.on_fenced(instance.shard)
             case Conflict():
                 _log.warning(
-                    "commit conflicts, loading anew", instance=instance.id, what=outcome.what, detail=outcome.detail
+                    "commit conflicts, loading anew", what=outcome.what, detail=outcome.detail, **about(instance)
                 )
                 self.discard(instance)
             case _:
@@ -412,6 +419,7 @@ class Turns:
             self._commit_part(instance, instance.series.pop(0))
             return
         assert turn is not None
+        turn_metrics.turn_committed(self._context, instance, turn)
         self._settle(instance, turn, terminal=head.status in TERMINAL)
         if commit.index is not None:
             for notify in instance.on_progress:
@@ -459,7 +467,7 @@ class Turns:
 
     def _set_aside(self, instance: LiveInstance, error: Exception) -> None:
         """Something unforeseen happened with this instance: drop it from memory, and try again after a while."""
-        _log.error("instance set aside after an unexpected error", instance=instance.id, exc_info=error)
+        _log.error("instance set aside after an unexpected error", exc_info=error, **about(instance))
         shard = instance.shard
         instance.phase = Phase.DROPPED
         self._forget(instance)
@@ -487,13 +495,7 @@ class Turns:
         instance.failures += 1
         instance.worker = None
         limit = context.settings.max_turn_failures
-        _log.warning(
-            "turn failed",
-            instance=instance.id,
-            workflow=instance.workflow_name(),
-            tries=instance.failures,
-            reason=reason,
-        )
+        _log.warning("turn failed", tries=instance.failures, reason=reason, **about(instance))
         if instance.failures >= limit:
             self._stall(instance, f"the turn failed {instance.failures} times in a row; last: {reason}")
         elif instance.failures == 1:
@@ -505,7 +507,7 @@ class Turns:
             )
 
     def _stall(self, instance: LiveInstance, reason: str) -> None:
-        _log.error("instance stalled", instance=instance.id, workflow=instance.workflow_name(), reason=reason)
+        _log.error("instance stalled", reason=reason, **about(instance))
         self._hold(instance, Hold.STALLED, Status.STALLED, reason)
 
     def _hold(self, instance: LiveInstance, hold: Hold, status: Status, reason: str, *, wake_at_ms: int = 0) -> None:
@@ -535,7 +537,7 @@ class Turns:
 
     def sweep_overdue(self, sessions: Sequence[WorkerSession]) -> None:
         """Count turns that were not answered in time as failed; their worker hangs or lost them."""
-        limit = time.monotonic() - self._context.settings.turn_timeout_seconds
+        limit = self._context.monotonic() - self._context.settings.turn_timeout_seconds
         for session in sessions:
             for instance in list(session.turns.values()):
                 turn = instance.turn
@@ -557,14 +559,19 @@ def _release(state: InstanceState) -> None:
         state.status = Status.RUNNING
 
 
-def _chunks(pairs: list[tuple[Event, bytes]], limits: Limits) -> list[list[tuple[Event, bytes]]]:
-    """Cut a turn's records into parts that fit one commit each; nearly always one."""
+def _chunks(pairs: list[tuple[Event, bytes]], limits: Limits, *, together: int) -> list[list[tuple[Event, bytes]]]:
+    """Cut a turn's records into parts that fit one commit each; nearly always one.
+
+    The first `together` records stay in the first part, whatever their size (`mail_order` bounds it): it removes their
+    messages, so a part that came later would be lost with an engine that died in between.
+    """
     if len(pairs) <= limits.commit_records and sum(len(raw) for _, raw in pairs) <= limits.commit_bytes:
         return [pairs]
     parts: list[list[tuple[Event, bytes]]] = [[]]
     size = 0
-    for pair in pairs:
-        if parts[-1] and (len(parts[-1]) >= limits.commit_records or size + len(pair[1]) > limits.commit_bytes):
+    for number, pair in enumerate(pairs):
+        is_full = parts[-1] and (len(parts[-1]) >= limits.commit_records or size + len(pair[1]) > limits.commit_bytes)
+        if is_full and number >= together:
             parts.append([])
             size = 0
         parts[-1].append(pair)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import islice
 
 from tenuto_engine.codec.events import decode_event, encode_failure
@@ -113,7 +112,7 @@ class Views:
         if owned is None or live is None:
             return ""
         if live.phase is Phase.WAITING and live.waiting_since:
-            since_s = time.monotonic() - live.waiting_since
+            since_s = self._context.monotonic() - live.waiting_since
             return WAITING_FOR_WORKER if since_s >= WAITING_SHOWS_AFTER_SECONDS else ""
         if self._context.clock.now_ms() - live.state.last_turn_at_ms < WAITING_SHOWS_AFTER_SECONDS * 1000:
             return ""

@@ -180,8 +180,10 @@ class Workers:
                 del self._calls[name]
         return taken
 
-    def waiting_calls(self) -> int:
-        return sum(len(queue) for queue in self._calls.values())
+    def waiting_calls(self) -> tuple[int, int]:
+        """How many calls wait for a worker, and since when the first of them (Unix ms, 0 for none)."""
+        waiting = [entry for queue in self._calls.values() for entry in queue if _is_open(entry)]
+        return len(waiting), min((entry.body.claimed_at_ms for entry in waiting), default=0)
 
 
 def _is_open(entry: Entry) -> bool:

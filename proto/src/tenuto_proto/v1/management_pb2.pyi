@@ -255,18 +255,20 @@ class CommandResponse(_message.Message):
     def __init__(self, duplicate: _Optional[bool] = ...) -> None: ...
 
 class PurgeRequest(_message.Message):
-    __slots__ = ("command_id", "instance_id", "recursive", "force", "requested_by")
+    __slots__ = ("command_id", "instance_id", "recursive", "force", "requested_by", "reason")
     COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     RECURSIVE_FIELD_NUMBER: _ClassVar[int]
     FORCE_FIELD_NUMBER: _ClassVar[int]
     REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     command_id: str
     instance_id: str
     recursive: bool
     force: bool
     requested_by: str
-    def __init__(self, command_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., recursive: _Optional[bool] = ..., force: _Optional[bool] = ..., requested_by: _Optional[str] = ...) -> None: ...
+    reason: str
+    def __init__(self, command_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., recursive: _Optional[bool] = ..., force: _Optional[bool] = ..., requested_by: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class PurgeResponse(_message.Message):
     __slots__ = ("deleted",)
@@ -275,7 +277,7 @@ class PurgeResponse(_message.Message):
     def __init__(self, deleted: _Optional[int] = ...) -> None: ...
 
 class RerunRequest(_message.Message):
-    __slots__ = ("command_id", "instance_id", "event_id", "new_instance_id", "input", "override_input", "requested_by")
+    __slots__ = ("command_id", "instance_id", "event_id", "new_instance_id", "input", "override_input", "requested_by", "reason")
     COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -283,6 +285,7 @@ class RerunRequest(_message.Message):
     INPUT_FIELD_NUMBER: _ClassVar[int]
     OVERRIDE_INPUT_FIELD_NUMBER: _ClassVar[int]
     REQUESTED_BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     command_id: str
     instance_id: str
     event_id: int
@@ -290,7 +293,8 @@ class RerunRequest(_message.Message):
     input: bytes
     override_input: bool
     requested_by: str
-    def __init__(self, command_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., event_id: _Optional[int] = ..., new_instance_id: _Optional[str] = ..., input: _Optional[bytes] = ..., override_input: _Optional[bool] = ..., requested_by: _Optional[str] = ...) -> None: ...
+    reason: str
+    def __init__(self, command_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., event_id: _Optional[int] = ..., new_instance_id: _Optional[str] = ..., input: _Optional[bytes] = ..., override_input: _Optional[bool] = ..., requested_by: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class GetHistoryRequest(_message.Message):
     __slots__ = ("instance_id",)

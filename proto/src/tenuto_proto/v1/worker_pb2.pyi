@@ -130,7 +130,7 @@ class TurnResult(_message.Message):
     def __init__(self, instance_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., commit_id: _Optional[str] = ..., outcome: _Optional[_Union[TurnResult.Outcome, str]] = ..., actions: _Optional[bytes] = ..., custom_status: _Optional[bytes] = ..., patches: _Optional[_Iterable[str]] = ..., failure: _Optional[bytes] = ...) -> None: ...
 
 class ActivityItem(_message.Message):
-    __slots__ = ("token", "instance_id", "execution_id", "event_id", "name", "input", "attempt", "deliveries", "start_to_close_ms", "heartbeat_ms", "workflow_name")
+    __slots__ = ("token", "instance_id", "execution_id", "event_id", "name", "input", "attempt", "deliveries", "start_to_close_ms", "heartbeat_ms", "workflow_name", "trace_parent")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -142,6 +142,7 @@ class ActivityItem(_message.Message):
     START_TO_CLOSE_MS_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_MS_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_NAME_FIELD_NUMBER: _ClassVar[int]
+    TRACE_PARENT_FIELD_NUMBER: _ClassVar[int]
     token: str
     instance_id: str
     execution_id: str
@@ -153,7 +154,8 @@ class ActivityItem(_message.Message):
     start_to_close_ms: int
     heartbeat_ms: int
     workflow_name: str
-    def __init__(self, token: _Optional[str] = ..., instance_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., event_id: _Optional[int] = ..., name: _Optional[str] = ..., input: _Optional[bytes] = ..., attempt: _Optional[int] = ..., deliveries: _Optional[int] = ..., start_to_close_ms: _Optional[int] = ..., heartbeat_ms: _Optional[int] = ..., workflow_name: _Optional[str] = ...) -> None: ...
+    trace_parent: str
+    def __init__(self, token: _Optional[str] = ..., instance_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., event_id: _Optional[int] = ..., name: _Optional[str] = ..., input: _Optional[bytes] = ..., attempt: _Optional[int] = ..., deliveries: _Optional[int] = ..., start_to_close_ms: _Optional[int] = ..., heartbeat_ms: _Optional[int] = ..., workflow_name: _Optional[str] = ..., trace_parent: _Optional[str] = ...) -> None: ...
 
 class ActivityResult(_message.Message):
     __slots__ = ("token", "rejected", "result", "failure")

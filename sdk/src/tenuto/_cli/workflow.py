@@ -228,10 +228,11 @@ def purge(
     *,
     recursive: Recursive = True,
     force: Annotated[bool, typer.Option("--force", help="Terminate it first where it still runs.")] = False,
+    reason: Reason = "",
 ) -> None:
     """Erase an ended instance with all its records."""
     session = session_of(context)
-    deleted = session.client.purge_workflow(instance_id, recursive, force=force)
+    deleted = session.client.purge_workflow(instance_id, recursive, force=force, reason=reason)
     noun = "instance" if deleted == 1 else "instances"
     session.show({"instance_id": instance_id, "deleted": deleted}, f"{deleted} {noun} erased")
 
@@ -245,11 +246,14 @@ def rerun(
     new_instance_id: Annotated[str | None, typer.Option("--id", metavar="ID", help="Id of the new instance.")] = None,
     input_text: Annotated[str | None, typer.Option("--input", metavar="JSON", help="Its new input.")] = None,
     input_file: InputFile = None,
+    reason: Reason = "",
 ) -> None:
     """Start a new instance with the history of an ended one up to an operation, which runs again."""
     session = session_of(context)
     value = read_json(input_text, input_file, option="input", default=UNSET)
-    made = session.client.rerun_workflow_from_event(instance_id, event_id, new_instance_id=new_instance_id, input=value)
+    made = session.client.rerun_workflow_from_event(
+        instance_id, event_id, new_instance_id=new_instance_id, input=value, reason=reason
+    )
     session.show({"instance_id": made}, made)
 
 

@@ -71,11 +71,13 @@ class Requests:
     Args:
         codec: transforms encoded payloads on their way to and from the engine; None: JSON as it is.
         new_id: makes a fresh id, unique in the world, for each command.
+        requested_by: who commands are said to come from.
     """
 
-    def __init__(self, codec: PayloadCodec | None, new_id: Callable[[], str]) -> None:
+    def __init__(self, codec: PayloadCodec | None, new_id: Callable[[], str], requested_by: str = "") -> None:
         self._codec = codec
         self._new_id = new_id
+        self._requested_by = requested_by
 
     def _payload(self, value: Any) -> bytes | None:
         data = to_payload(value)
@@ -93,6 +95,7 @@ class Requests:
         start_at: datetime | None,
         reuse: WorkflowIdReusePolicy,
         version: str | None,
+        trace_parent: str,
     ) -> Call[str]:
         """Prepare a start. An id is made here if none is given, so that a repeat after a lost answer names it again."""
         command_id = self._new_id()
@@ -107,6 +110,7 @@ class Requests:
             start_at_ms=_unix_ms(start_at),
             reuse_policy=reuse.value,
             version=version or "",
+            trace_parent=trace_parent,
         )
         return Call(START, request, _started, instance_id, is_command=True)
 
@@ -157,7 +161,12 @@ class Requests:
     def control(self, method: Method, instance_id: str, reason: str) -> Call[None]:
         """Prepare a suspension or a resumption."""
         request = _build(
-            pb.ControlRequest, instance_id, command_id=self._new_id(), instance_id=instance_id, reason=reason
+            pb.ControlRequest,
+            instance_id,
+            command_id=self._new_id(),
+            instance_id=instance_id,
+            reason=reason,
+            requested_by=self._requested_by,
         )
         return Call(method, request, _nothing, instance_id, is_command=True)
 
@@ -170,10 +179,11 @@ class Requests:
             output=self._payload(output),
             recursive=recursive,
             reason=reason,
+            requested_by=self._requested_by,
         )
         return Call(TERMINATE, request, _nothing, instance_id, is_command=True)
 
-    def purge(self, instance_id: str, *, recursive: bool, force: bool) -> Call[int]:
+    def purge(self, instance_id: str, *, recursive: bool, force: bool, reason: str) -> Call[int]:
         request = _build(
             pb.PurgeRequest,
             instance_id,
@@ -181,10 +191,14 @@ class Requests:
             instance_id=instance_id,
             recursive=recursive,
             force=force,
+            reason=reason,
+            requested_by=self._requested_by,
         )
         return Call(PURGE, request, _deleted, instance_id, is_command=True)
 
-    def rerun(self, instance_id: str, event_id: int, *, new_instance_id: str | None, value: Any) -> Call[str]:
+    def rerun(
+        self, instance_id: str, event_id: int, *, new_instance_id: str | None, value: Any, reason: str
+    ) -> Call[str]:
         command_id = self._new_id()
         request = _build(
             pb.RerunRequest,
@@ -195,6 +209,8 @@ class Requests:
             new_instance_id=command_id if new_instance_id is None else new_instance_id,
             input=None if isinstance(value, _Unset) else self._payload(value),
             override_input=not isinstance(value, _Unset),
+            reason=reason,
+            requested_by=self._requested_by,
         )
         return Call(RERUN, request, _started, instance_id, is_command=True)
 

@@ -101,6 +101,7 @@ class ActivityCall(msgspec.Struct, frozen=True):
     start_to_close_ms: int
     heartbeat_ms: int
     workflow_name: str
+    trace_parent: str = ""
 
 
 class ActivityAnswer(msgspec.Struct, frozen=True):
@@ -206,6 +207,7 @@ def decode_message(data: bytes) -> Incoming:
                 item.start_to_close_ms,
                 item.heartbeat_ms,
                 item.workflow_name,
+                item.trace_parent,
             )
             for item in message.activities
         ],

@@ -15,6 +15,7 @@ from tenuto._payloads import Payloads
 from tenuto._replay.actions import encode_failure
 from tenuto._replay.events import Failure
 from tenuto._replay.failures import from_exception
+from tenuto._wire.tracing import activity_span
 from tenuto._wire.worker import ActivityAnswer, ActivityCall
 from tenuto._worker.activity_context import WorkflowActivityContext
 from tenuto._worker.outbox import Outbox
@@ -119,18 +120,22 @@ class ActivityRunner:
 
     def _run_sync(self, code: ActivityCode, call: ActivityCall) -> _Result:
         try:
-            value = code.function(*self._arguments(code, call))
+            arguments = self._arguments(code, call)
+            with activity_span(call):
+                value = code.function(*arguments)
         except BaseException as error:  # An activity may raise anything; in its thread, even SystemExit is its failure.
             return _failed(call, error)
         return self._encode(call, value)
 
     async def _run_async(self, code: ActivityCode, call: ActivityCall, key: _Key) -> None:
         try:
-            if call.start_to_close_ms:
-                async with asyncio.timeout(call.start_to_close_ms / 1000):
-                    value = await code.function(*self._arguments(code, call))
-            else:
-                value = await code.function(*self._arguments(code, call))
+            arguments = self._arguments(code, call)
+            with activity_span(call):
+                if call.start_to_close_ms:
+                    async with asyncio.timeout(call.start_to_close_ms / 1000):
+                        value = await code.function(*arguments)
+                else:
+                    value = await code.function(*arguments)
         except BaseException as error:  # See _run_sync.
             if isinstance(error, KeyboardInterrupt) or _is_cancelled_from_outside(error):
                 raise  # The worker stops: this is no result, the engine delivers the call again.

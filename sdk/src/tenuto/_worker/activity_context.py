@@ -61,8 +61,22 @@ class WorkflowActivityContext:
         return f"{call.instance_id}/{call.execution_id}/{call.event_id}"
 
     @property
+    def trace_parent(self) -> str:
+        """The W3C trace context that the call belongs to (`traceparent`, a space, `tracestate`), empty without one.
+
+        Where OpenTelemetry is in use, the activity runs in a span below it, and nothing need be done.
+        """
+        return self._call.trace_parent
+
+    @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
-        """Logs under `tenuto.activity`; records carry `instance_id`, `activity` and `attempt`."""
+        """Logs under `tenuto.activity`; records carry instance, execution, activity, attempt and trace id."""
         call = self._call
-        extra = {"instance_id": call.instance_id, "activity": call.name, "attempt": call.attempt}
+        extra = {
+            "instance_id": call.instance_id,
+            "execution_id": call.execution_id,
+            "activity": call.name,
+            "attempt": call.attempt,
+            "trace_id": call.trace_parent[3:35],
+        }
         return _Adapter(logging.getLogger("tenuto.activity"), extra)

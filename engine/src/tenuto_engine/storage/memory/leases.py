@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 
 from tenuto_engine.ports.leases import Lease, LeaseHeld, Member, Present, Roll
@@ -43,7 +42,7 @@ class MemoryLeaseStore:
         lease.epoch += 1
         lease.owner = owner
         lease.expires_at_ms = now_ms + lease_ms
-        lease.token = f"{lease.epoch}-{secrets.token_hex(8)}"
+        lease.token = f"{lease.epoch}-{self._state.random_hex(8)}"
         return Lease(shard, version, owner, lease.epoch, lease.token, cause, max(0, now_ms - free_since_ms))
 
     def renew(self, leases: Sequence[Lease], *, lease_ms: int) -> list[bool]:

@@ -340,7 +340,8 @@ def deliver(shard: Shard, operation: Deliver, now_ms: int) -> Delivered:
         else:
             outcomes.append(_take(shard, delivery, now_ms))
             highest = delivery.number
-    shard.taken_from[operation.source_shard] = highest
+    if highest:
+        shard.taken_from[operation.source_shard] = highest
     return Delivered(tuple(outcomes))
 
 

@@ -6,6 +6,7 @@ nothing of operations; those are in `operations`.
 
 from __future__ import annotations
 
+import secrets
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -111,6 +112,10 @@ class Seen:
         self._at.pop(command_id, None)
         self._at[command_id] = now_ms
 
+    def remembered(self) -> Iterable[tuple[str, int]]:
+        """Return all ids that are still held, also those whose window is over, with the moments they came."""
+        return self._at.items()
+
     def ids(self, now_ms: int) -> Iterable[str]:
         """Return the ids that are still in the window."""
         return [command_id for command_id in self._at if self.has(command_id, now_ms)]
@@ -177,10 +182,18 @@ class MemoryState:
     Args:
         clock: the store's clock, Unix milliseconds; the system's by default.
         dedup_window_ms: how long the ids of accepted commands are remembered; >= 0.
+        random_hex: that many random bytes as hex digits, for the tokens of leases.
     """
 
-    def __init__(self, *, clock: Callable[[], int] = system_ms, dedup_window_ms: int = DEDUP_WINDOW_MS) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], int] = system_ms,
+        dedup_window_ms: int = DEDUP_WINDOW_MS,
+        random_hex: Callable[[int], str] = secrets.token_hex,
+    ) -> None:
         self.clock = clock
+        self.random_hex = random_hex
         self.shard_count: int | None = None
         self.shards: defaultdict[int, Shard] = defaultdict(lambda: Shard(dedup_window_ms))
         self.lease_lock = Lock()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
+from tenuto_engine.core.status import TERMINAL
 from tenuto_engine.ports.errors import DurabilityRefused, ShardsDiffer
 from tenuto_engine.ports.operations import Operation
 from tenuto_engine.ports.outcomes import Outcome
@@ -15,11 +17,12 @@ from tenuto_engine.ports.records import (
     Listed,
     OutboxRecord,
     ReminderKey,
+    Stock,
     Stored,
 )
 from tenuto_engine.ports.store import StoreInfo
 from tenuto_engine.storage.memory.operations import execute
-from tenuto_engine.storage.memory.state import Instance, MemoryState
+from tenuto_engine.storage.memory.state import Instance, MemoryState, Shard
 from tenuto_engine.storage.records import CUSTOM_STATUS, METADATA, history_name, inbox_name, instance_key
 
 
@@ -125,6 +128,13 @@ class MemoryStore:
     async def count_reminders(self, shards: Sequence[int], version: str) -> int:
         return sum(len(self.state.shards[shard].entries[version].reminders) for shard in shards)
 
+    async def read_versions(self, shards: Sequence[int]) -> list[str]:
+        held = (self.state.shards[shard].instances.values() for shard in shards)
+        return sorted({instance.head.version for instances in held for instance in instances})
+
+    async def count_stock(self, shards: Sequence[int], version: str, *, due_ms: int) -> dict[int, Stock]:
+        return {shard: _stock(self.state.shards[shard], version, due_ms) for shard in shards}
+
     async def read_activities(
         self, shard: int, version: str, *, due_ms: int | None, limit: int
     ) -> list[ActivityRecord]:
@@ -167,6 +177,20 @@ class MemoryStore:
 
     def key_of(self, shard: int, instance_id: str) -> str:
         return instance_key(self._key_prefix, self._app, shard, instance_id)
+
+
+def _stock(held: Shard, version: str, due_ms: int) -> Stock:
+    entries = held.entries[version]
+    ready, reminders = entries.ready.first(1), entries.reminders.first(len(entries.reminders))
+    heads = [instance.head for instance in held.instances.values() if instance.head.version == version]
+    return Stock(
+        open=sum(head.status not in TERMINAL for head in heads),
+        ready=len(entries.ready),
+        oldest_ready_ms=ready[0][1] if ready else 0,
+        due=sum(at_ms <= due_ms for _, at_ms in reminders),
+        oldest_due_ms=reminders[0][1] if reminders else 0,
+        reminders=dict(Counter(key.kind for key, _ in reminders)),
+    )
 
 
 def _stored(instance: Instance) -> Stored:

@@ -4,8 +4,9 @@
 checks what is at its other end, `lua/` holds the scripts. Policy is elsewhere: what is asked is done or refused.
 """
 
+from tenuto_engine.storage.redis.audit import RedisAudit, audit_redis
 from tenuto_engine.storage.redis.leases import RedisLeaseStore
 from tenuto_engine.storage.redis.notifier import RedisNotifier
 from tenuto_engine.storage.redis.store import RedisStore
 
-__all__ = ["RedisLeaseStore", "RedisNotifier", "RedisStore"]
+__all__ = ["RedisAudit", "RedisLeaseStore", "RedisNotifier", "RedisStore", "audit_redis"]

@@ -16,7 +16,7 @@ from redis.exceptions import AskError, MovedError, ResponseError
 
 from tenuto_engine.ports.errors import StoreRefused, StoreUnavailable
 from tenuto_engine.storage.redis.address import Place
-from tenuto_engine.storage.redis.link import LinkNotReady, Reply, refuse_errors
+from tenuto_engine.storage.redis.link import LinkNotReady, LinkPool, Reply, refuse_errors
 from tenuto_engine.storage.redis.nodes import Node
 from tenuto_engine.storage.redis.slots import NOT_HERE, SlotMap, place_named, slot_of_command
 
@@ -134,6 +134,10 @@ class Cluster:
             sent_to = {i: node for i, node in heeded.items() if node is not None}
             pending = sorted(heeded)
             await patience.rest()
+
+    async def parts(self) -> list[LinkPool]:
+        """The links to each node that serves slots. Raises StoreUnavailable, StoreRefused."""
+        return [node.readers for node in await self.owners()]
 
     async def _ask_nodes(
         self,

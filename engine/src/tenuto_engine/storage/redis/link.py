@@ -248,6 +248,10 @@ class LinkPool:
         """
         return refuse_errors(await self.exchange(commands))
 
+    async def parts(self) -> list[LinkPool]:
+        """One server is one part."""
+        return [self]
+
     def expire(self) -> None:
         for link in self._all:
             link.expire()

@@ -32,6 +32,12 @@ class Reading(Protocol):
         """Answer commands that read, in order. Raises StoreUnavailable."""
         ...
 
+    async def parts(self) -> Sequence[Reading]:
+        """Each server by itself, for questions about all its keys."""
+        ...
+
+    async def close(self) -> None: ...
+
 
 class Node:
     """One server.

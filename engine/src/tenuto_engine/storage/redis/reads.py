@@ -9,7 +9,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from tenuto_engine.ports.errors import StoreUnavailable
-from tenuto_engine.ports.records import ActivityKey, ActivityRecord, InboxRecord, OutboxRecord, ReminderKey, Stored
+from tenuto_engine.ports.records import (
+    ActivityKey,
+    ActivityRecord,
+    InboxRecord,
+    OutboxRecord,
+    ReminderKey,
+    Stock,
+    Stored,
+)
 from tenuto_engine.storage.redis import scripts
 from tenuto_engine.storage.redis.beliefs import Beliefs
 from tenuto_engine.storage.redis.keys import (
@@ -17,12 +25,16 @@ from tenuto_engine.storage.redis.keys import (
     read_activity,
     read_metadata,
     read_reminder,
+    read_text,
     write_activity,
+    write_text,
 )
 from tenuto_engine.storage.redis.nodes import Reading
 
 # Records asked for in one command: small ones are few round trips, large ones do not hold the server up for long.
 _PAGE = 500
+# Reminders whose kind one script looks at: about a millisecond of the server's time.
+_KINDS_PAGE = 5_000
 
 
 class RedisReads:
@@ -104,6 +116,50 @@ class RedisReads:
             return 0
         replies: list[int] = await self._links.ask(*[("ZCARD", self._keys[s].reminders(version)) for s in shards])
         return sum(replies)
+
+    async def read_versions(self, shards: Sequence[int]) -> list[str]:
+        if not shards:
+            return []
+        replies: list[list[bytes]] = await self._links.ask(*[("HKEYS", self._keys[shard].open) for shard in shards])
+        return sorted({read_text(version.decode()) for reply in replies for version in reply})
+
+    async def count_stock(self, shards: Sequence[int], version: str, *, due_ms: int) -> dict[int, Stock]:
+        if not shards:
+            return {}
+        commands: list[tuple[str | int, ...]] = []
+        for shard in shards:
+            keys = self._keys[shard]
+            ready, reminders = keys.ready(version), keys.reminders(version)
+            commands += [
+                ("HGET", keys.open, write_text(version)),
+                ("ZCARD", ready),
+                _first_of(ready, 1),
+                ("ZCOUNT", reminders, "-inf", due_ms),
+                _first_of(reminders, 1),
+                ("ZCARD", reminders),
+            ]
+        replies = await self._links.ask(*commands)
+        found: dict[int, Stock] = {}
+        for position, shard in enumerate(shards):
+            count, ready_count, oldest_ready, due, oldest_due, total = replies[6 * position : 6 * position + 6]
+            found[shard] = Stock(
+                open=int(count or 0),
+                ready=ready_count,
+                oldest_ready_ms=int(float(oldest_ready[1])) if oldest_ready else 0,
+                due=due,
+                oldest_due_ms=int(float(oldest_due[1])) if oldest_due else 0,
+                reminders=await self._count_kinds(self._keys[shard].reminders(version), total),
+            )
+        return found
+
+    async def _count_kinds(self, key: str, total: int) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for first in range(0, total, _KINDS_PAGE):
+            command = ("EVAL", scripts.COUNT_KINDS.source, 1, key, first, first + _KINDS_PAGE - 1)
+            (reply,) = await self._links.ask(command)
+            for kind, number in zip(reply[::2], reply[1::2], strict=True):
+                counts[kind.decode()] = counts.get(kind.decode(), 0) + number
+        return counts
 
     async def read_activities(
         self, shard: int, version: str, *, due_ms: int | None, limit: int

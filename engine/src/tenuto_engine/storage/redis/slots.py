@@ -18,7 +18,7 @@ from tenuto_engine.storage.redis.address import Place
 NOT_HERE = (MovedError, AskError, TryAgainError, ClusterDownError)
 # Words with the key in the first place; all others of ours name it next to the command's name.
 _BEHIND_SCRIPT = frozenset({"EVAL", "EVALSHA"})
-_KEYLESS = frozenset({"TIME", "PING", "SCRIPT", "PUBLISH"})
+_KEYLESS = frozenset({"TIME", "PING", "SCRIPT", "PUBLISH", "INFO"})
 
 
 def slot_of_key(key: str) -> int:

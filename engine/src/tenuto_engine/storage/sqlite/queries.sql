@@ -140,8 +140,23 @@ WHERE shard = ? AND version = ? AND ready_at_ms IS NOT NULL ORDER BY ready_at_ms
 SELECT kind, event_id, execution_id, instance, due_at_ms FROM reminders
 WHERE shard = ? AND version = ? ORDER BY due_at_ms LIMIT ?
 
+-- name: read_versions
+SELECT DISTINCT version FROM instances WHERE shard = ?
+
 -- name: count_reminders
 SELECT count(*) FROM reminders WHERE shard = ? AND version = ?
+
+-- name: count_open
+SELECT count(*) FROM instances
+WHERE shard = ? AND version = ? AND status NOT IN (SELECT value FROM json_each(?))
+
+-- name: count_ready
+SELECT count(*), ifnull(min(ready_at_ms), 0) FROM instances
+WHERE shard = ? AND version = ? AND ready_at_ms IS NOT NULL
+
+-- name: count_reminder_kinds
+SELECT kind, count(*), count(CASE WHEN due_at_ms <= ?3 THEN 1 END), min(due_at_ms) FROM reminders
+WHERE shard = ?1 AND version = ?2 GROUP BY kind
 
 -- name: read_activities
 SELECT event_id, execution_id, instance, attempt, revision, look_at_ms, data FROM activities
@@ -201,3 +216,42 @@ WHERE expires_at_ms > ? ORDER BY engine_id
 
 -- name: delete_expired_members
 DELETE FROM members WHERE expires_at_ms <= ?
+
+-- -- audit: whole shards, for those who check them -----------------------------------------------------------------
+
+-- name: audit_instances
+SELECT instance, name, index_status, created_at_ms, version, ready_at_ms FROM instances WHERE shard = ?
+
+-- name: audit_instance
+SELECT key, status, hold, execution_id, commit_id, history_length, taken, inbox_low, version, start_id, inbox_next,
+    name, index_status, created_at_ms
+FROM instances WHERE shard = ? AND instance = ?
+
+-- name: audit_records
+SELECT name, value FROM records WHERE key = ?
+
+-- name: audit_leases
+SELECT version, owner, epoch, token, expires_at_ms FROM leases WHERE shard = ?
+
+-- name: audit_reminders
+SELECT version, due_at_ms, kind, event_id, execution_id, instance FROM reminders WHERE shard = ?
+
+-- name: audit_activities
+SELECT version, event_id, execution_id, instance, attempt, revision, look_at_ms, data FROM activities WHERE shard = ?
+
+-- name: audit_outbox
+SELECT number, target_shard, body FROM outbox WHERE shard = ? ORDER BY number
+
+-- name: audit_taken_from
+SELECT source_shard, number FROM taken_from WHERE shard = ? ORDER BY source_shard
+
+-- name: audit_seen
+SELECT id, at_ms FROM seen WHERE shard = ?
+
+-- name: audit_lost_records
+SELECT key, name FROM records WHERE key NOT IN (SELECT key FROM instances)
+
+-- name: audit_beyond
+SELECT 'instances', shard FROM instances WHERE shard >= ?1 UNION SELECT 'reminders', shard FROM reminders WHERE shard >= ?1
+UNION SELECT 'activities', shard FROM activities WHERE shard >= ?1 UNION SELECT 'outbox', shard FROM outbox WHERE shard >= ?1
+UNION SELECT 'leases', shard FROM leases WHERE shard >= ?1

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tenuto_engine.core.status import Hold, Status
+from tenuto_engine.core.status import TERMINAL, Hold, Status
 from tenuto_engine.ports.records import (
     ActivityKey,
     ActivityRecord,
@@ -18,6 +18,7 @@ from tenuto_engine.ports.records import (
     Listed,
     OutboxRecord,
     ReminderKey,
+    Stock,
     Stored,
 )
 from tenuto_engine.storage.records import CUSTOM_STATUS, history_name, inbox_name
@@ -93,6 +94,30 @@ def reminders(connection: sqlite3.Connection, shard: int, version: str, *, limit
 def count_reminders(connection: sqlite3.Connection, shards: Sequence[int], version: str) -> int:
     counts = (connection.execute(QUERIES["count_reminders"], (shard, version)).fetchone()[0] for shard in shards)
     return sum(counts)
+
+
+def versions(connection: sqlite3.Connection, shards: Sequence[int]) -> list[str]:
+    """Return the versions of the instances that shards hold; passes over all of them."""
+    return sorted({row[0] for shard in shards for row in connection.execute(QUERIES["read_versions"], (shard,))})
+
+
+def stock(connection: sqlite3.Connection, shards: Sequence[int], version: str, due_ms: int) -> dict[int, Stock]:
+    """Count what shards hold; passes over all their instances and reminders."""
+    ended = msgspec.json.encode(sorted(TERMINAL)).decode()
+    found: dict[int, Stock] = {}
+    for shard in shards:
+        (count,) = connection.execute(QUERIES["count_open"], (shard, version, ended)).fetchone()
+        ready_count, oldest_ready_ms = connection.execute(QUERIES["count_ready"], (shard, version)).fetchone()
+        kinds = connection.execute(QUERIES["count_reminder_kinds"], (shard, version, due_ms)).fetchall()
+        found[shard] = Stock(
+            open=count,
+            ready=ready_count,
+            oldest_ready_ms=oldest_ready_ms,
+            due=sum(row[2] for row in kinds),
+            oldest_due_ms=min((row[3] for row in kinds), default=0),
+            reminders={row[0]: row[1] for row in kinds},
+        )
+    return found
 
 
 def _activity(row: Sequence[Any]) -> ActivityRecord:

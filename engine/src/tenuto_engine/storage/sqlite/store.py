@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 from tenuto_engine.ports.errors import StoreRefused, StoreUnavailable
 from tenuto_engine.ports.operations import Operation
@@ -23,6 +24,7 @@ from tenuto_engine.ports.records import (
     Listed,
     OutboxRecord,
     ReminderKey,
+    Stock,
     Stored,
 )
 from tenuto_engine.ports.store import StoreInfo
@@ -33,6 +35,8 @@ from tenuto_engine.storage.sqlite.gate import WriteGate
 from tenuto_engine.storage.sqlite.layout import BUSY_MS, Layout, connect, parent_of, prepare, synchronous_for
 from tenuto_engine.storage.sqlite.lockfile import LockFile
 from tenuto_engine.storage.sqlite.writer import Writer
+
+_Found = TypeVar("_Found")
 
 
 class SqliteStore:
@@ -174,6 +178,12 @@ class SqliteStore:
         with self._reading() as connection:
             return reads.count_reminders(connection, shards, version)
 
+    async def read_versions(self, shards: Sequence[int]) -> list[str]:
+        return await self._on_thread(lambda lister: reads.versions(lister, shards))
+
+    async def count_stock(self, shards: Sequence[int], version: str, *, due_ms: int) -> dict[int, Stock]:
+        return await self._on_thread(lambda lister: reads.stock(lister, shards, version, due_ms))
+
     async def read_activities(
         self, shard: int, version: str, *, due_ms: int | None, limit: int
     ) -> list[ActivityRecord]:
@@ -189,10 +199,14 @@ class SqliteStore:
             return reads.outbox(connection, shard, after=after, limit=limit)
 
     async def list_instances(self, shard: int, wanted: InstanceFilter) -> list[Listed]:
+        return await self._on_thread(lambda lister: reads.instances(lister, shard, wanted))
+
+    async def _on_thread(self, read: Callable[[sqlite3.Connection], _Found]) -> _Found:
+        """A read that may pass over a whole shard, beside the event loop."""
         lister = self._lister
         if lister is None or self._thread is None:
             raise self._closed()
-        work = asyncio.get_running_loop().run_in_executor(self._thread, reads.instances, lister, shard, wanted)
+        work = asyncio.get_running_loop().run_in_executor(self._thread, read, lister)
         try:
             return await work
         except sqlite3.Error as error:

@@ -1,0 +1,175 @@
+"""The judgement at the end: everything has ended, every promise was kept, nothing is left over."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from simulation.clients import Promise
+from simulation.folds import Violation
+from simulation.watch import Life
+from simulation.workloads import MOST_ATTEMPTS, STOP, expected
+from tenuto_engine.core import events as e
+from tenuto_engine.core.status import TERMINAL, Status
+from tenuto_engine.runtime.turn_commit import RETENTION_REMINDER
+
+if TYPE_CHECKING:
+    from simulation.world import World
+
+
+def judge(world: World) -> None:
+    """Raises Violation."""
+    _all_over(world)
+    _nothing_left(world)
+    _all_shards_owned(world)
+    for name, life in world.watch.ended.items():
+        _outcome(world, name, life)
+    _promises(world)
+    _trees(world)
+    _ledger(world)
+
+
+def _all_over(world: World) -> None:
+    for name, life in world.watch.lives.items():
+        if life.head.status not in TERMINAL:
+            open_now = f"{len(life.fold.activities)} calls, {len(life.fold.timers)} timers, "
+            open_now += f"{len(life.fold.children)} children, {len(life.inbox)} messages open"
+            raise Violation("L1", f"'{name}' is {life.head.status.name} for ever ({open_now})")
+
+
+def _nothing_left(world: World) -> None:
+    for number, shard in world.server.state.shards.items():
+        for name in {*shard.instances, *(n for n in world.watch.lives if n in shard.instances)}:
+            world.watch.compare_instance(number, name)
+        if shard.outbox:
+            raise Violation("L3", f"shard {number} keeps {len(shard.outbox)} messages that nobody delivers")
+        for entries in shard.entries.values():
+            if len(entries.ready) or entries.activities:
+                raise Violation("I15", f"shard {number} keeps ready marks or calls of instances that are over")
+            for key, _ in entries.reminders.first(1_000_000):
+                if key.kind != RETENTION_REMINDER:
+                    raise Violation("I15", f"shard {number} keeps {key}, whose instance is over")
+                if key.instance_id not in shard.instances:
+                    raise Violation("I15", f"shard {number} keeps {key}, whose instance is gone")
+
+
+def _all_shards_owned(world: World) -> None:
+    now_ms = world.server.now_ms()
+    for number in range(world.settings.shards):
+        lease = world.server.state.leases.get((number, ""))
+        if lease is None or not lease.owner or lease.expires_at_ms < now_ms:
+            raise Violation("L2", f"shard {number} has no owner")
+
+
+def _given(life: Life) -> Any:
+    for event in life.fold.events:
+        if isinstance(event, e.ExecutionStarted):
+            return msgspec.json.decode(event.input) if event.input is not None else None
+    return None
+
+
+def _outcome(world: World, name: str, life: Life) -> None:
+    """A result that follows from the input is that result."""
+    over = life.fold.over
+    if isinstance(over, e.ExecutionTerminated) or life.name in {"collect", "collect_renewing"}:
+        return
+    given = _given(life)
+    if isinstance(over, e.ExecutionFailed):
+        # Attempts may all be used up by engines that could not take the answer in time.
+        if life.name == "impatient" or (life.name == "parent" and _has_terminated_child(world, life)):
+            return
+        raise Violation("I1", f"'{name}' failed: {over.failure.message}")
+    assert isinstance(over, e.ExecutionCompleted)
+    result = msgspec.json.decode(over.result) if over.result is not None else None
+    wanted = expected(life.name, given)
+    if life.name == "bounded":
+        return
+    if result != wanted:
+        raise Violation("I10", f"'{name}' came to {result}, not {wanted}")
+
+
+def _has_terminated_child(world: World, life: Life) -> bool:
+    return any(isinstance(event, e.ChildFailed) for event in life.fold.events)
+
+
+# -- promises -----------------------------------------------------------------------------------------------------
+
+
+def _promises(world: World) -> None:
+    events: defaultdict[str, list[Promise]] = defaultdict(list)
+    for promise in world.clients.promises:
+        command = promise.command
+        if command.kind == "start" and promise.accepted and not world.plan_loses:
+            known = world.watch.lives.get(command.target) or world.watch.gone.get(command.target)
+            if known is None:
+                raise Violation("I9", f"'{command.target}' was started, and is nowhere")
+        if command.kind == "event":
+            events[command.target].append(promise)
+    for name, life in world.watch.ended.items():
+        if life.name in {"collect", "collect_renewing"}:
+            _gathered(world, name, life, events[name])
+
+
+def _gathered(world: World, name: str, life: Life, promises: list[Promise]) -> None:
+    """Each event exactly once, none that was never sent, each client's in its order."""
+    over = life.fold.over
+    if not isinstance(over, e.ExecutionCompleted):
+        return
+    result: list[str] = msgspec.json.decode(over.result) if over.result is not None else []
+    twice = [value for value, times in Counter(result).items() if times > 1]
+    if twice:
+        raise Violation("I5", f"'{name}' received {twice[0]} twice")
+    stop_s = min((p.sent_s for p in promises if p.command.given == STOP), default=float("inf"))
+    sent: dict[int, list[str]] = {}
+    for promise in promises:
+        value = promise.command.given
+        if value == STOP:
+            continue
+        if promise.accepted and value not in result and promise.acked_s < stop_s and not world.plan_loses:
+            raise Violation("I5", f"'{name}' never received {value}, which was accepted")
+        sent.setdefault(promise.command.client, []).append(value)
+    for client, values in sent.items():
+        received = [value for value in result if value in values]
+        if received != [value for value in values if value in received]:
+            raise Violation("I5", f"'{name}' received the events of client {client} as {received}, sent {values}")
+    _received_from_senders(world, name, result)
+
+
+def _received_from_senders(world: World, name: str, result: list[str]) -> None:
+    by_sender: defaultdict[str, list[int]] = defaultdict(list)
+    for value in result:
+        sender, _, number = value.rpartition("/")
+        if sender:
+            by_sender[sender].append(int(number))
+    for sender, numbers in by_sender.items():
+        if numbers != sorted(numbers):
+            raise Violation("I5", f"'{name}' received the events of '{sender}' in the order {numbers}")
+
+
+def _trees(world: World) -> None:
+    """Terminating an instance ends all that descends from it."""
+    lives = {**world.watch.gone, **world.watch.lives}
+    for name, life in lives.items():
+        parent = lives.get(life.parent.instance_id) if life.parent is not None else None
+        if parent is None or parent.head.status is not Status.TERMINATED:
+            continue
+        ended_by_stop = isinstance(life.fold.over, e.ExecutionCompleted) and life.name == "collect"
+        if life.head.status is not Status.TERMINATED and ended_by_stop and life.ended_ms > parent.ended_ms + 60_000:
+            raise Violation("I14", f"'{name}' outlived '{life.parent.instance_id if life.parent else ''}'")
+
+
+def _ledger(world: World) -> None:
+    """Every call that was closed with a result had run, and no call ran more attempts than its policy allows."""
+    runs: defaultdict[tuple[str, str, int], set[int]] = defaultdict(set)
+    for run in world.ledger:
+        runs[run.instance_id, run.execution_id, run.event_id].add(run.attempt)
+        if run.attempt > MOST_ATTEMPTS[run.name]:
+            raise Violation("I7", f"activity '{run.name}' of '{run.instance_id}' ran as attempt {run.attempt}")
+    for name, life in world.watch.ended.items():
+        for event in life.fold.events:
+            if isinstance(event, e.ActivityCompleted):
+                key = (name, life.head.execution_id, event.event_id)
+                if event.attempt not in runs[key]:
+                    raise Violation("I7", f"call {event.event_id} of '{name}' has a result and never ran")
