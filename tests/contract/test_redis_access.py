@@ -13,23 +13,27 @@ from uuid import uuid4
 import pytest
 
 from contract.backends import APP
-from contract.dumps import dump
 from contract.redis_worlds import opened
 from contract.test_redis_faults import fill
-from contract.worlds import FAR_MS, SHARDS, message, new_instance
+from contract.worlds import FAR_MS, SHARDS, call, message, new_instance
 from faulty import until
 from redis_groups import RedisCluster, SentinelGroup
 from servers import NEWEST_REDIS, RedisServer, free_port
+from tenuto_engine.core.status import Status
 from tenuto_engine.ports.errors import StoreUnavailable
 from tenuto_engine.ports.leases import Lease, Member
 from tenuto_engine.ports.operations import Append, Create
 from tenuto_engine.ports.outcomes import Appended, Created, Rejected
+from tenuto_engine.ports.records import InstanceFilter
+from tenuto_engine.ports.store import Store
+from tenuto_engine.storage import redis as redis_driver
 from tenuto_engine.storage.redis import RedisNotifier
 from tenuto_engine.storage.redis.address import Place, parse_address
 from tenuto_engine.storage.redis.nodes import SentinelLocator
 from tls_front import Certificates, TlsFront
 
 NewRedis = Callable[..., RedisServer]
+DRIVER = Path(redis_driver.__file__).parent
 RUNNING = Path(__file__).parents[2] / "docs" / "running.md"
 
 
@@ -46,13 +50,17 @@ def front(new_redis: NewRedis, certificates: Certificates) -> Iterator[TlsFront]
 
 
 async def test_a_server_behind_tls(front: TlsFront, certificates: Certificates) -> None:
-    """Store, leases and nudges come in with the authority and the certificate that the URL names."""
+    """Store and leases come in with the authority and the certificate that the URL names."""
     url = f"rediss://127.0.0.1:{front.port}?{certificates.options}"
     async with opened(url) as world:
         await world.create(messages=[message("m")])
         await world.commit(consumed=[0])
         assert world.leases.members() == []
-    await hear_oneself(url, app="one")
+
+
+async def test_nudges_behind_tls(front: TlsFront, certificates: Certificates) -> None:
+    """Both connections of a notifier come in, too."""
+    await hear_oneself(f"rediss://127.0.0.1:{front.port}?{certificates.options}", app="one")
 
 
 async def hear_oneself(url: str, *, app: str, key_prefix: str = "nudges") -> None:
@@ -134,6 +142,36 @@ def without_new_commands(rules: list[str], server: RedisServer) -> list[str]:
     return [rule for rule in rules if rule != "+waitaof" or server.ask("COMMAND", "INFO", "waitaof")[0]]
 
 
+async def read_all(store: Store) -> None:
+    """Each read that the port has."""
+    for statuses in (frozenset[Status](), frozenset({Status.RUNNING}), frozenset({Status.RUNNING, Status.FAILED})):
+        await store.list_instances(0, InstanceFilter(name="ship", statuses=statuses))
+    assert await store.raw_records(0, "order-1", limit=100)
+    assert await store.read_instances(0, ["order-1", "order-2"])
+    await store.read_custom_status(0, "order-1")
+    await store.read_reminders(0, "", limit=9)
+    await store.read_activities(0, "", due_ms=1, limit=9)
+    await store.read_activity(0, "", call(1))
+    await store.read_outbox(0, after=0, limit=9)
+    await store.read_ready_many(range(SHARDS), "", limit=9)
+    await store.count_reminders(range(SHARDS), "")
+    await store.now_ms()
+
+
+def test_the_documented_user_may_run_every_command_of_the_driver() -> None:
+    """No script and no read names a command that the page leaves out."""
+    named = {
+        word.lower()
+        for path in DRIVER.rglob("*")
+        if path.suffix in {".py", ".lua"}
+        for word in re.findall(r"""[(]["']([A-Z]{3,})["']""", path.read_text("utf-8"))
+    }
+    allowed = {rule[1:].partition("|")[0] for rule in documented_user("tenuto", APP) if rule.startswith("+")}
+    # Those two are for the audit, which has a user of its own.
+    assert named - {"scan", "hscan"} <= allowed
+    assert len(named) > 30
+
+
 async def test_the_documented_user_can_do_all_that_an_engine_does(new_redis: NewRedis) -> None:
     """Every operation, read, lease and nudge works with these rights; another app's keys are out of reach."""
     server = new_redis()
@@ -145,8 +183,7 @@ async def test_the_documented_user_can_do_all_that_an_engine_does(new_redis: New
         for operation in growing + shrinking:
             outcome = await world.do(operation)
             assert not isinstance(outcome, Rejected), outcome
-        await dump(world.store, shards=SHARDS)
-        await world.store.count_reminders(range(SHARDS), "")
+        await read_all(world.store)
         (lease,) = world.leases.acquire([1], version="", owner="me", lease_ms=FAR_MS)
         assert isinstance(lease, Lease)
         assert world.leases.renew([lease], lease_ms=FAR_MS) == [True]

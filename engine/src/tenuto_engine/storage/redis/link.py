@@ -10,6 +10,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, cast
 
 import hiredis
@@ -141,7 +142,10 @@ class Link:
         """Close for good: later exchanges raise LinkNotReady."""
         async with self._turn:
             self._is_closed = True
-            await self._disconnect()
+            self._is_ready = False
+            # TLS says good-bye, which takes a few turns of the loop; a server that does not answer it is left.
+            with suppress(RedisError):
+                await self._connection.disconnect()
 
     async def _make_ready(self) -> None:
         # What is readable now is the end of the connection, for no reply is due: nothing is sent into a closed one.
@@ -157,7 +161,7 @@ class Link:
         self._is_ready = False
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._connection.disconnect(nowait=True)
+                await self._disconnect()
                 if self._locate is not None:
                     self._place = await self._locate()
                     self._look_at = time.monotonic() + _LOOK_AGAIN_S
@@ -220,6 +224,11 @@ class Link:
 
     async def _disconnect(self) -> None:
         self._is_ready = False
+        # Nothing is said to a broken connection: TLS would wait half a minute for an answer. The library has no name
+        # for that.
+        writer = getattr(self._connection, "_writer", None)
+        if writer is not None:
+            writer.transport.abort()
         await self._connection.disconnect(nowait=True)
 
 
