@@ -1,6 +1,6 @@
 # Every entry point of the project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test crash simulate mutants lint types format lock proto bench clean
+.PHONY: help setup demo test crash chaos simulate mutants lint types format lock proto bench clean
 
 # The first Python on the path that is new enough; `make PYTHON=/path/to/python3.12 setup` chooses another.
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
@@ -24,6 +24,9 @@ test: setup ## run everything CI runs; SUITES="unit contract" for some of it
 
 crash: setup ## kill the engine at every commit and dispatch there is, on SQLite and Redis; takes half an hour
 	@TENUTO_CRASH=all $(BIN)/python -m pytest tests/crash --timeout 3600 $(ARGS)
+
+chaos: setup ## break everything under load, then verify; ARGS="--seconds 3600 --seed 7 --store redis"
+	@PYTHONPATH=tests $(BIN)/python tests/chaos/run.py $(ARGS)
 
 simulate: setup ## run engines on virtual time under faults; ARGS="--seeds 10000 --start 5000"
 	@PYTHONPATH=tests:scripts $(BIN)/python -m simulation.simulate $(ARGS)

@@ -61,6 +61,8 @@ SUITES = (
     Suite(name="simulation", budget_s=120, paths=("tests/simulation",)),
     Suite(name="integration", budget_s=300, paths=("tests/integration",)),
     Suite(name="crash", budget_s=600, paths=("tests/crash",), alone=True),
+    # A minute of faults, up to two of healing, and the tools' own tests.
+    Suite(name="chaos", budget_s=400, paths=("tests/chaos",), alone=True),
     Suite(
         name="demo",
         budget_s=120,

@@ -37,6 +37,7 @@ class Pair:
         self._app: subprocess.Popen[bytes] | None = None
         self.busy = asyncio.Lock()
         self.fenced = 0.0
+        self.stuck: list[str] = []
         self._fenced_before = 0.0
 
     async def start(self) -> None:
@@ -128,9 +129,24 @@ class Pair:
                 self._app.wait()
         with contextlib.suppress(AssertionError):
             self.engine.signal(signal.SIGCONT)
-        await asyncio.to_thread(self.engine.stop)
+        await self._stop_engine()
         await self.to_app.close()
         await self.to_store.close()
+
+    async def _stop_engine(self) -> None:
+        """End the engine in order; one that takes far longer than its drain time is a fault, and is ended by force."""
+        if not self.engine.is_alive:
+            self.engine.stop()
+            return
+        self.engine.signal(signal.SIGTERM)
+        waiting = asyncio.create_task(asyncio.to_thread(self.engine.wait_for_death))
+        done, _ = await asyncio.wait([waiting], timeout=_STOP_S)
+        if not done:
+            self.stuck.append(f"{self.folder.name}: the engine did not stop within {_STOP_S:g} s of SIGTERM")
+            self.engine.signal(signal.SIGUSR2)
+            await asyncio.sleep(2)
+            self.engine.signal(signal.SIGKILL)
+            await waiting
 
 
 def _read(url: str) -> str:

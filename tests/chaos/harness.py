@@ -87,6 +87,7 @@ class Chaos:
         await asyncio.to_thread(self.cluster.store.stop)
         self.log.close()
         self._faults_log.close()
+        self.wrong += [text for pair in self.cluster.pairs for text in pair.stuck]
         pauses = sum(self.happened[kind] for kind in ("pause-engine", "block-to-store", "block-from-store"))
         if pauses >= 5 and not fenced:
             self.wrong.append(f"{pauses} pauses and blocks, and no stale write was tried: fencing was not tested")

@@ -16,6 +16,9 @@ import redis
 from chaos.wires import Place
 from servers import NEWEST_REDIS, RedisServer
 
+# What a server with `appendfsync everysec` may lose, less the time it takes to look.
+_SECOND = 0.9
+
 
 class ChaosStore(Protocol):
     """One kind of store. `durability`: what its engines insist on."""
@@ -133,13 +136,19 @@ class RedisStoreServer:
     def lose_second(self) -> None:
         died_at = time.monotonic()
         self.kill()
-        kept = [size for at, size in self._sizes if at <= died_at - 0.9]
+        kept = [size for at, size in self._sizes if at <= died_at - _SECOND]
         if kept:
             path = self._newest()
             if path.stat().st_size > kept[-1]:
                 with path.open("r+b") as file:
                     file.truncate(kept[-1])
         self._sizes.clear()
+
+    def wait_until_old(self) -> None:
+        """Wait until what is written now would survive the loss of a second."""
+        size = self._newest().stat().st_size
+        while not any(at <= time.monotonic() - _SECOND and kept >= size for at, kept in list(self._sizes)):
+            self._is_over.wait(0.05)
 
     def _newest(self) -> Path:
         """The file that is appended to."""

@@ -42,13 +42,14 @@ class Wire:
     connections: int = 0
     _server: asyncio.Server | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _carriers: set[asyncio.Task[None]] = field(default_factory=set["asyncio.Task[None]"])
     _writers: set[asyncio.StreamWriter] = field(default_factory=set[asyncio.StreamWriter])
 
     async def start(self) -> None:
         if self.listen.path:
-            self._server = await asyncio.start_unix_server(self._carry, self.listen.path)
+            self._server = await asyncio.start_unix_server(self._connected, self.listen.path)
         else:
-            self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.listen.port)
+            self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.listen.port)
 
     @property
     def port(self) -> int:
@@ -61,6 +62,7 @@ class Wire:
         if self._server is not None:
             self._server.close()
         self.break_all()
+        await asyncio.gather(*self._carriers, return_exceptions=True)
 
     def heal(self) -> None:
         """End every fault; what was held back goes on."""
@@ -74,6 +76,11 @@ class Wire:
         for writer in list(self._writers):
             transport = writer.transport
             transport.abort()
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        carrier = asyncio.get_running_loop().create_task(self._carry(reader, writer))
+        self._carriers.add(carrier)
+        carrier.add_done_callback(self._carriers.discard)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.is_cut:

@@ -15,7 +15,7 @@ import pytest
 from contract.backends import APP
 from contract.redis_worlds import opened
 from contract.test_redis_faults import fill
-from contract.worlds import FAR_MS, SHARDS, call, message, new_instance
+from contract.worlds import FAR_MS, SHARDS, message, new_instance
 from faulty import until
 from redis_groups import RedisCluster, SentinelGroup
 from servers import NEWEST_REDIS, RedisServer, free_port
@@ -151,7 +151,6 @@ async def read_all(store: Store) -> None:
     await store.read_custom_status(0, "order-1")
     await store.read_reminders(0, "", limit=9)
     await store.read_activities(0, "", due_ms=1, limit=9)
-    await store.read_activity(0, "", call(1))
     await store.read_outbox(0, after=0, limit=9)
     await store.read_ready_many(range(SHARDS), "", limit=9)
     await store.count_reminders(range(SHARDS), "")

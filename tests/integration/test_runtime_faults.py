@@ -55,6 +55,24 @@ async def test_a_message_being_read_while_a_turn_is_committed_survives_a_crash(w
     assert [type(event) for event in events_of(again)] == [e.TurnStarted, e.EventRaised]
 
 
+async def test_nobody_is_told_of_an_end_that_is_not_stored(world: World) -> None:
+    """Who waits while the terminal commit's outcome is unknown hears of the end only once it is durable."""
+    worker = world.worker()
+    await world.begin("order-1")
+    item = await worker.turn()
+    wait = world.engine.commands.wait("order-1", for_start=False, timeout_seconds=20, payloads=True)
+    waiting = asyncio.get_running_loop().create_task(wait)
+    await a_while()
+    world.store.bend(of_type(Commit))
+    worker.answer(item, a.CompleteExecution(1, b"1"))
+    again = await worker.turn()
+    assert not waiting.done()
+    worker.answer(again, a.CompleteExecution(1, b"2"))
+    view = await waiting
+    assert view is not None
+    assert (view.status, view.output) == (Status.COMPLETED, b"2")
+
+
 async def test_a_termination_needs_no_worker_even_where_a_turn_waits_for_one(world: World) -> None:
     """An instance whose turn waits for a worker that never comes can be terminated."""
     await world.begin("order-1")

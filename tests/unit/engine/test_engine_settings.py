@@ -58,6 +58,7 @@ def test_every_option_has_a_variable() -> None:
         "http": "[::1]:0",
         "shards": "7",
         "capacity": "2",
+        "lease_store": "redis://leases",
         "lease_seconds": "3",
         "drain_seconds": "0",
         "retain_completed": "1",
@@ -65,6 +66,7 @@ def test_every_option_has_a_variable() -> None:
         "max_payload_bytes": "2048",
         "max_history_events": "100",
         "turn_timeout": "5",
+        "max_deliveries": "3",
         "log_format": "json",
         "log_level": "debug",
     }

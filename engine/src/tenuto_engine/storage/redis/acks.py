@@ -9,7 +9,7 @@ they are in the primary, and may or may not survive it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -27,7 +27,10 @@ class Ack(msgspec.Struct, frozen=True):
         """What is missing in the answers to the mark and to the last command; empty if nothing is."""
         if isinstance(marked, Exception):
             return f"the store cannot confirm it: {marked}"
-        got_local, got = reply if isinstance(reply, list) else (self.local, reply)
+        got_local: Any = self.local
+        got: Any = reply
+        if isinstance(reply, list):
+            got_local, got = cast("list[Any]", reply)
         if not isinstance(got_local, int) or not isinstance(got, int):
             return f"the store cannot confirm it: {reply}"
         if got_local < self.local:

@@ -68,7 +68,8 @@ def _connect(address: Address, place: Place, *, timeout_s: float) -> Any:
         sentinel: Any = cast("Any", Sentinel)(list(address.places), sentinel_kwargs=asking)
         for name in place._fields:
             del arguments[name]
-        return cast("Any", sentinel.master_for(address.service, **arguments))
+        client: Any = sentinel.master_for(address.service, **arguments)
+        return client
     return cast("Any", Redis)(**arguments)
 
 
@@ -206,7 +207,7 @@ class _ClusterClients:
                 fault = error
                 continue
             if isinstance(reply, list) and reply:
-                self._slots.learn(reply, place)
+                self._slots.learn(cast("list[Any]", reply), place)
                 self._is_stale = False
                 self._suspects.clear()
                 return
