@@ -9,7 +9,7 @@ they are in the primary, and may or may not survive it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -25,14 +25,10 @@ class Ack(msgspec.Struct, frozen=True):
 
     def shortage(self, marked: Any, reply: Any) -> str:
         """What is missing in the answers to the mark and to the last command; empty if nothing is."""
-        if isinstance(marked, Exception):
-            return f"the store cannot confirm it: {marked}"
-        got_local: Any = self.local
-        got: Any = reply
-        if isinstance(reply, list):
-            got_local, got = cast("list[Any]", reply)
-        if not isinstance(got_local, int) or not isinstance(got, int):
-            return f"the store cannot confirm it: {reply}"
+        for each in (marked, reply):
+            if isinstance(each, Exception):
+                return f"the store cannot confirm it: {each}"
+        got_local, got = reply if self.local else (0, reply)
         if got_local < self.local:
             return "the primary did not write it to disk in time"
         if got < self.replicas:

@@ -206,12 +206,13 @@ class _ClusterClients:
             except (RedisError, OSError) as error:
                 fault = error
                 continue
-            if isinstance(reply, list) and reply:
-                self._slots.learn(cast("list[Any]", reply), place)
-                self._is_stale = False
-                self._suspects.clear()
-                return
-            fault = reply if isinstance(reply, RedisError) else RedisError("the node knows no owner of any slot")
+            if isinstance(reply, RedisError) or not reply:
+                fault = reply or RedisError("the node knows no owner of any slot")
+                continue
+            self._slots.learn(reply, place)
+            self._is_stale = False
+            self._suspects.clear()
+            return
         raise fault or RedisError("the URL names no node")
 
 

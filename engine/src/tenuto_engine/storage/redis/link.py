@@ -201,14 +201,7 @@ class Link:
         try:
             async with asyncio.timeout(self._timeout_s):
                 await connection.send_packed_command(packed, check_health=False)
-                while len(replies) < count:
-                    try:
-                        replies.append(await connection.read_response(timeout=math.inf))
-                    except ResponseError as error:
-                        replies.append(error)
-                        if is_read_only(error):
-                            # Another server is the primary now, and a name or Sentinel may already lead to it.
-                            self._is_ready = False
+                await self._read(replies, count)
         except TimeoutError as fault:
             await self._disconnect()
             waited = f"no reply within {self._timeout_s:g} s"
@@ -221,6 +214,18 @@ class Link:
             await self._disconnect()
             raise
         return replies
+
+    async def _read(self, replies: list[Reply], count: int) -> None:
+        """Read until there are so many; what arrived before a fault stays."""
+        read = self._connection.read_response
+        while len(replies) < count:
+            try:
+                replies.append(await read(timeout=math.inf))
+            except ResponseError as error:
+                replies.append(error)
+                if is_read_only(error):
+                    # Another server is the primary now, and a name or Sentinel may already lead to it.
+                    self._is_ready = False
 
     async def _disconnect(self) -> None:
         self._is_ready = False

@@ -7,7 +7,7 @@ slot only. Pure: reading the map and following a redirection are tables, the con
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any
 
 from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError, TryAgainError
@@ -67,8 +67,8 @@ class SlotMap:
 
 def place_named(redirection: AskError, asked: Place) -> Place:
     """Where a redirection points; a node that does not know its own address means the one that was asked."""
-    host, port = cast("tuple[str, int]", redirection.node_addr)
-    return Place(host or asked.host, port)
+    said: Any = redirection  # the library's stubs leave it partly unknown
+    return Place(said.host or asked.host, said.port)
 
 
 def _read_place(node: Sequence[Any], asked: Place) -> Place:
