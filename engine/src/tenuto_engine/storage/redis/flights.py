@@ -41,16 +41,21 @@ class NotHere(msgspec.Struct, frozen=True):
 
 Answer = Outcome | NotHere
 _ERROR = Rejected("")
+_NOT_EXECUTED = (NoScriptError, *NOT_HERE)
 
 
 class Flights:
-    """Executes operations on one node. `acks` counts the groups whose confirmation was waited for."""
+    """Executes operations on one node. `acks` counts the groups whose confirmation was waited for.
+
+    `waits_for_replicas`: whether links have something to end groups with.
+    """
 
     def __init__(self, keys: Keys, beliefs: Beliefs, requests: Requests) -> None:
         self.keys = keys
         self.beliefs = beliefs
         self.build = requests.build
         self.acks = ReplicaAcks()
+        self.waits_for_replicas = False
 
     async def execute(self, node: Node, operations: Sequence[Operation], *, asking: bool = False) -> list[Answer]:
         """Execute operations in order. `asking`: their shards are on their way to this node."""
@@ -119,13 +124,12 @@ class _Flight:
         unsent: list[int] = []
         is_flushed = False
         for i, reply in zip(pending, replies, strict=False):
-            if isinstance(reply, NoScriptError):
+            if isinstance(reply, _NOT_EXECUTED):
                 unsent.append(i)
-                is_flushed = True
-                continue
-            if isinstance(reply, NOT_HERE):
-                unsent.append(i)
-                answers[i] = NotHere(reply)
+                if isinstance(reply, NoScriptError):
+                    is_flushed = True
+                else:
+                    answers[i] = NotHere(reply)
                 continue
             outcome = read_outcome(operations[i], reply)
             if isinstance(outcome, Again):
@@ -148,7 +152,9 @@ class _Flight:
         """Send; answer the replies, and what the confirmation lacks. Operations without a reply get their answers."""
         link = self._link
         try:
-            mark = ("SET", self._owner.keys[self._operations[pending[0]].shard].confirmed, "1")
+            mark = None
+            if self._owner.waits_for_replicas:
+                mark = ("SET", self._owner.keys[self._operations[pending[0]].shard].confirmed, "1")
             replies = await link.exchange(commands, mark=mark, asking=self._asking)
         except LinkLost as lost:
             answered = min(len(lost.replies), len(pending))

@@ -18,7 +18,7 @@ from tenuto_engine.storage.redis.nodes import Node
 _ERROR = Rejected("")
 
 
-def settle(answers: Sequence[Answer]) -> list[Outcome]:
+def _settle(answers: Sequence[Answer]) -> list[Outcome]:
     """Answers as outcomes: what no node executed was rejected."""
     return [
         Rejected(f"no node serves the shard now: {answer.error}") if isinstance(answer, NotHere) else answer
@@ -51,7 +51,7 @@ class Spread:
                 break
             pending = sorted(away)
             await patience.rest()
-        return settle(self._answers)
+        return _settle(self._answers)
 
     async def _part(self, pending: list[int]) -> dict[tuple[Node, bool], list[int]]:
         """The operations for each node, in order; `True` where a shard is still on its way to it."""

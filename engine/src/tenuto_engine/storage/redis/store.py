@@ -8,6 +8,7 @@ order given is kept.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from tenuto_engine.ports.errors import StoreRefused, StoreUnavailable
 from tenuto_engine.ports.operations import Operation
@@ -31,7 +32,7 @@ from tenuto_engine.storage.redis.server import (
     refuse_unknown_tier,
 )
 from tenuto_engine.storage.redis.slots import slot_of_key
-from tenuto_engine.storage.redis.spread import Spread, settle
+from tenuto_engine.storage.redis.spread import Spread
 
 
 class RedisStore(RedisListing):
@@ -107,6 +108,7 @@ class RedisStore(RedisListing):
             is_cluster=self._cluster is not None,
             wait_replicas=self._address.wait_replicas,
         )
+        self._flights.waits_for_replicas = self._demand.replicas > 0
         nodes = [self._single] if self._single is not None else await self._owners()
         for node in nodes:
             await node.check()
@@ -150,7 +152,8 @@ class RedisStore(RedisListing):
         if self._cluster is not None:
             return await Spread(self._cluster, self._flights, operations, slot_of=self._slot_of).run()
         assert self._single is not None
-        return settle(await self._flights.execute(self._single, operations))
+        # A single server never sends anybody elsewhere.
+        return cast("list[Outcome]", await self._flights.execute(self._single, operations))
 
     def _slot_of(self, shard: int) -> int:
         slot = self._slots.get(shard)
