@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import shlex
 from collections.abc import Callable, Iterator
@@ -79,6 +80,7 @@ async def hear_oneself(url: str, *, app: str, key_prefix: str = "nudges") -> Non
     await asyncio.gather(task, return_exceptions=True)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio's, of a broken handshake
 async def test_a_foreign_authority_a_missing_certificate_and_another_name_are_refused(
     front: TlsFront, certificates: Certificates, tmp_path: Path
 ) -> None:
@@ -99,6 +101,7 @@ async def test_a_foreign_authority_a_missing_certificate_and_another_name_are_re
                 pass
         async with opened(f"{url}&ssl_check_hostname=0") as world:
             await world.create()
+    gc.collect()
 
 
 async def test_a_cluster_behind_tls(tmp_path: Path, certificates: Certificates) -> None:
