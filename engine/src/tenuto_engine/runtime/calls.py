@@ -247,7 +247,22 @@ class Calls:
         self._ledger.change(call, make, stored)
 
     def adopt(self, call: Call) -> None:
-        """Run a call that the store says is this engine's."""
+        """Run a call that the store says is this engine's, once it says so again.
+
+        What was read may be older than a result that this engine has stored since, and forgotten with its call.
+        """
+        self._ledger.read([call.key], lambda found: self._adopt(call, found[0]))
+
+    def _adopt(self, call: Call, entry: tuple[ActivityRecord, ActivityBody] | None) -> None:
+        if entry is None:
+            self._results.closed(call.key, _OVER)
+            return
+        if call.key in self.held or call.writing or not call.is_open:
+            return
+        call.learn(*entry)
+        if call.body.claim != self._context.engine_id:
+            self.released(call)
+            return
         self.held[call.key] = call
         self._watch.set(call)
         self._ledger.with_payload(call, lambda: self._run(call))
@@ -553,7 +568,9 @@ class Calls:
         self.is_leaving = True
         answered: asyncio.Future[list[Call]] = asyncio.get_running_loop().create_future()
         self.give_back(
-            list(self.held.values()), reason, lambda given: None if answered.done() else answered.set_result(given)
+            [call for call in self.held.values() if not call.is_closing],
+            reason,
+            lambda given: None if answered.done() else answered.set_result(given),
         )
         try:
             async with asyncio.timeout(_GIVE_BACK_SECONDS):
