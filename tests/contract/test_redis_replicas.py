@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.redis_worlds import opened
+from contract.redis_worlds import RedisWorld, opened
 from contract.worlds import message, new_instance
 from servers import RECENT_REDIS, REDIS_BINARIES, RedisServer, free_port
 from tenuto_engine.core.status import Status
@@ -92,8 +92,7 @@ async def test_d3_goes_on_with_the_replicas_that_are_left(replicated: NewReplica
     async with opened(primary.url, durability="D3", timeout_s=3.0) as world:
         await world.create()
         first.kill()
-        while not isinstance(outcome := await world.append("one left"), Appended):
-            assert isinstance(outcome, Unconfirmed), outcome
+        await until_confirmed(world, "one left")
         second.kill()
         assert isinstance(await world.append("none left"), Unconfirmed | Rejected)
         outcome = await world.append("none left")
@@ -101,7 +100,13 @@ async def test_d3_goes_on_with_the_replicas_that_are_left(replicated: NewReplica
         assert "D3 needs 1 connected replica" in outcome.error
         first.start()
         first.follow(primary)
-        assert isinstance(await world.append("back"), Appended)
+        await until_confirmed(world, "back")  # once it has rewritten its file
+
+
+async def until_confirmed(world: RedisWorld, text: str) -> None:
+    """Append until it is confirmed; until then it is unknown, never refused."""
+    while not isinstance(outcome := await world.append(text), Appended):
+        assert isinstance(outcome, Unconfirmed), outcome
 
 
 @recent
