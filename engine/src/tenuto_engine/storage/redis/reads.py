@@ -33,7 +33,7 @@ from tenuto_engine.storage.redis.keys import (
     write_activity,
     write_text,
 )
-from tenuto_engine.storage.redis.link import LinkPool
+from tenuto_engine.storage.redis.nodes import Reading
 
 # Records asked for in one command: small ones are few round trips, large ones do not hold the server up for long.
 _PAGE = 500
@@ -47,7 +47,7 @@ _KINDS_AT_ONCE = 64
 class RedisReads:
     """The reading half of the store. Raises StoreUnavailable where the port says so."""
 
-    def __init__(self, keys: Keys, links: LinkPool, beliefs: Beliefs) -> None:
+    def __init__(self, keys: Keys, links: Reading, beliefs: Beliefs) -> None:
         self._keys = keys
         self._beliefs = beliefs
         self._links = links
