@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -60,13 +61,13 @@ def test_a_refusal_shows_no_password() -> None:
 
 def test_leases_in_redis_go_with_state_in_postgres_alone() -> None:
     """Members and nudges follow the leases; other stores keep their own leases."""
-    url, names = "postgresql://localhost/state", {"app": "shop", "key_prefix": "tenuto"}
-    assert isinstance(open_stores(url, **names).notifier, PostgresNotifier)
-    made = open_stores(url, lease_store="redis://localhost", **names)
+    url, make = "postgresql://localhost/state", partial(open_stores, app="shop", key_prefix="tenuto")
+    assert isinstance(make(url).notifier, PostgresNotifier)
+    made = make(url, lease_store="redis://localhost")
     assert isinstance(made.leases, GatedLeaseStore)
     assert isinstance(made.notifier, RedisNotifier)
     made.leases.close()
     with pytest.raises(StoreRefused, match="--lease-store"):
-        open_stores("redis://localhost", lease_store="redis://localhost", **names)
+        make("redis://localhost", lease_store="redis://localhost")
     with pytest.raises(StoreRefused, match="no URL of Redis"):
-        open_stores(url, lease_store="postgresql://me:secret@localhost/leases", **names)
+        make(url, lease_store="postgresql://me:secret@localhost/leases")
