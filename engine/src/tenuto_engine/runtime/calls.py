@@ -256,7 +256,7 @@ class Calls:
 
     def _adopt(self, call: Call, entry: tuple[ActivityRecord, ActivityBody] | None) -> None:
         if entry is None:
-            self._results.closed(call.key, _OVER)
+            self._results.closed(call.number, call.key, _OVER)
             return
         if call.key in self.held or call.writing or not call.is_open:
             return
