@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from random import Random
 from typing import Any, cast
 
@@ -101,7 +102,7 @@ class EngineMachine:
         def calm() -> bool:
             return self._network.is_calm(host)
 
-        keeper = type("KeeperOfMachine", (SimKeeperThread,), {"baton": baton, "is_calm": staticmethod(calm)})
+        keeper = partial(SimKeeperThread, baton=baton, is_calm=calm)
         engine = self.engine = Engine(context, cast(Store, store), cast(LeaseStore, leases), keeper_thread=keeper)
         while True:
             try:

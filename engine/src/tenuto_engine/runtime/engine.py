@@ -111,6 +111,7 @@ class Engine:
         self._activities.deliver = self._loading.deliver
         self._activities.nudge = self._reminders.nudge
         self._activities.with_entry = self._loading.with_entry
+        self._loading.nudge_reminders = self._reminders.nudge
         self._loading.adopt = self._activities.adopt
         self._loading.taken_over = self._activities.taken_over
         self._outbox.shard_owned = self.owned.get
