@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-import structlog
-
 from tenuto_engine.ports.errors import StoreUnavailable
 from tenuto_engine.ports.records import Stock
 from tenuto_engine.ports.store import Store
@@ -19,8 +17,6 @@ from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.metrics.groups import REMINDER_KINDS
 from tenuto_engine.runtime.shard import Shard
 from tenuto_engine.runtime.workers import Workers
-
-_log = structlog.get_logger(__name__)
 
 # A scrape comes every 15 to 60 s; fresher numbers would be seen by nobody.
 PAUSE_SECONDS = 10.0
