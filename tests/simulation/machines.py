@@ -62,6 +62,7 @@ class EngineMachine:
         self._metrics = SimMetrics(app=settings.app, version=settings.version)
         self._notifier: SimNotifier | None = None
         self._batons: list[Baton] = []
+        self.on_named: Callable[[str, str], None] = lambda _engine_id, _name: None
 
     def serves(self, life: int) -> bool:
         """Whether that life of the engine is there to be called."""
@@ -95,6 +96,7 @@ class EngineMachine:
             notifier=self._notifier,
             sources=sources,
         )
+        self.on_named(context.engine_id, self.name)
         store = SimStore(self._network, self._server, self.host, durability=self._durability)
         leases = SimLeaseStore(self._network, self._server, self.host, baton)
         host = self.host
