@@ -8,7 +8,7 @@ from tenuto_engine.runtime.context import Context
 
 
 def trace_attempt(context: Context, call: Call, answer: ActivityAnswer, attempt: int) -> None:
-    """Write a span for an attempt that was answered, below the turn that asked, around what the worker recorded of it."""
+    """Write a span for an answered attempt: below the turn that asked, around what the worker recorded of it."""
     now_ms, key = context.clock.now_ms(), call.key
     context.tracing.record(
         f"activity {call.body.name}",
