@@ -17,7 +17,7 @@ README = BENCHMARKS / "README.md"
 BEGIN, END = "<!-- results: begin (written by run.py --write-readme) -->", "<!-- results: end -->"
 TITLES = {one.name: one.title for one in CONFIGURATIONS}
 # Headings of columns that hold words rather than numbers.
-WORDS = ("workload", "store", "unit", "target", "figure")
+WORDS = ("workload", "store", "unit", "target", "figure", "event")
 # Figure and heading.
 COLUMNS = (
     ("rate", "per second"),
@@ -32,6 +32,16 @@ COLUMNS = (
     ("redis_cpu_us_per_unit", "Redis CPU µs"),
     ("engine_rss_mb", "engine MB"),
     ("app_rss_mb", "app MB"),
+)
+# Figure, which of its repeats' values, and heading.
+PAUSES = (
+    ("p50_ms", "median", "p50 ms"),
+    ("p99_ms", "median", "p99 ms"),
+    ("max_ms", "high", "longest ms"),
+    ("moved", "median", "instances moved"),
+    ("step_ms", "median", "ordinary step ms"),
+    ("repeated", "high", "activities run again"),
+    ("lost", "high", "instances lost"),
 )
 EXTRAS = {
     "first_ms_per_step": "ms per step at first",
@@ -98,6 +108,8 @@ def grids(report: Mapping[str, Any]) -> Iterator[Grid]:
                 for one in rivals
             ],
         )
+    if found := report.get("handovers", []):
+        yield handovers(found)
     for configuration, found in groupby(report["results"], key=lambda one: one["configuration"]):
         results = list(found)
         columns = [column for column in COLUMNS if any(column[0] in one["figures"] for one in results)]
@@ -108,6 +120,20 @@ def grids(report: Mapping[str, Any]) -> Iterator[Grid]:
         )
     if further := list(extras(report)):
         yield Grid("Further figures", ("workload", "store", "figure", "measured"), further)
+
+
+def handovers(found: Sequence[Mapping[str, Any]]) -> Grid:
+    """What engines that go and come cost; percentiles are medians over the rounds, all else is the worst round's."""
+    asked = found[0]["request"]
+    title = (
+        f"Pauses of instances when engines go and come: {asked['engines']} engines, {asked['shards']} shards,"
+        f" {asked['instances']} chains, lease {asked['lease_seconds']:g} s, {found[0]['repeats']} rounds"
+    )
+    rows = [
+        (one["title"], TITLES[one["configuration"]], *(number(one["figures"][name][of]) for name, of, _ in PAUSES))
+        for one in found
+    ]
+    return Grid(title, ("event", "store", *(heading for _, _, heading in PAUSES)), rows)
 
 
 def cells(figures: Mapping[str, Any], columns: Sequence[tuple[str, str]]) -> list[str]:
