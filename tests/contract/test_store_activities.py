@@ -31,8 +31,7 @@ async def test_an_entry_is_read_whole(world: World) -> None:
         open_call(7, instance_id="order 1|{2}"), attempt=3, revision=9, look_at_ms=2**41, data=b" \n\x00 9"
     )
     await world.commit("order 1|{2}", activities_set=[record])
-    assert await world.store.read_activity(0, "", record.key) == record
-    assert await world.store.read_activity(0, "", call(8)) is None
+    assert await world.store.read_calls("", [(0, record.key), (0, call(8))]) == [record, None]
 
 
 async def test_an_entry_is_replaced_by_its_revision(world: World) -> None:
@@ -43,7 +42,7 @@ async def test_an_entry_is_replaced_by_its_revision(world: World) -> None:
 
     assert await world.do(ReplaceActivity(0, "", second, 1)) == Done()
     assert await world.do(ReplaceActivity(0, "", open_call(1, revision=2), 1)) == Refused("stale_attempt")
-    assert await world.store.read_activity(0, "", call(1)) == second
+    assert await world.store.read_calls("", [(0, call(1))]) == [second]
     assert await world.store.read_activities(0, "", due_ms=50, limit=10) == [second]
 
     await world.commit(activities_removed=[call(1)])

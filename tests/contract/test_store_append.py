@@ -143,8 +143,8 @@ async def test_a_result_closes_its_call_once(world: World) -> None:
     assert await world.do(result) == Appended(0)
     assert await world.do(result) == Refused("activity_closed")
     assert await world.inbox() == [(0, "result")]
-    assert await world.store.read_activity(0, "", call(1)) is None
-    assert await world.store.read_activity(0, "", call(2)) == open_call(2)
+    assert await world.entry(call(1)) is None
+    assert await world.entry(call(2)) == open_call(2)
 
 
 async def test_a_failure_counts_for_its_attempt_only(world: World) -> None:
@@ -154,7 +154,7 @@ async def test_a_failure_counts_for_its_attempt_only(world: World) -> None:
 
     stale = Append(0, "order-1", message("second failed"), closes=call(1), attempt=2)
     assert await world.do(stale) == Refused("stale_attempt")
-    assert await world.store.read_activity(0, "", call(1)) is not None
+    assert await world.entry(call(1)) is not None
     assert await world.inbox() == []
     current = Append(0, "order-1", message("third failed"), closes=call(1), attempt=3)
     assert await world.do(current) == Appended(0)
@@ -172,10 +172,10 @@ async def test_a_call_of_a_pinned_instance_is_found_under_its_version(world: Wor
     """Results close calls of versioned instances though the sender does not name the version."""
     await world.create(version="v1")
     await world.commit(activities_set=[open_call(1)])
-    assert await world.store.read_activity(0, "v1", call(1)) == open_call(1)
+    assert await world.entry(call(1), version="v1") == open_call(1)
 
     assert await world.do(Append(0, "order-1", message("ok"), closes=call(1))) == Appended(0)
-    assert await world.store.read_activity(0, "v1", call(1)) is None
+    assert await world.entry(call(1), version="v1") is None
 
 
 async def test_binary_and_large_bodies_are_kept(world: World) -> None:

@@ -38,7 +38,7 @@ async def test_a_commit_writes_every_part(world: World) -> None:
     assert await world.history() == [b"h0", b"h1"]
     assert await world.inbox() == [(1, "event")]
     assert await world.store.read_custom_status(0, "order-1") == b"working"
-    assert await world.store.read_activity(0, "", call(2)) == open_call(2)
+    assert await world.entry(call(2)) == open_call(2)
     assert await world.store.read_reminders(0, "", limit=10) == [(timer(3), due)]
     assert [record.number for record in await world.store.read_outbox(0, after=0, limit=10)] == list(done.outbox)
 
@@ -287,8 +287,8 @@ async def test_an_instance_passes_to_another_version(world: World) -> None:
     assert (await world.ready(version="v1"), await world.ready(version="v2")) == ([], ["order-1"])
     assert await world.store.count_reminders([0], "v1") == 0
     assert await world.store.count_reminders([0], "v2") == 1
-    assert await world.store.read_activity(0, "v1", call(1)) is None
-    assert await world.store.read_activity(0, "v2", call(1)) == open_call(1)
+    assert await world.entry(call(1), version="v1") is None
+    assert await world.entry(call(1), version="v2") == open_call(1)
     assert await world.append("c") == Appended(2)
 
 

@@ -171,5 +171,10 @@ class World:
         records = await self.store.read_inbox(shard, instance_id, first=0, end=1_000, limit=1_000)
         return [(record.number, record.body.decode()) for record in records]
 
+    async def entry(self, key: ActivityKey, *, shard: int = 0, version: str = "") -> ActivityRecord | None:
+        """An open call as stored."""
+        (found,) = await self.store.read_calls(version, [(shard, key)])
+        return found
+
     async def history(self, instance_id: str = "order-1", *, shard: int = 0) -> list[bytes]:
         return await self.store.read_history(shard, instance_id, first=0, count=1_000, max_bytes=1 << 20)

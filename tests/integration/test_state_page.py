@@ -20,6 +20,7 @@ from servers import RedisServer
 from tenuto import aio
 from tenuto._cli.main import main
 from tenuto_engine.core.sharding import shard_of
+from tenuto_engine.ports.records import ActivityKey, Hint
 from tenuto_engine.storage.redis import RedisLeaseStore, RedisStore
 from tenuto_engine.storage.sqlite import SqliteLeaseStore, SqliteStore
 
@@ -126,6 +127,8 @@ async def test_keys_in_redis(one_redis: RedisServer) -> None:
     )
     async with EngineHere(make_settings(durability="D1", key_prefix=prefix), stores) as engine:
         await fill(engine)
+        hint = Hint("greet", ActivityKey(1, "execution", "instance"))
+        await engine.store.push_hints("", [hint])  # as engines do that share more calls than fit
         with one_redis.client() as redis:
             keys: list[bytes] = list(redis.scan_iter(match=f"{prefix}:*"))
             kinds: list[Any] = [redis.type(key) for key in keys]  # bytes, whatever the stubs say

@@ -270,6 +270,8 @@ class Application:
                 return ActivityAnswer(call.token, failure=encode_failure(Failure("Failing", f"attempt {call.attempt}")))
             case "fail_first":
                 result = call.attempt
+            case "slow_first" if call.attempt == 1 and len(call.instance_id) % 2:
+                return ActivityAnswer(call.token, failure=encode_failure(Failure("Failing", "late")))
             case _:
                 pass
         return ActivityAnswer(call.token, msgspec.json.encode(result))

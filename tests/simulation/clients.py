@@ -77,6 +77,13 @@ class Clients:
         """Send one command until it is answered, or for so long that nobody would wait any more."""
         number = len(self.promises)
         promise = Promise(command, f"command-{number}", self._loop.now_s)
+        if command.kind == "again":
+            # Only where its start was sent: a client that comes back repeats what it sent, with its moment too.
+            sent = [p for p in self.promises if p.command.kind == "start" and p.command.target == command.target]
+            if not sent:
+                return promise
+            promise.command_id, promise.command = sent[0].command_id, command
+            promise.sent_s, promise.command.delay_ms = sent[0].sent_s, sent[0].command.delay_ms
         self.promises.append(promise)
         if command.twice:
             both = [self._loop.create_task(self._try_until_answered(promise)) for _ in range(2)]
@@ -121,13 +128,13 @@ async def _call(engine: Engine, promise: Promise) -> tuple[str, Any]:
     try:
         return "accepted", await _command(engine, promise)
     except CommandRefused as error:
-        return ("", None) if error.code == "unavailable" else (f"refused:{error.code}", str(error))
+        return ("", None) if error.kind == "unavailable" else (f"refused:{error.kind}", str(error))
 
 
 def _command(engine: Engine, promise: Promise) -> Coroutine[Any, Any, Any]:
     command, command_id, commands = promise.command, promise.command_id, engine.commands
     match command.kind:
-        case "start":
+        case "start" | "again":
             start_at_ms = EPOCH_MS + int(promise.sent_s * 1000) + command.delay_ms if command.delay_ms else 0
             given = msgspec.json.encode(command.given)
             return commands.start(StartRequest(command_id, command.name, command.target, given, start_at_ms))

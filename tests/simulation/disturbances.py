@@ -91,19 +91,10 @@ class Disturbances:
         self._armed.append((fault, when, kind, [int(fault.amount)]))
 
     def _crash_step(self, fault: Fault) -> None:
-        """Between two callbacks, wherever that is."""
-        machine = self._machine(fault)
-        host, last = machine.host, machine.host.steps + int(fault.amount)
-
-        def look() -> None:
-            if self._healed or machine.host is not host:
-                return
-            if host.steps >= last:
-                self._crash(fault)
-            else:
-                self._after(0.0005, look)
-
-        look()
+        """Between two callbacks, whichever they are."""
+        host = self._machine(fault).host
+        host.last_step = host.steps + int(fault.amount)
+        host.on_last_step = lambda: None if self._healed else self._crash(fault)
 
     def _pause(self, fault: Fault) -> None:
         machine = self._machine(fault)

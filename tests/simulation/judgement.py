@@ -9,11 +9,14 @@ import msgspec
 
 from simulation.clients import Promise
 from simulation.folds import Violation
+from simulation.network import result_of
 from simulation.watch import Life
 from simulation.workloads import MOST_ATTEMPTS, STOP, expected
 from tenuto_engine.core import events as e
 from tenuto_engine.core.status import TERMINAL, Status
 from tenuto_engine.runtime.turn_commit import RETENTION_REMINDER
+from tenuto_engine.storage.memory import MemoryAudit
+from tenuto_engine.verify.run import Plan, verify
 
 if TYPE_CHECKING:
     from simulation.world import World
@@ -23,12 +26,21 @@ def judge(world: World) -> None:
     """Raises Violation."""
     _all_over(world)
     _nothing_left(world)
+    audit(world, settled=True)
     _all_shards_owned(world)
     for name, life in world.watch.ended.items():
         _outcome(world, name, life)
     _promises(world)
     _trees(world)
     _ledger(world)
+
+
+def audit(world: World, *, settled: bool) -> None:
+    """What users' own checker says of the store at this moment. Raises Violation."""
+    report = result_of(verify(MemoryAudit(state=world.server.state), Plan(settled=settled, pauses_seconds=())))
+    for finding in report.findings:
+        text = f"{finding.subject}, {finding.record}: expected {finding.expected}, found {finding.found}"
+        raise Violation(finding.invariant, f"{finding.rule}: {text}")
 
 
 def _all_over(world: World) -> None:

@@ -67,8 +67,8 @@ class Baton:
         self._thread = threading.Thread(target=work, daemon=True)
         self._thread.start()
         self._to_loop.acquire()
-        while self._request is not None:
-            self._answer = await self._request()
+        while (request := self._pending()) is not None:
+            self._answer = await request()
             self._to_thread.release()
             self._to_loop.acquire()
         self._thread.join()
@@ -76,6 +76,9 @@ class Baton:
         if self._error is not None:
             raise self._error
         return self._result
+
+    def _pending(self) -> Callable[[], Any] | None:
+        return self._request
 
     def abandon(self) -> None:
         """End a thread that waits for an answer which will not come."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from simulation.keeper import Baton, SimKeeperThread
 from simulation.network import EPOCH_MS, Network, Server, SimLeaseStore, SimNotifier, SimStore
 from simulation.virtual_loop import Host, VirtualLoop
 from tenuto_engine.core.limits import Limits
+from tenuto_engine.ports.leases import LeaseStore
+from tenuto_engine.ports.store import Store
 from tenuto_engine.runtime.context import Context, RuntimeSettings
 from tenuto_engine.runtime.engine import Engine
 from tenuto_engine.runtime.faults import Faults
@@ -100,7 +102,7 @@ class EngineMachine:
             return self._network.is_calm(host)
 
         keeper = type("KeeperOfMachine", (SimKeeperThread,), {"baton": baton, "is_calm": staticmethod(calm)})
-        engine = self.engine = Engine(context, store, leases, keeper_thread=keeper)
+        engine = self.engine = Engine(context, cast(Store, store), cast(LeaseStore, leases), keeper_thread=keeper)
         while True:
             try:
                 await engine.start(durability=self._durability)

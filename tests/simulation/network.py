@@ -309,11 +309,11 @@ class SimStore:
             return 0, [Unconfirmed("no answer")] * len(operations)
 
         held_s = network.hold(host, operations)
-        life, outcomes = await network.request(
+        answer: tuple[int, list[Outcome]] = await network.request(
             host, perform, cut=weather.cut, weather=weather, failure=failure, held_s=held_s
         )
-        self._note(life)
-        return outcomes
+        self._note(answer[0])
+        return answer[1]
 
     def _note(self, life: int) -> None:
         if life:
@@ -325,7 +325,7 @@ class SimStore:
 
         def perform() -> tuple[int, Any]:
             read = getattr(MemoryStore(state=server.state), method)(*args, **options)
-            return server.life, _result_of(read)
+            return server.life, result_of(read)
 
         def failure() -> tuple[int, Any]:
             return 0, None
@@ -349,7 +349,7 @@ class SimStore:
         return read
 
 
-def _result_of(coroutine: Any) -> Any:
+def result_of(coroutine: Any) -> Any:
     """The result of a coroutine that never waits."""
     try:
         coroutine.send(None)

@@ -15,7 +15,8 @@ SHARDS = 6
 class Command(msgspec.Struct):
     """One command of one client; a client sends its commands one after another, each until it is answered.
 
-    `kind`: start, event, suspend, resume, terminate, purge, read. `twice`: through two engines at once.
+    `kind`: start, again (the same start, with its command id), event, suspend, resume, terminate, purge, read.
+    `twice`: through two engines at once.
     """
 
     at_s: float
@@ -61,6 +62,7 @@ _NAMES = (
     "collect_renewing",
     "counter",
     "parent",
+    "twins",
     "renewing_parent",
     "sender",
     "flaky",
@@ -102,10 +104,12 @@ def _commands(random: Random, horizon_s: float) -> list[Command]:
     commands: list[Command] = []
     clients = random.randint(1, 4)
     gatherers: list[str] = []
+    # As with the faults: where few kinds meet, rare meetings become likely.
+    names = random.sample(_NAMES, random.choice((2, 4, len(_NAMES))))
     for number in range(random.choice((4, 8, 12, 20))):
         at_s = random.uniform(0.5, horizon_s * 0.6)
         client = random.randrange(clients)
-        name = random.choice(_NAMES)
+        name = random.choice(names)
         target = f"{name}-{number}"
         given = _given(random, name)
         if name == "sender":
@@ -117,7 +121,7 @@ def _commands(random: Random, horizon_s: float) -> list[Command]:
             gatherers.append(target)
         delay_ms = random.choice((0, 0, 0, 0, 700, 4_000))
         commands.append(Command(at_s, client, "start", target, name, given, delay_ms, twice=random.random() < 0.2))
-        commands += _further(random, Command(at_s, client, "", target, name), clients, horizon_s)
+        commands += _further(random, Command(at_s, client, "", target, name, given), clients, horizon_s)
     commands.sort(key=lambda command: command.at_s)
     return commands
 
@@ -145,6 +149,8 @@ def _further(random: Random, start: Command, clients: int, horizon_s: float) -> 
         made.append(Command(later(), start.client, "purge", start.target, given=random.random() < 0.7))
     if random.random() < 0.2:
         made.append(Command(later(), random.randrange(clients), "read", start.target))
+    if random.random() < 0.2:
+        made.append(Command(later(), start.client, "again", start.target, start.name, start.given))
     for command in made:
         command.twice = command.kind in {"event", "terminate", "suspend", "resume"} and random.random() < 0.2
     return made
@@ -200,7 +206,7 @@ def _fault(random: Random, kind: str, engines: int, moments: list[float], *, dur
         case "rate":
             fault.amount = random.choice((0.9, 0.98, 1.02, 1.1))
         case "store_clock":
-            fault.amount = random.choice((-5_000, -500, 500, 5_000))
+            fault.amount = random.choice((-5_000, -500, -200, 500, 5_000))
         case "worker_slow":
             fault.amount = random.choice((0.1, 0.8))
         case "worker_twice":
@@ -265,6 +271,9 @@ def make_plan(seed: int) -> Plan:
     count = random.choice((0, 1, 2, 4, 8, 14))
     commands = _commands(random, horizon_s)
     moments = [command.at_s for command in commands]
-    faults = [_fault(random, random.choice(FAULTS), engines, moments, durability=durability) for _ in range(count)]
+    kinds = sorted(set(FAULTS))
+    # Some seeds know all faults, others few kinds, which meet the more often (swarm testing).
+    chosen = FAULTS if random.random() < 0.4 else random.sample(kinds, random.randint(1, 6))
+    faults = [_fault(random, random.choice(chosen), engines, moments, durability=durability) for _ in range(count)]
     faults.sort(key=lambda fault: fault.at_s)
     return Plan(seed, engines, durability, horizon_s, settings, limits, commands, faults)

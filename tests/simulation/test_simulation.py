@@ -1,8 +1,10 @@
-"""Many engines on virtual time: seeds hold every invariant, repeat to the byte, and those that once failed stay mended."""
+"""Many engines on virtual time: seeds hold every invariant, repeat to the byte, and what once failed stays mended."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,10 +48,10 @@ def test_regression(path: Path) -> None:
 
 def test_hash_seed_does_not_matter() -> None:
     """A run does not depend on the order of sets, which differs from process to process."""
-    import subprocess
-    import sys
-
-    code = "from simulation.plans import make_plan; from simulation.world import simulate; print(simulate(make_plan(7)).trace)"
+    code = (
+        "from simulation.plans import make_plan; from simulation.world import simulate; "
+        "print(simulate(make_plan(7)).trace)"
+    )
     traces = {
         subprocess.run(
             [sys.executable, "-c", code],

@@ -13,6 +13,7 @@ import heapq
 from asyncio import events
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from random import Random
 from typing import Any
@@ -29,6 +30,7 @@ class Host:
     """A machine: its callbacks, and its clock, which may go wrong.
 
     `alive` false: whatever it still had to do never happens. `paused`: its callbacks wait, while time passes.
+    `on_last_step`: called before the callback whose number is `last_step`.
     """
 
     def __init__(self, loop: VirtualLoop, name: str) -> None:
@@ -37,6 +39,8 @@ class Host:
         self.paused = False
         self.queue: deque[events.Handle] = deque()
         self.steps = 0
+        self.last_step = -1
+        self.on_last_step: Callable[[], None] = lambda: None
         self._loop = loop
         self._rate = 1.0
         self._origin_s = loop.now_s
@@ -160,6 +164,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self.steps += 1
             at_once += 1
             host.steps += 1
+            if host.steps == host.last_step:
+                host.on_last_step()
+                if not host.alive:
+                    continue
             if at_once > MOST_AT_ONCE:
                 raise BusyLoop(f"{host.name} runs in circles")
             if not run.cancelled():
@@ -175,10 +183,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
             coroutine: Any = task.get_coro()
             if not task.done():
-                try:
+                with suppress(RuntimeError, ValueError):  # it caught its own end; it is gone all the same
                     coroutine.close()
-                except (RuntimeError, ValueError):
-                    pass  # it caught its own end; it is gone all the same
         self.tasks.clear()
         self.hosts.clear()
         self._heap.clear()

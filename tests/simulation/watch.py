@@ -7,6 +7,7 @@ equal it. The shadow follows a store that goes back by reading its journal again
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -36,7 +37,7 @@ _RECEIVED = (
     | e.ExecutionResumed
     | e.ExecutionTerminated
 )
-# A retention is judged by the owner's estimate of the store's clock, which a late answer or a clock that was set spoils.
+# A retention is judged by the owner's estimate of the store's clock, which a late answer or a set clock spoils.
 _RETENTION_MS = 10_000
 
 
@@ -78,7 +79,8 @@ class Watch:
     def _forget(self) -> None:
         self.leases: dict[tuple[int, str], LeaseRecord] = {}
         self.lives: dict[str, Life] = {}
-        self.starts: set[str] = set()
+        # Start ids, and when the instance that they made was removed.
+        self.starts: dict[str, float] = {}
         self.commits: set[str] = set()
         self.calls: dict[ActivityKey, tuple[int, int]] = {}
         self.scheduled: set[ActivityKey] = set()
@@ -167,10 +169,12 @@ class Watch:
         former = self.lives.get(new.instance_id)
         if former is not None and former.head.status not in TERMINAL:
             raise Violation("I9", f"'{new.instance_id}' was created while it was running")
-        if new.head.start_id in self.starts:
+        if self.starts.get(new.head.start_id, -math.inf) + self._server.window_ms > self._at_ms:
             raise Violation("I9", f"the start {new.head.start_id} of '{new.instance_id}' was taken twice")
+        if former is not None:
+            self.starts[former.start_id] = self._at_ms
         if new.head.start_id:
-            self.starts.add(new.head.start_id)
+            self.starts[new.head.start_id] = math.inf
         life = Life(new, self._at_ms)
         self._check_parent(new.instance_id, life)
         for raw in new.history:
@@ -347,6 +351,7 @@ class Watch:
             if due is None or due > self._at_ms + _RETENTION_MS:
                 raise Violation("I15", f"'{operation.instance_id}' was purged before its retention ran out")
         self.gone[operation.instance_id] = self.lives.pop(operation.instance_id)
+        self.starts[life.start_id] = self._at_ms
         for key in [k for k in self.reminders if k.instance_id == operation.instance_id]:
             del self.reminders[key]
         for call in [k for k in self.calls if k.instance_id == operation.instance_id]:

@@ -92,6 +92,18 @@ def parent(ctx: Any, spec: list[list[Any]]) -> Flow:
     return (yield when_all(children))
 
 
+def twins(ctx: Any, _: Any) -> Flow:
+    """Two children under one id: the second is refused, and its parent is told."""
+    name = f"{ctx.instance_id}.twin"
+    first = ctx.call_child_workflow("sleeper", input=[2_500], instance_id=name)
+    second = ctx.call_child_workflow("chain", input=1, instance_id=name)
+    try:
+        yield second
+    except TaskFailedError:
+        return (yield first)
+    return "both ran"
+
+
 def renewing_parent(ctx: Any, left: int) -> Flow:
     """Starts a child in each execution and waits for none; ends only when told to."""
     ctx.call_child_workflow("collect", input=[], instance_id=f"{ctx.instance_id}.{left}")
@@ -157,6 +169,7 @@ WORKFLOWS: tuple[Callable[..., Flow], ...] = (
     collect_renewing,
     counter,
     parent,
+    twins,
     renewing_parent,
     sender,
     flaky,
@@ -175,7 +188,7 @@ def expected(name: str, given: Any) -> Any:
     match name:
         case "chain" | "fan":
             return sum(number + 1 for number in range(given))
-        case "sleeper" | "race":
+        case "sleeper" | "race" | "twins":
             return True
         case "counter":
             return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from hashlib import sha256
 from random import Random
 from typing import Any
@@ -15,7 +15,7 @@ from simulation.application import Application, Run
 from simulation.clients import Clients, Promise
 from simulation.disturbances import Disturbances
 from simulation.folds import Violation
-from simulation.judgement import judge
+from simulation.judgement import audit, judge
 from simulation.machines import EngineMachine
 from simulation.network import Entry, Network, Server
 from simulation.plans import Command, Plan
@@ -30,6 +30,8 @@ from tenuto_engine.runtime.context import RuntimeSettings
 
 # Virtual seconds after healing until everything must have ended: the longest back-off of a failing turn is 60 s.
 SETTLE_S = 150.0
+# How often the whole store is judged, in virtual seconds; each operation is judged as it happens.
+AUDIT_S = 3.0
 _REGISTRY = registry()
 
 
@@ -144,9 +146,13 @@ class World:
         if promise.accepted and command.kind in {"event", "suspend", "resume", "terminate"}:
             if promise.command_id not in self.watch.seen and not self.plan_loses and not self._dropped(command):
                 self.fail(Violation("I5", f"{command.kind} of '{command.target}' was answered before it was stored"))
-        elif promise.accepted and command.kind == "start" and not self.plan_loses:
-            if promise.command_id not in self.watch.starts:
-                self.fail(Violation("I9", f"the start of '{command.target}' was answered before it was stored"))
+        elif (
+            promise.accepted
+            and command.kind == "start"
+            and not self.plan_loses
+            and promise.command_id not in self.watch.starts
+        ):
+            self.fail(Violation("I9", f"the start of '{command.target}' was answered before it was stored"))
 
     def _dropped(self, command: Command) -> bool:
         """An event for an instance that is over is counted, not stored."""
@@ -158,7 +164,7 @@ class World:
         """Whether the store forgets something in this run."""
         return any(fault.kind == "store_restart" and fault.amount for fault in self.plan.faults)
 
-    def log_event(self, _logger: Any, _method: str, event: dict[str, Any]) -> Any:
+    def log_event(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
         """An error that the engine logs is one of ours: nothing that a run does may surprise it."""
         if event.get("level") in {"error", "exception"} or event.get("exc_info"):
             error = event.get("exc_info")
@@ -207,9 +213,10 @@ class World:
             application.start()
         self.clients.start(self.plan.commands)
         self.disturbances.schedule()
+        self.loop.root.spawn(self._audit_for_ever(), name="audit")
         await asyncio.sleep(self.plan.horizon_s)
         self.disturbances.heal()
-        while self.clients.busy:
+        while self.clients.busy:  # noqa: ASYNC110 - virtual time makes asking free
             await asyncio.sleep(1.0)
         deadline = self.loop.now_s + SETTLE_S
         while (waiting := self._unfinished()) and self.loop.now_s < deadline:
@@ -222,6 +229,15 @@ class World:
         except Violation as violation:
             self.fail(violation)
             await asyncio.sleep(0)
+
+    async def _audit_for_ever(self) -> None:
+        """The whole store, now and then: at any moment it must be what its invariants say."""
+        while True:
+            await asyncio.sleep(AUDIT_S)
+            try:
+                audit(self, settled=False)
+            except Violation as violation:
+                self.fail(violation)
 
     def _unfinished(self) -> list[str]:
         return [name for name, life in self.watch.lives.items() if life.head.status not in TERMINAL]

@@ -96,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     option("--max-payload-bytes", help="limit of one input, result or event (default: 2097152)")
     option("--max-history-events", help="limit of one execution's history (default: 50000)")
     option("--turn-timeout", metavar="SECONDS", help="a turn without answer counts as failed (default: 60)")
+    option("--max-deliveries", help="hand-outs of one activity without an answer, after which it fails (default: 20)")
     option("--log-format", choices=LOG_FORMATS, help="default: text")
     option("--log-level", choices=LOG_LEVELS, help="default: info")
     option("--release", action="version", version=__version__, help="print this program's release and exit")
@@ -124,6 +125,7 @@ def build(given: Mapping[str, str]) -> Settings:
         drain_seconds=_number(given, "drain_seconds", 25.0, low=0.0),
         retain_completed_seconds=_number(given, "retain_completed", 7 * 86_400.0, low=0.0),
         retain_failed_seconds=_number(given, "retain_failed", 30 * 86_400.0, low=0.0),
+        max_deliveries=_integer(given, "max_deliveries", 20, low=1, high=10_000),
         turn_timeout_seconds=_number(given, "turn_timeout", 60.0, low=0.1),
     )
     limits = Limits(

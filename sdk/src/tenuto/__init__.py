@@ -22,6 +22,7 @@ from tenuto.activity import WorkflowActivityContext
 from tenuto.client import DaprWorkflowClient, WorkflowClient, WorkflowIdReusePolicy, WorkflowState, WorkflowStatus
 from tenuto.errors import (
     AccessDenied,
+    ActivityCancelled,
     EngineUnavailable,
     FailureDetails,
     InstanceExists,
@@ -60,6 +61,7 @@ except _metadata.PackageNotFoundError:  # Run from a source tree that was never 
 
 __all__ = [
     "AccessDenied",
+    "ActivityCancelled",
     "CancellableTask",
     "DaprWorkflowClient",
     "DaprWorkflowContext",

@@ -6,6 +6,7 @@
     ├── TaskFailedError             in a workflow: an activity or child workflow failed; `details` says why
     ├── TaskCancelledError          in a workflow: it waits for a timer that it cancelled itself
     ├── NonRetryableError           raised BY activities: the failure is final, whatever the retry policy says
+    ├── ActivityCancelled           in an activity: nobody waits for this run any more; let it end the activity
     ├── NonDeterminismError         replay asked for something else than history records; stalls the instance
     ├── WorkflowFailed              in a client: the workflow ended as failed or terminated; `details` says why
     ├── WaitTimeout                 in a client: the workflow did not get there in time (also TimeoutError)
@@ -108,6 +109,10 @@ class TaskFailedError(_FailedWithDetails):
 
 class TaskCancelledError(TenutoError):
     """The workflow waits for a timer that it cancelled itself, and that therefore never fires."""
+
+
+class ActivityCancelled(TenutoError):
+    """Nobody waits for this run of the activity any more; raised by `raise_if_cancelled`, to end the activity."""
 
 
 class WorkflowFailed(_FailedWithDetails):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tenuto_engine.ports.records import ActivityKey
-from tenuto_engine.runtime.activities import parse_token, token_of
+from tenuto_engine.runtime.call import parse_token, token_of
 
 
 @pytest.mark.parametrize("instance_id", ["order-1", "a.b.c", "....", "a|b@c{d} 'e'", "日本", "i" * 1024])

@@ -66,6 +66,7 @@ def test_every_option_has_a_variable() -> None:
         "max_payload_bytes": "2048",
         "max_history_events": "100",
         "turn_timeout": "5",
+        "max_deliveries": "3",
         "log_format": "json",
         "log_level": "debug",
     }

@@ -111,6 +111,18 @@ def test_two_engines_do_not_share_counts() -> None:
     assert value(other, "tenuto_instances_purged_total") == 0
 
 
+def test_versions_taken_care_of_share_the_page() -> None:
+    """What a process does for another version is shown with that version, families written once, counts kept."""
+    metrics = Metrics(app="shop", version="v2")
+    metrics.purged.inc()
+    metrics.beside("v1").purged.inc(3)
+    assert metrics.beside("v1") is metrics.beside("v1")
+    found = samples(metrics)
+    assert found["tenuto_instances_purged_total", frozenset({"app": "shop", "version": "v1"}.items())] == 3
+    assert found["tenuto_instances_purged_total", frozenset({"app": "shop", "version": "v2"}.items())] == 1
+    assert metrics.render("")[0].count(b"# TYPE tenuto_instances_purged_total") == 1
+
+
 def test_exemplars_name_the_trace_in_openmetrics_only() -> None:
     """A duration leads to a trace in OpenMetrics; the classic text has no place for it."""
     metrics = Metrics(app="shop", version="v1")

@@ -12,8 +12,7 @@ from tenuto_engine.core import events as e
 from tenuto_engine.core.limits import Limits
 from tenuto_engine.core.sharding import shard_of
 from tenuto_engine.core.status import Hold, Status
-from tenuto_engine.ports.records import ActivityKey, IndexEntry, OutboxSend, ReminderKey, ReminderSet
-from tenuto_engine.runtime.turn_commit import NEVER_MS
+from tenuto_engine.ports.records import NEVER_MS, ActivityKey, IndexEntry, OutboxSend, ReminderKey, ReminderSet
 
 PARENT = e.Parent("order-0", "x0", 4, "checkout")
 FAILURE = e.Failure("ValueError", "no")

@@ -53,11 +53,13 @@ class MetadataBody(msgspec.Struct, array_like=True, frozen=True):
 
 
 class ActivityBody(msgspec.Struct, array_like=True, frozen=True):
-    """An open activity call. `claim`: the engine that runs it, empty while it waits for its next attempt.
+    """An open activity call. `claim`: the engine that runs it; empty while nobody does.
 
-    `deliveries` counts hand-outs to a worker over all attempts. `claimed_at_ms` is when the current one began;
-    `trace_parent`: the context of the turn that asked.
-    `scheduled_at_ms` when the call was committed. The input stands in history at `history_index`.
+    `deliveries` counts hand-outs to a worker over all attempts, whether or not the worker began. `claimed_at_ms` is
+    when the current claim was made; `scheduled_at_ms` when the call was committed. The input stands in history at
+    `history_index`. `last_failure`: of the attempt before. `trace_parent`: the context of the turn that asked.
+    `due_at_ms`: the next attempt begins then, not before; 0: at once. `given_back`: why an engine gave up its claim, if
+    one did. `heartbeat_at_ms`, `heartbeat_details`: the last heartbeat that was written, of whichever attempt.
     """
 
     name: str
@@ -73,6 +75,10 @@ class ActivityBody(msgspec.Struct, array_like=True, frozen=True):
     workflow_name: str = ""
     last_failure: str = ""
     trace_parent: str = ""
+    due_at_ms: int = 0
+    given_back: str = ""
+    heartbeat_at_ms: int = 0
+    heartbeat_details: bytes | None = None
 
 
 class Envelope(msgspec.Struct, array_like=True, frozen=True):

@@ -12,7 +12,15 @@ from typing import Generic
 import grpc
 
 from tenuto_engine.edge.handlers import END_OF_STREAM, CallContext, Service, refuse_malformed, service, stream
-from tenuto_engine.ports.inbound import ActivityAnswer, ActivityItem, Hello, Outgoing, TurnAnswer, TurnItem
+from tenuto_engine.ports.inbound import (
+    ActivityAnswer,
+    ActivityBeat,
+    ActivityItem,
+    Hello,
+    Outgoing,
+    TurnAnswer,
+    TurnItem,
+)
 from tenuto_engine.ports.serving import AnySession, Session, WorkerHost
 from tenuto_proto.v1 import worker_pb2 as pb
 
@@ -66,6 +74,10 @@ class WorkerService(Generic[AnySession]):
             if message is END_OF_STREAM:
                 return
             await refuse_malformed(message, context)
+            # Before the results: what a failed run said last is for its next attempt.
+            for beat in message.heartbeats:
+                details = beat.details if beat.HasField("details") else None
+                engine.activity_alive(session, ActivityBeat(beat.token, details))
             for result in message.activities:
                 answer = ActivityAnswer(
                     result.token, result.result if result.HasField("result") else None, result.failure, result.rejected
@@ -120,6 +132,8 @@ def _messages(outgoing: Outgoing) -> list[pb.EngineMessage]:
     messages, size = [message], 0
     for instance_id, execution_id in outgoing.forget:
         message.forget.add(instance_id=instance_id, execution_id=execution_id)
+    for token, reason in outgoing.cancelled:
+        message.cancelled.add(token=token, reason=reason)
     for turn in outgoing.turns:
         size += sum(map(len, turn.history)) + sum(map(len, turn.new_events))
         if size > _MESSAGE_BYTES:
@@ -127,7 +141,7 @@ def _messages(outgoing: Outgoing) -> list[pb.EngineMessage]:
             messages.append(message)
         _add_turn(message, turn)
     for item in outgoing.activities:
-        size += len(item.input or b"")
+        size += len(item.input or b"") + len(item.heartbeat_details or b"")
         if size > _MESSAGE_BYTES:
             message, size = pb.EngineMessage(), 0
             messages.append(message)
@@ -163,5 +177,6 @@ def _add_activity(message: pb.EngineMessage, item: ActivityItem) -> None:
         start_to_close_ms=item.start_to_close_ms,
         heartbeat_ms=item.heartbeat_ms,
         workflow_name=item.workflow_name,
+        heartbeat_details=item.heartbeat_details,
         trace_parent=item.trace_parent,
     )

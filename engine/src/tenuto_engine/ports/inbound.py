@@ -55,6 +55,14 @@ class ActivityItem(msgspec.Struct):
     heartbeat_ms: int
     workflow_name: str
     trace_parent: str = ""
+    heartbeat_details: bytes | None = None
+
+
+class ActivityBeat(msgspec.Struct):
+    """A running activity is alive. `details`: what the next attempt is told, None leaves it as it was."""
+
+    token: str
+    details: bytes | None = None
 
 
 class TurnOutcome(IntEnum):
@@ -90,12 +98,16 @@ class ActivityAnswer(msgspec.Struct):
 
 
 class Outgoing(msgspec.Struct):
-    """Everything queued for one worker; the edge writes it as one message."""
+    """Everything queued for one worker; the edge writes it as one message.
+
+    `cancelled`: (token, reason) of activities that nobody waits for any more.
+    """
 
     turns: list[TurnItem] = []
     activities: list[ActivityItem] = []
     acknowledged: list[str] = []
     forget: list[tuple[str, str]] = []
+    cancelled: list[tuple[str, str]] = []
     draining: bool = False
 
 

@@ -11,6 +11,9 @@ import msgspec
 
 from tenuto_engine.core.status import Hold, Status
 
+# The end of year 9999: the `look_at_ms` of an entry that its owner need not look at by itself.
+NEVER_MS = 253_402_300_799_000
+
 
 class Head(msgspec.Struct, frozen=True):
     """The part of an instance's `metadata` record that operations compare. All text is free of spaces and newlines.
@@ -75,6 +78,13 @@ class ActivityKey(msgspec.Struct, frozen=True, array_like=True, order=True):
     event_id: int
     execution_id: str
     instance_id: str
+
+
+class Hint(msgspec.Struct, frozen=True, array_like=True):
+    """Says that a call of activity `name` may wait for an engine to claim it. It may be void, or told twice."""
+
+    name: str
+    key: ActivityKey
 
 
 class ActivityRecord(msgspec.Struct, frozen=True):

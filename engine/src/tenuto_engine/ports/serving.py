@@ -13,6 +13,7 @@ import msgspec
 
 from tenuto_engine.ports.inbound import (
     ActivityAnswer,
+    ActivityBeat,
     Hello,
     InstanceView,
     ListRequest,
@@ -69,6 +70,8 @@ class WorkerHost(Protocol[AnySession]):
     def turn_answered(self, session: AnySession, answer: TurnAnswer) -> None: ...
 
     def activity_answered(self, session: AnySession, answer: ActivityAnswer) -> None: ...
+
+    def activity_alive(self, session: AnySession, beat: ActivityBeat) -> None: ...
 
     def worker_draining(self, session: AnySession) -> None:
         """The worker takes nothing new; what it runs may still answer."""

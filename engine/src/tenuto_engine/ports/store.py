@@ -27,6 +27,7 @@ from tenuto_engine.ports.outcomes import Outcome
 from tenuto_engine.ports.records import (
     ActivityKey,
     ActivityRecord,
+    Hint,
     InboxRecord,
     InstanceFilter,
     Listed,
@@ -127,7 +128,28 @@ class Store(Protocol):
         """Open entries by `look_at_ms`, earliest first; only those due by `due_ms` where it is given."""
         ...
 
-    async def read_activity(self, shard: int, version: str, key: ActivityKey) -> ActivityRecord | None: ...
+    async def read_calls(self, version: str, calls: Sequence[tuple[int, ActivityKey]]) -> list[ActivityRecord | None]:
+        """The entries of (shard, key) in one round trip and in order; None where there is none (any more)."""
+        ...
+
+    async def read_events(self, events: Sequence[tuple[int, str, int]]) -> list[bytes | None]:
+        """Single history records by (shard, instance id, index) in one round trip and in order; None where missing."""
+        ...
+
+    async def push_hints(self, version: str, hints: Sequence[Hint]) -> None:
+        """Put hints at the end of the list of their activity's name. They are app-wide, and never the only copy.
+
+        A list is bounded (at least 10,000 hints; what exceeds the bound is dropped), and may be forgotten once nobody
+        has touched it for a minute. Raises StoreUnavailable; then some of the hints may have been pushed.
+        """
+        ...
+
+    async def take_hints(self, version: str, names: Sequence[str], *, limit: int) -> list[Hint]:
+        """Take at most `limit` hints off the lists of these names, the lists in the order given, oldest hints first.
+
+        A hint is given to one taker; it is lost if the answer is.
+        """
+        ...
 
     async def read_outbox(self, shard: int, *, after: int, limit: int) -> list[OutboxRecord]:
         """Undelivered messages numbered above `after`, in order."""

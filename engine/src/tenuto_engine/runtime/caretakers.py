@@ -19,7 +19,6 @@ from tenuto_engine.ports.leases import LeaseStore
 from tenuto_engine.ports.store import Store
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.engine import Engine
-from tenuto_engine.runtime.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
 
@@ -76,10 +75,14 @@ class Caretakers:
     async def _begin(self, version: str) -> None:
         context = self._engine.context
         settings = msgspec.structs.replace(context.settings, version=version)
-        metrics = Metrics(app=settings.app, version=version)
-        caretaker = Engine(
-            Context(settings, context.limits, metrics=metrics, faults=context.faults), self._store, self._make_leases()
+        beside = Context(
+            settings,
+            context.limits,
+            metrics=context.metrics.beside(version),
+            faults=context.faults,
+            tracing=context.tracing,
         )
+        caretaker = Engine(beside, self._store, self._make_leases())
         caretaker.start_beside(self._engine.info)
         self._by_version[version] = caretaker
         _log.info("taking care of a version without engines", version=version)

@@ -468,6 +468,9 @@ class Commands:
                     "deliveries": body.deliveries,
                     "claimed_by": body.claim,
                     "last_failure": body.last_failure,
+                    "due_at_ms": body.due_at_ms,
+                    "given_back": body.given_back,
+                    "heartbeat_at_ms": body.heartbeat_at_ms,
                 }
                 found.append((f"activity {record.key.event_id}", what))
         return found

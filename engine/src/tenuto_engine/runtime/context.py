@@ -25,7 +25,8 @@ class RuntimeSettings(msgspec.Struct, frozen=True):
     a crash is taken over soon, long enough for a paused process not to lose its shards at every hiccup.
     `sweep_seconds`: how often ready marks are read, in case a nudge was lost. `turn_timeout_seconds`: a turn without
     answer counts as a failed try. `max_turn_failures`: failed tries in a row, after which the instance is stalled.
-    `max_deliveries`: hand-outs of one activity call, after which it fails instead of killing worker after worker.
+    `max_deliveries`: hand-outs of one activity call that nobody answered, after which it fails instead of killing
+    worker after worker.
     `reconnect_grace_seconds`: how long activities of a vanished worker wait for its return before others run them.
     `linger_seconds`: how long a shard that is handed over waits for a turn under way, which then runs again elsewhere.
     `capacity`: this engine's weight among the others when shards are dealt out.

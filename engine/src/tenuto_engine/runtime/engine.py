@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from tenuto_engine.ports.inbound import ActivityAnswer, Hello, TurnAnswer
+from tenuto_engine.ports.inbound import ActivityAnswer, ActivityBeat, Hello, TurnAnswer
 from tenuto_engine.ports.leases import LeaseStore
 from tenuto_engine.ports.operations import Commit, Operation
 from tenuto_engine.ports.outcomes import Committed
@@ -23,7 +23,7 @@ from tenuto_engine.runtime.instance import LiveInstance
 from tenuto_engine.runtime.leases import KeeperThread, LeaseKeeper
 from tenuto_engine.runtime.loading import Loading
 from tenuto_engine.runtime.metrics.reads import measured
-from tenuto_engine.runtime.nudges import MEMBERS
+from tenuto_engine.runtime.nudges import MEMBERS, News
 from tenuto_engine.runtime.outbox import Outbox
 from tenuto_engine.runtime.ownership import Owned
 from tenuto_engine.runtime.purging import Purging
@@ -66,8 +66,10 @@ class Engine:
             store, metrics=context.metrics, faults=context.faults, monotonic_ns=context.monotonic_ns
         )
         self._turns = Turns(context, self._committer, self.workers)
-        self._activities = Activities(context, self._committer, self.workers, self._turns)
         reading = measured(store, context.metrics)
+        self._activities = Activities(
+            context, reading, self._committer, self._tasks, workers=self.workers, turns=self._turns
+        )
         self._loading = Loading(context, reading, self._turns, self._tasks)
         self._outbox = Outbox(context, self._committer)
         self._reminders = Reminders(context, reading, self._committer, self._tasks)
@@ -101,18 +103,21 @@ class Engine:
         nudges.owns = lambda number: number in self.owned.shards
         nudges.on_shard = self.owned.nudged
         nudges.on(MEMBERS, self.owned.members_changed)
-        nudges.on_mine(self.commands.told)
+        nudges.on_mine(self._told)
         self._committer.on_executed = nudges.executed
         self._turns.effects = self
         self._turns.loader = self._loading
         self._turns.on_fenced = self.owned.fenced
         self._turns.call_later = _call_later
-        self._activities.shard_owned = self.owned.get
-        self._activities.deliver = self._loading.deliver
-        self._activities.nudge = self._reminders.nudge
-        self._activities.with_entry = self._loading.with_entry
-        self._loading.adopt = self._activities.adopt
-        self._loading.taken_over = self._activities.taken_over
+        self._activities.wire(
+            shard_owned=self.owned.get,
+            shards=self.owned.shards.values,
+            deliver=self._loading.deliver,
+            nudge=self._reminders.nudge,
+        )
+        self._loading.open_activities = self._activities.take_over
+        self._loading.result_arrived = self._activities.result_arrived
+        self.owned.calls_changed = self._activities.changed
         self._outbox.shard_owned = self.owned.get
         self._outbox.read_unsent = self.owned.read_unsent
         self._outbox.deliver = self._loading.deliver
@@ -126,11 +131,19 @@ class Engine:
         self._reminders.look = self._activities.look
         self._reminders.on_fenced = self.owned.fenced
 
+    def _told(self, news: News) -> None:
+        self.commands.told(news)
+        self._activities.told(news)
+
     # -- life -----------------------------------------------------------------------------------------------------
 
     async def start(self, *, durability: str) -> None:
         """Open the store and begin to own shards. Raises StoreRefused, StoreUnavailable."""
-        self.start_beside(await self._store.open(shards=self.context.settings.shards, durability=durability))
+        info = await self._store.open(shards=self.context.settings.shards, durability=durability)
+        # Before the first heartbeat commands are taken already: this machine's calendar may be wrong by hours.
+        asked_ns = self.context.monotonic_ns()
+        self.context.clock.learn(await self._store.now_ms(), asked_ns, self.context.monotonic_ns())
+        self.start_beside(info)
 
     def start_beside(self, info: StoreInfo) -> None:
         """Begin to own shards of a store that another engine of this process has opened, and closes."""
@@ -144,6 +157,7 @@ class Engine:
             call=self._call_from_keeper(asyncio.get_running_loop()),
         )
         self._keeper_thread = self._new_keeper_thread(self._keeper)
+        self.context.membership.exclusive = self.info.exclusive
         self.owned.keeper = self._keeper
         self.context.may_act = lambda: self._keeper.is_confident
         self._describe()
@@ -157,6 +171,9 @@ class Engine:
         )
         self._tasks.start(
             forever(self._flush, pause_seconds=_ACKNOWLEDGE_SECONDS, name="acknowledge"), name="acknowledge"
+        )
+        self._tasks.start(
+            forever(self._activities.housekeep, pause_seconds=settings.sweep_seconds, name="calls"), name="calls"
         )
         self._tasks.start(forever(self._housekeep, pause_seconds=1.0, name="housekeeping"), name="housekeeping")
         self._tasks.start(self._stocktaking.run(), name="stocktaking")
@@ -226,13 +243,15 @@ class Engine:
             for session in list(self.workers.sessions.values()):
                 session.draining = True
                 session.announce_drain()
+            self._activities.drain(f"engine {self.context.engine_id} is draining")
         # Asked again and again, but only here: telling the drain of every answer would cost each one a call.
         while self._is_busy() and self.context.monotonic() < self._drain_until:  # noqa: ASYNC110
             await asyncio.sleep(_DRAIN_PAUSE_SECONDS)
+        await self._activities.give_back_all(f"engine {self.context.engine_id} was drained before it ended")
         self.owned.let_go("drain")
 
     def _is_busy(self) -> bool:
-        return bool(self.owned.shards) or any(session.runs for session in self.workers.sessions.values())
+        return bool(self.owned.shards) or self._activities.is_busy
 
     async def stop(self) -> None:
         """Release the shards and close the store. What is unfinished goes on elsewhere."""
@@ -316,6 +335,9 @@ class Engine:
 
     def activity_answered(self, session: WorkerSession, answer: ActivityAnswer) -> None:
         self._activities.answered(session, answer)
+
+    def activity_alive(self, session: WorkerSession, beat: ActivityBeat) -> None:
+        self._activities.beat(session, beat)
 
     def describe(self) -> EngineView:
         """What this engine says of itself, now."""

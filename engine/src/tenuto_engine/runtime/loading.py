@@ -6,25 +6,24 @@ Loads are lazy (only what is ready or has a message), bounded in number, and rea
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
 
-from tenuto_engine.codec.events import UndecodableError, decode_event
-from tenuto_engine.codec.records import MetadataBody, decode_activity, decode_inbox, decode_metadata
+from tenuto_engine.codec.events import decode_event
+from tenuto_engine.codec.records import MetadataBody, decode_inbox, decode_metadata
 from tenuto_engine.core.apply import fold
-from tenuto_engine.core.events import ActivityScheduled, Event, ExecutionStarted, TurnStarted
+from tenuto_engine.core.events import ActivityCompleted, ActivityFailed, Event, ExecutionStarted, TurnStarted
 from tenuto_engine.core.state import InstanceState
 from tenuto_engine.core.status import TERMINAL, Hold, Status
 from tenuto_engine.ports.errors import StoreUnavailable
 from tenuto_engine.ports.inbound import TurnItem
-from tenuto_engine.ports.records import ActivityKey, ActivityRecord, Head, Message, NewInstance, Stored
+from tenuto_engine.ports.records import ActivityKey, Head, Message, NewInstance, Stored
 from tenuto_engine.ports.store import Store
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase, Turn
-from tenuto_engine.runtime.log_fields import about_call
 from tenuto_engine.runtime.mail_order import MAX_TURN_MAIL
-from tenuto_engine.runtime.shard import Entry, Shard
+from tenuto_engine.runtime.shard import Shard
 from tenuto_engine.runtime.tasks import TaskOwner
 from tenuto_engine.runtime.turns import Turns
 from tenuto_engine.runtime.workers import WorkerSession
@@ -38,7 +37,7 @@ _UNREADABLE_SECONDS = 60.0
 
 
 class Loading:
-    """Reads instances, histories and open activities of owned shards."""
+    """Reads instances and histories of owned shards."""
 
     def __init__(self, context: Context, store: Store, turns: Turns, tasks: TaskOwner) -> None:
         self._context = context
@@ -46,8 +45,8 @@ class Loading:
         self._turns = turns
         self._tasks = tasks
         self._slots = asyncio.Semaphore(context.settings.loads)
-        self.adopt: Callable[[Entry, int], None]
-        self.taken_over: Callable[[Shard], None]
+        self.open_activities: Callable[[Shard], Awaitable[None]]
+        self.result_arrived: Callable[[Shard, ActivityKey], None]
 
     # -- instances ------------------------------------------------------------------------------------------------
 
@@ -177,7 +176,11 @@ class Loading:
                 instance.shard.number, instance.id, first=start, end=stop, limit=MAX_TURN_MAIL
             )
             known = {m.number for m in instance.mail}  # now: one may have been confirmed during the read
-            instance.mail.extend(_mail(r.number, r.body) for r in records if r.number not in known)
+            for mail in [_mail(r.number, r.body) for r in records if r.number not in known]:
+                instance.mail.append(mail)
+                if isinstance(mail.event, ActivityCompleted | ActivityFailed):
+                    key = ActivityKey(mail.event.event_id, mail.execution_id, instance.id)
+                    self.result_arrived(instance.shard, key)
 
     # -- history --------------------------------------------------------------------------------------------------
 
@@ -214,52 +217,6 @@ class Loading:
             session.send_turn(_chunk(item, page))
         item.history = pages[-1] if pages else []
         session.send_turn(item)
-
-    # -- shards ---------------------------------------------------------------------------------------------------
-
-    async def open_activities(self, shard: Shard) -> None:
-        """Read all open calls of a newly owned shard; those that nobody runs any more are delivered again."""
-        version = self._context.settings.version
-        records = await self._store.read_activities(shard.number, version, due_ms=None, limit=1_000_000)
-        for start in range(0, len(records), PAGE_EVENTS):
-            for record in records[start : start + PAGE_EVENTS]:
-                if shard.alive and record.key not in shard.entries:
-                    try:
-                        await self._open_activity(shard, record)
-                    except UndecodableError:  # one call that cannot be read must not keep all others from running
-                        _log.exception("an open activity cannot be read", shard=shard.number, **about_call(record.key))
-        if shard.alive:
-            self.taken_over(shard)
-
-    def with_entry(self, shard: Shard, key: ActivityKey, then: Callable[[Entry | None], None]) -> None:
-        """Read one open call of an owned shard, take it, and go on with it; with None where it is closed."""
-        self._tasks.start(self._with_entry(shard, key, then), name=f"entry-{shard.number}")
-
-    async def _with_entry(self, shard: Shard, key: ActivityKey, then: Callable[[Entry | None], None]) -> None:
-        while shard.alive and key not in shard.entries:
-            try:
-                record = await self._store.read_activity(shard.number, self._context.settings.version, key)
-                if record is not None:
-                    await self._open_activity(shard, record)
-                break
-            except StoreUnavailable:
-                await asyncio.sleep(_PAUSE_SECONDS)
-        if shard.alive:
-            then(shard.entries.get(key))
-
-    async def _open_activity(self, shard: Shard, record: ActivityRecord) -> None:
-        body = decode_activity(record.data)
-        key = record.key
-        raw = await self._store.read_history(
-            shard.number, key.instance_id, first=body.history_index, count=1, max_bytes=PAGE_BYTES
-        )
-        scheduled = decode_event(raw[0]) if raw else None
-        if not isinstance(scheduled, ActivityScheduled) or scheduled.event_id != key.event_id:
-            _log.warning("open activity without its event in history", shard=shard.number, **about_call(key))
-            return
-        if shard.alive and key not in shard.entries:
-            entry = Entry(shard, key, body, attempt=record.attempt, revision=record.revision, payload=scheduled.input)
-            self.adopt(entry, record.look_at_ms)
 
 
 def _initial_state(instance_id: str, head: Head, body: MetadataBody) -> InstanceState:
@@ -310,4 +267,4 @@ def _split_open_turn(item: TurnItem, pages: list[list[bytes]]) -> None:
     start = max(i for i, raw in enumerate(events) if isinstance(decode_event(raw), TurnStarted))
     item.new_events = events[start:]
     item.history_length = start
-    pages[:] = [events[i : i + PAGE_EVENTS] for i in range(0, start, PAGE_EVENTS)]
+    pages[:] = [events[i : min(i + PAGE_EVENTS, start)] for i in range(0, start, PAGE_EVENTS)]

@@ -15,13 +15,14 @@ class Membership:
     """The latest roll, and who wants to know of a new one.
 
     `on_change`: called on the event loop after each roll whose members differ from the former one's in anything but
-    the shards they own.
+    the shards they own. `exclusive`: nobody else can have the store open, so whoever else is in the roll is gone.
     """
 
     def __init__(self, engine_id: str) -> None:
         self._engine_id = engine_id
         self._read_at_ms = 0
         self._members: dict[str, Member] = {}
+        self.exclusive = False
         self.on_change: list[Callable[[], None]] = []
 
     @property
@@ -52,7 +53,11 @@ class Membership:
     def learn(self, roll: Roll) -> None:
         """Take a new roll."""
         before = {engine_id: _standing(member) for engine_id, member in self._members.items()}
-        self._members = {present.member.engine_id: present.member for present in roll.present}
+        self._members = {
+            present.member.engine_id: present.member
+            for present in roll.present
+            if not self.exclusive or present.member.engine_id == self._engine_id
+        }
         self._read_at_ms = roll.now_ms
         if before != {engine_id: _standing(member) for engine_id, member in self._members.items()}:
             for notify in self.on_change:

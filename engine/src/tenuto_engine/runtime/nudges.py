@@ -15,7 +15,7 @@ import structlog
 from tenuto_engine.ports.notifier import Notifier
 from tenuto_engine.ports.operations import Append, Create, Deliver, Operation, ReplaceActivity
 from tenuto_engine.ports.outcomes import Appended, Created, Delivered, Done, Outcome
-from tenuto_engine.ports.records import ActivityKey
+from tenuto_engine.ports.records import NEVER_MS, ActivityKey
 
 _log = structlog.get_logger(__name__)
 
@@ -29,14 +29,15 @@ class News(msgspec.Struct, array_like=True, frozen=True, omit_defaults=True):
 
     `instances`: (instance id, number of the message) of a shard; the number is -1 where only something changed.
     `calls`: activity entries of a shard that changed or are wanted by nobody. `released`: shards without an owner.
-    `cancelled`: completion tokens of activities nobody waits for any more. `spilled`: calls wait in the spill list.
+    `cancelled`: (completion token, reason) of activities nobody waits for any more. `spilled`: calls wait in the
+    spill list.
     `watch`: (instance id, engine id) wants to hear of progress; `progress`: instances that moved on.
     """
 
     instances: Sequence[tuple[str, int]] = ()
     calls: Sequence[ActivityKey] = ()
     released: Sequence[int] = ()
-    cancelled: Sequence[str] = ()
+    cancelled: Sequence[tuple[str, str]] = ()
     spilled: bool = False
     watch: Sequence[tuple[str, str]] = ()
     progress: Sequence[str] = ()
@@ -118,7 +119,8 @@ class Nudges:
                     self.say(shard_topic(operation.shard), instances=[(operation.instance.instance_id, -1)])
                 case Deliver(), Delivered():
                     self._delivered(operation, outcome)
-                case ReplaceActivity(), Done():
+                # Where the owner need not look, a claim was made or a heartbeat written: its own affairs go on.
+                case ReplaceActivity(), Done() if operation.record.look_at_ms < NEVER_MS:
                     self.say(shard_topic(operation.shard), calls=[operation.record.key])
                 case _:
                     pass

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import structlog
 
 from tenuto_engine.ports.errors import StoreUnavailable
 from tenuto_engine.ports.leases import Lease, Roll
-from tenuto_engine.ports.records import OutboxRecord
+from tenuto_engine.ports.records import ActivityKey, OutboxRecord
 from tenuto_engine.ports.store import Store
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import Phase
@@ -64,6 +64,7 @@ class Owned:
         self.shards: dict[int, Shard] = {}
         self.draining = False
         self.keeper: LeaseKeeper
+        self.calls_changed: Callable[[Shard, Sequence[ActivityKey]], None]
         self._began = context.monotonic()
         self._to_announce = True
         self._takeovers = asyncio.Semaphore(_TAKEOVERS)
@@ -141,6 +142,8 @@ class Owned:
             return
         for instance_id, message_number in news.instances:
             self._loading.deliver(shard, instance_id, message_number)
+        if news.calls:
+            self.calls_changed(shard, news.calls)
         for instance_id, engine_id in news.watch:
             live = shard.live.get(instance_id)
             if live is not None and len(live.on_progress) < _MOST_WATCHERS:
@@ -220,7 +223,8 @@ class Owned:
                     await self._resume(shard)
                 self._resumed(shard.lease, self._context.monotonic() - began)
                 await self._wait_for_workers()
-                await self._loading.open_activities(shard)
+                async with self._takeovers:
+                    await self._loading.open_activities(shard)
                 return
             except StoreUnavailable as error:
                 _log.warning("taking over a shard waits for the store", shard=shard.number, error=str(error))

@@ -2,47 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from tenuto_engine.codec.records import ActivityBody
 from tenuto_engine.ports.leases import Lease
 from tenuto_engine.ports.records import ActivityKey, OutboxRecord
+from tenuto_engine.runtime.call import Call
 from tenuto_engine.runtime.instance import LiveInstance, Phase
-
-if TYPE_CHECKING:
-    from tenuto_engine.runtime.workers import WorkerSession
-
-
-class Entry:
-    """One open activity call of an owned shard, as stored, and the worker it was handed to."""
-
-    __slots__ = (
-        "attempt",
-        "body",
-        "handed_at_ms",
-        "key",
-        "payload",
-        "queued",
-        "revision",
-        "session",
-        "shard",
-        "started_at_ms",
-    )
-
-    def __init__(
-        self, shard: Shard, key: ActivityKey, body: ActivityBody, *, attempt: int, revision: int, payload: bytes | None
-    ) -> None:
-        self.shard = shard
-        self.key = key
-        self.body = body
-        self.attempt = attempt
-        self.revision = revision
-        self.payload = payload
-        self.session: WorkerSession | None = None
-        self.queued = False
-        self.started_at_ms = 0
-        self.handed_at_ms = 0
-
 
 _UNDER_WAY = frozenset({Phase.TURN, Phase.CONFIRMING, Phase.COMMITTING})
 
@@ -76,7 +39,7 @@ class Shard:
         self.leaving = False
         self.live: dict[str, LiveInstance] = {}
         self.loading: set[str] = set()
-        self.entries: dict[ActivityKey, Entry] = {}
+        self.entries: dict[ActivityKey, Call] = {}
         self.outbox: dict[int, list[OutboxRecord]] = {}
         self.outbox_read = False  # all that others left unsent is in `outbox`
         self.outbox_reading = False

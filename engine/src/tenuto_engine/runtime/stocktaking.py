@@ -8,10 +8,7 @@ never counts the same thing.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
-
-import structlog
 
 from tenuto_engine.ports.errors import StoreUnavailable
 from tenuto_engine.ports.records import Stock
@@ -20,8 +17,6 @@ from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.metrics.groups import REMINDER_KINDS
 from tenuto_engine.runtime.shard import Shard
 from tenuto_engine.runtime.workers import Workers
-
-_log = structlog.get_logger(__name__)
 
 # A scrape comes every 15 to 60 s; fresher numbers would be seen by nobody.
 PAUSE_SECONDS = 10.0
@@ -52,12 +47,12 @@ class Stocktaking:
     async def run(self) -> None:
         """Count until cancelled: at intervals, and when other shards are owned than before."""
         while True:
-            began = time.monotonic()
+            began = self._context.monotonic()
             await self.take()
-            took = time.monotonic() - began
+            took = self._context.monotonic() - began
             deadline = began + max(PAUSE_SECONDS, took / _SHARE)
             counted = set(self._stock)
-            while time.monotonic() < deadline:
+            while self._context.monotonic() < deadline:
                 await asyncio.sleep(_CHANGE_SECONDS)
                 if took < _CHANGE_SECONDS * _SHARE and set(self._shards.values()) != counted:
                     break
@@ -75,7 +70,7 @@ class Stocktaking:
 
     async def measure_lag(self) -> None:
         """Measure until cancelled how late the loop comes back to a task that sleeps."""
-        observe, clock = self._context.metrics.loop_lag.observe, time.monotonic
+        observe, clock = self._context.metrics.loop_lag.observe, self._context.monotonic
         while True:
             asked = clock() + _LAG_SECONDS
             await asyncio.sleep(_LAG_SECONDS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -23,6 +23,7 @@ from tenuto_engine.core.state import InstanceState, derived_id
 from tenuto_engine.core.status import TERMINAL, Status
 from tenuto_engine.ports.operations import Commit
 from tenuto_engine.ports.records import (
+    NEVER_MS,
     ActivityKey,
     ActivityRecord,
     Head,
@@ -39,7 +40,13 @@ from tenuto_engine.runtime.instance import LiveInstance
 TIMER_REMINDER = "timer"
 WAKE_REMINDER = "wake"
 RETENTION_REMINDER = "retention"
-NEVER_MS = 253_402_300_799_000  # the end of year 9999: an entry the owner need not look at by itself
+# How long the owner leaves a call that it offered to the others, before it offers it again.
+OFFER_AGAIN_MS = 3_000
+
+
+def any_call(_name: str) -> bool:
+    """This engine claims whatever its workflows call."""
+    return True
 
 
 class Outbound(msgspec.Struct):
@@ -60,8 +67,17 @@ class Outbound(msgspec.Struct):
     renewed: f.BeginExecution | None = None
 
 
-def translate(effects: Sequence[f.Effect], instance: LiveInstance, context: Context) -> Outbound:
-    """Turn effects into records, in their order; an ending takes the execution's timers and activities with it."""
+def translate(
+    effects: Sequence[f.Effect],
+    instance: LiveInstance,
+    context: Context,
+    *,
+    may_claim: Callable[[str], bool] = any_call,
+) -> Outbound:
+    """Turn effects into records, in their order; an ending takes the execution's timers and activities with it.
+
+    `may_claim`: asked once for each activity call, by name, whether this engine runs it; else it is for others too.
+    """
     out = Outbound()
     state = instance.state
     trace_parent = state.trace_parent
@@ -71,7 +87,8 @@ def translate(effects: Sequence[f.Effect], instance: LiveInstance, context: Cont
     for effect in effects:
         match effect:
             case f.DispatchActivity():
-                _activity(out, effect, state, context, trace_parent=trace_parent)
+                claims = may_claim(effect.event.name)
+                _activity(out, effect, state, context, claims=claims, trace_parent=trace_parent)
             case f.ArmTimer():
                 out.reminders_set.append(ReminderSet(_timer_key(state, effect.event_id), effect.due_at_ms))
             case f.DisarmTimer():
@@ -133,16 +150,22 @@ def _timer_key(state: InstanceState, event_id: int) -> ReminderKey:
 
 
 def _activity(
-    out: Outbound, effect: f.DispatchActivity, state: InstanceState, context: Context, *, trace_parent: str
+    out: Outbound,
+    effect: f.DispatchActivity,
+    state: InstanceState,
+    context: Context,
+    *,
+    claims: bool,
+    trace_parent: str,
 ) -> None:
     event, now_ms = effect.event, context.clock.now_ms()
     body = ActivityBody(
         event.name,
         effect.history_index,
         now_ms,
-        context.engine_id,
+        context.engine_id if claims else "",
         now_ms,
-        1,
+        1 if claims else 0,
         event.retry,
         event.start_to_close_ms,
         event.schedule_to_close_ms,
@@ -151,6 +174,8 @@ def _activity(
         trace_parent=trace_parent,
     )
     look_at = now_ms + event.schedule_to_close_ms if event.schedule_to_close_ms else NEVER_MS
+    if not claims:
+        look_at = min(look_at, now_ms + OFFER_AGAIN_MS)
     key = ActivityKey(event.event_id, state.execution_id, state.instance_id)
     out.activities_set.append(ActivityRecord(key, 1, 1, look_at, encode_record(body)))
     out.bodies.append((body, event.input))

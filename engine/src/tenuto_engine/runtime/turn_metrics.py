@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from tenuto_engine.core.events import (
     ActivityScheduled,
     ChildCreated,
@@ -64,7 +62,7 @@ def turn_committed(context: Context, instance: LiveInstance, turn: Turn) -> None
     """The last part of a turn is durable."""
     if turn.session is None:
         return
-    seconds = time.monotonic() - turn.sent_at
+    seconds = context.monotonic() - turn.sent_at
     name, state = instance.workflow_name(), instance.state
     context.metrics.turn_done(name, seconds, trace_id=sampled_trace_id(state.trace_parent))
     if context.tracing.is_recording:

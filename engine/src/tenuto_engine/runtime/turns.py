@@ -40,8 +40,8 @@ from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase, Turn
 from tenuto_engine.runtime.log_fields import about
 from tenuto_engine.runtime.mail_order import early_by_ms, is_for_another, mail_of_turn
 from tenuto_engine.runtime.shard import Shard
-from tenuto_engine.runtime.turn_commit import WAKE_REMINDER, Outbound, build_commit, translate
-from tenuto_engine.runtime.workers import Workers, WorkerSession
+from tenuto_engine.runtime.turn_commit import WAKE_REMINDER, Outbound, any_call, build_commit, translate
+from tenuto_engine.runtime.workers import Slots, Workers, WorkerSession
 
 _log = structlog.get_logger(__name__)
 
@@ -347,7 +347,8 @@ class Turns:
         last = not instance.series
         if last:
             effects.extend(DisarmTimer(i) for i in instance.cancelled if state.timers.pop(i, None) is not None)
-        out = translate(effects, instance, context)
+        may_share = context.membership.may_share(context.settings.version)
+        out = translate(effects, instance, context, may_claim=Slots(self._workers).take if may_share else any_call)
         # Told to nobody before the commit is confirmed: another engine may end this instance otherwise.
         out.ending = part[-1][0] if state.status in TERMINAL else None
         consumed = self._also_dropped(instance, out, consumed)

@@ -114,11 +114,12 @@ class Views:
         if live.phase is Phase.WAITING and live.waiting_since:
             since_s = self._context.monotonic() - live.waiting_since
             return WAITING_FOR_WORKER if since_s >= WAITING_SHOWS_AFTER_SECONDS else ""
-        if self._context.clock.now_ms() - live.state.last_turn_at_ms < WAITING_SHOWS_AFTER_SECONDS * 1000:
+        now_ms = self._context.clock.now_ms()
+        if now_ms - live.state.last_turn_at_ms < WAITING_SHOWS_AFTER_SECONDS * 1000:
             return ""
         for event, _ in islice(live.state.activities.values(), _CALLS_LOOKED_AT):
             entry = owned.entries.get(ActivityKey(event.event_id, live.state.execution_id, instance_id))
-            if entry is not None and entry.queued:
+            if entry is not None and entry.waits_for_worker(now_ms):
                 return f"{WAITING_FOR_WORKER} (activity '{event.name}')"
         return ""
 

@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Callable
 
 from tenuto_engine.ports.inbound import ActivityItem, Hello, Outgoing, TurnItem
+from tenuto_engine.runtime.call import Call
 from tenuto_engine.runtime.instance import LiveInstance, Phase
 from tenuto_engine.runtime.metrics import Metrics
-from tenuto_engine.runtime.shard import Entry
 
 DEFAULT_TURNS = 256
 DEFAULT_ACTIVITIES = 256
@@ -37,10 +37,10 @@ class WorkerSession:
         self.draining = False
         self.turns: dict[str, LiveInstance] = {}
         self.given = 0  # instances that were not held elsewhere
-        self.runs: dict[str, Entry] = {}
+        self.runs: dict[str, Call] = {}
         # Tokens the worker said it still runs or answers for; matched with calls as their entries are read.
         self.announced = set(hello.running)
-        self.outgoing = Outgoing([], [], [], [])
+        self.outgoing = Outgoing([], [], [], [], [])
         self._wake = wake
 
     def send_turn(self, item: TurnItem) -> None:
@@ -49,6 +49,11 @@ class WorkerSession:
 
     def send_activity(self, item: ActivityItem) -> None:
         self.outgoing.activities.append(item)
+        self._wake()
+
+    def cancel(self, token: str, reason: str) -> None:
+        """Tell the worker that nobody waits for this activity any more."""
+        self.outgoing.cancelled.append((token, reason))
         self._wake()
 
     def acknowledge(self, token: str) -> None:
@@ -71,9 +76,9 @@ class WorkerSession:
     def take_outgoing(self) -> Outgoing | None:
         """Take everything queued, or None. The caller writes it as one message."""
         out = self.outgoing
-        if not (out.turns or out.activities or out.acknowledged or out.forget or out.draining):
+        if not (out.turns or out.activities or out.acknowledged or out.forget or out.cancelled or out.draining):
             return None
-        self.outgoing = Outgoing([], [], [], [])
+        self.outgoing = Outgoing([], [], [], [], [])
         return out
 
 
@@ -84,8 +89,9 @@ class Workers:
         self._metrics = metrics
         self.sessions: dict[str, WorkerSession] = {}
         self._turns: dict[str, deque[LiveInstance]] = {}
-        self._calls: dict[str, deque[Entry]] = {}
+        self._calls: dict[str, deque[Call]] = {}
         self._tidy_at: dict[str, int] = {}
+        self.coming = 0  # calls being claimed, which will each take a slot
 
     def add(self, session: WorkerSession) -> WorkerSession | None:
         """Register a session; returns the former session of the same worker, which it replaces."""
@@ -137,15 +143,16 @@ class Workers:
             self._tidy_at[name] = max(_TIDY_FROM, 2 * len(queue))
         queue.append(instance)
 
-    def wait_for_activity(self, entry: Entry) -> None:
-        if not entry.queued:
-            entry.queued = True
-            name = entry.body.name
+    def wait_for_activity(self, call: Call, now: float) -> None:
+        """Keep a call until a worker is free. `now`: monotonic seconds."""
+        if not call.queued_at:
+            call.queued_at = now
+            name = call.body.name
             queue = self._calls.setdefault(name, deque())
             if len(queue) >= self._tidy_at.get(name, _TIDY_FROM):
-                self._calls[name] = queue = deque(filter(_is_open, queue))
+                self._calls[name] = queue = deque(filter(_is_queued, queue))
                 self._tidy_at[name] = max(_TIDY_FROM, 2 * len(queue))
-            queue.append(entry)
+            queue.append(call)
 
     def next_turns(self, session: WorkerSession) -> list[LiveInstance]:
         """Take instances that waited and that this session may run, up to its free slots."""
@@ -163,31 +170,73 @@ class Workers:
                 del self._turns[name]
         return taken
 
-    def next_activities(self, session: WorkerSession) -> list[Entry]:
+    def next_activities(self, session: WorkerSession) -> list[Call]:
         """Take activity calls that waited and that this session may run, up to its free slots."""
         if not self._calls or session.draining:
             return []
         free = session.max_activities - len(session.runs)
-        taken: list[Entry] = []
+        taken: list[Call] = []
         for name in [n for n in self._calls if n in session.activities]:
             queue = self._calls[name]
             while queue and len(taken) < free:
-                entry = queue.popleft()
-                entry.queued = False
-                if _is_open(entry):
-                    taken.append(entry)
+                call = queue.popleft()
+                if call.queued_at:
+                    call.queued_at = 0.0
+                    taken.append(call)
             if not queue:
                 del self._calls[name]
         return taken
 
     def waiting_calls(self) -> tuple[int, int]:
         """How many calls wait for a worker, and since when the first of them (Unix ms, 0 for none)."""
-        waiting = [entry for queue in self._calls.values() for entry in queue if _is_open(entry)]
-        return len(waiting), min((entry.body.claimed_at_ms for entry in waiting), default=0)
+        waiting = [call for queue in self._calls.values() for call in queue if call.queued_at]
+        return len(waiting), min((call.body.claimed_at_ms for call in waiting), default=0)
+
+    def queued_before(self, moment: float) -> list[Call]:
+        """Calls that have waited here for a free slot since before this moment (monotonic seconds)."""
+        return [call for queue in self._calls.values() for call in queue if 0.0 < call.queued_at < moment]
+
+    def free_for(self, name: str) -> int:
+        """How many more calls of an activity could begin at once."""
+        if self._calls.get(name):
+            return 0
+        free = sum(_free(session) for session in self.sessions.values() if name in session.activities)
+        return max(0, free - self.coming)
+
+    def wanted(self) -> tuple[list[str], int]:
+        """The activities that workers with free slots have registered, and how many calls could begin at once."""
+        free = [session for session in self.sessions.values() if _free(session) > 0]
+        names = {name for session in free for name in session.activities if not self._calls.get(name)}
+        return sorted(names), max(0, sum(map(_free, free)) - self.coming)
+
+    @property
+    def activity_slots(self) -> int:
+        """How many calls could run here at once."""
+        return sum(session.max_activities for session in self.sessions.values() if not session.draining)
 
 
-def _is_open(entry: Entry) -> bool:
-    return entry.shard.alive and entry.shard.entries.get(entry.key) is entry
+class Slots:
+    """Free slots as they are given away by one commit, whose calls are handed out only once it is stored."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._left: dict[str, int] = {}
+
+    def take(self, name: str) -> bool:
+        """Whether another call of this activity can begin here."""
+        left = self._left.get(name)
+        if left is None:
+            left = self._workers.free_for(name)
+        self._left[name] = left - 1
+        return left > 0
+
+
+def _free(session: WorkerSession) -> int:
+    return 0 if session.draining else max(0, session.max_activities - len(session.runs))
+
+
+def _is_queued(call: Call) -> bool:
+    return call.queued_at > 0.0
 
 
 def _may_run(session: WorkerSession, name: str) -> bool:

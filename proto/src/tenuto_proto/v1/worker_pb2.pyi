@@ -12,16 +12,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class WorkerMessage(_message.Message):
-    __slots__ = ("hello", "turns", "activities", "draining")
+    __slots__ = ("hello", "turns", "activities", "draining", "heartbeats")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     TURNS_FIELD_NUMBER: _ClassVar[int]
     ACTIVITIES_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEATS_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     turns: _containers.RepeatedCompositeFieldContainer[TurnResult]
     activities: _containers.RepeatedCompositeFieldContainer[ActivityResult]
     draining: bool
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., turns: _Optional[_Iterable[_Union[TurnResult, _Mapping]]] = ..., activities: _Optional[_Iterable[_Union[ActivityResult, _Mapping]]] = ..., draining: _Optional[bool] = ...) -> None: ...
+    heartbeats: _containers.RepeatedCompositeFieldContainer[ActivityBeat]
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., turns: _Optional[_Iterable[_Union[TurnResult, _Mapping]]] = ..., activities: _Optional[_Iterable[_Union[ActivityResult, _Mapping]]] = ..., draining: _Optional[bool] = ..., heartbeats: _Optional[_Iterable[_Union[ActivityBeat, _Mapping]]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("worker_id", "sdk", "code_hash", "workflows", "activities", "max_turns", "max_activities", "running", "max_sticky")
@@ -46,20 +48,22 @@ class Hello(_message.Message):
     def __init__(self, worker_id: _Optional[str] = ..., sdk: _Optional[str] = ..., code_hash: _Optional[str] = ..., workflows: _Optional[_Iterable[str]] = ..., activities: _Optional[_Iterable[str]] = ..., max_turns: _Optional[int] = ..., max_activities: _Optional[int] = ..., running: _Optional[_Iterable[str]] = ..., max_sticky: _Optional[int] = ...) -> None: ...
 
 class EngineMessage(_message.Message):
-    __slots__ = ("welcome", "turns", "activities", "acknowledged", "forget", "draining")
+    __slots__ = ("welcome", "turns", "activities", "acknowledged", "forget", "draining", "cancelled")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     TURNS_FIELD_NUMBER: _ClassVar[int]
     ACTIVITIES_FIELD_NUMBER: _ClassVar[int]
     ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
     FORGET_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     turns: _containers.RepeatedCompositeFieldContainer[TurnItem]
     activities: _containers.RepeatedCompositeFieldContainer[ActivityItem]
     acknowledged: _containers.RepeatedScalarFieldContainer[str]
     forget: _containers.RepeatedCompositeFieldContainer[Forget]
     draining: bool
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., turns: _Optional[_Iterable[_Union[TurnItem, _Mapping]]] = ..., activities: _Optional[_Iterable[_Union[ActivityItem, _Mapping]]] = ..., acknowledged: _Optional[_Iterable[str]] = ..., forget: _Optional[_Iterable[_Union[Forget, _Mapping]]] = ..., draining: _Optional[bool] = ...) -> None: ...
+    cancelled: _containers.RepeatedCompositeFieldContainer[Cancelled]
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., turns: _Optional[_Iterable[_Union[TurnItem, _Mapping]]] = ..., activities: _Optional[_Iterable[_Union[ActivityItem, _Mapping]]] = ..., acknowledged: _Optional[_Iterable[str]] = ..., forget: _Optional[_Iterable[_Union[Forget, _Mapping]]] = ..., draining: _Optional[bool] = ..., cancelled: _Optional[_Iterable[_Union[Cancelled, _Mapping]]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("engine_id", "app", "version", "max_payload_bytes", "max_message_bytes")
@@ -130,7 +134,7 @@ class TurnResult(_message.Message):
     def __init__(self, instance_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., commit_id: _Optional[str] = ..., outcome: _Optional[_Union[TurnResult.Outcome, str]] = ..., actions: _Optional[bytes] = ..., custom_status: _Optional[bytes] = ..., patches: _Optional[_Iterable[str]] = ..., failure: _Optional[bytes] = ...) -> None: ...
 
 class ActivityItem(_message.Message):
-    __slots__ = ("token", "instance_id", "execution_id", "event_id", "name", "input", "attempt", "deliveries", "start_to_close_ms", "heartbeat_ms", "workflow_name", "trace_parent")
+    __slots__ = ("token", "instance_id", "execution_id", "event_id", "name", "input", "attempt", "deliveries", "start_to_close_ms", "heartbeat_ms", "workflow_name", "heartbeat_details", "trace_parent")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -142,6 +146,7 @@ class ActivityItem(_message.Message):
     START_TO_CLOSE_MS_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_MS_FIELD_NUMBER: _ClassVar[int]
     WORKFLOW_NAME_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_DETAILS_FIELD_NUMBER: _ClassVar[int]
     TRACE_PARENT_FIELD_NUMBER: _ClassVar[int]
     token: str
     instance_id: str
@@ -154,8 +159,9 @@ class ActivityItem(_message.Message):
     start_to_close_ms: int
     heartbeat_ms: int
     workflow_name: str
+    heartbeat_details: bytes
     trace_parent: str
-    def __init__(self, token: _Optional[str] = ..., instance_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., event_id: _Optional[int] = ..., name: _Optional[str] = ..., input: _Optional[bytes] = ..., attempt: _Optional[int] = ..., deliveries: _Optional[int] = ..., start_to_close_ms: _Optional[int] = ..., heartbeat_ms: _Optional[int] = ..., workflow_name: _Optional[str] = ..., trace_parent: _Optional[str] = ...) -> None: ...
+    def __init__(self, token: _Optional[str] = ..., instance_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., event_id: _Optional[int] = ..., name: _Optional[str] = ..., input: _Optional[bytes] = ..., attempt: _Optional[int] = ..., deliveries: _Optional[int] = ..., start_to_close_ms: _Optional[int] = ..., heartbeat_ms: _Optional[int] = ..., workflow_name: _Optional[str] = ..., heartbeat_details: _Optional[bytes] = ..., trace_parent: _Optional[str] = ...) -> None: ...
 
 class ActivityResult(_message.Message):
     __slots__ = ("token", "rejected", "result", "failure")
@@ -168,6 +174,22 @@ class ActivityResult(_message.Message):
     result: bytes
     failure: bytes
     def __init__(self, token: _Optional[str] = ..., rejected: _Optional[bool] = ..., result: _Optional[bytes] = ..., failure: _Optional[bytes] = ...) -> None: ...
+
+class ActivityBeat(_message.Message):
+    __slots__ = ("token", "details")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    details: bytes
+    def __init__(self, token: _Optional[str] = ..., details: _Optional[bytes] = ...) -> None: ...
+
+class Cancelled(_message.Message):
+    __slots__ = ("token", "reason")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    reason: str
+    def __init__(self, token: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Forget(_message.Message):
     __slots__ = ("instance_id", "execution_id")

@@ -102,6 +102,14 @@ class ActivityCall(msgspec.Struct, frozen=True):
     heartbeat_ms: int
     workflow_name: str
     trace_parent: str = ""
+    heartbeat_details: bytes | None = None
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """A running activity is alive; the fields of `ActivityBeat`. Details of None leave the former ones."""
+
+    token: str
+    details: bytes | None = None
 
 
 class ActivityAnswer(msgspec.Struct, frozen=True):
@@ -114,7 +122,10 @@ class ActivityAnswer(msgspec.Struct, frozen=True):
 
 
 class Incoming(msgspec.Struct, frozen=True):
-    """One message of the engine. `forgotten` pairs instance and execution id; an empty execution id means any."""
+    """One message of the engine.
+
+    `forgotten` pairs instance and execution id; an empty execution id means any. `cancelled` pairs token and reason.
+    """
 
     greeting: Greeting | None
     turns: list[Turn]
@@ -122,6 +133,7 @@ class Incoming(msgspec.Struct, frozen=True):
     acknowledged: list[str]
     forgotten: list[tuple[str, str]]
     is_draining: bool
+    cancelled: list[tuple[str, str]] = []
 
 
 def encode_introduction(introduction: Introduction) -> bytes:
@@ -142,7 +154,11 @@ def encode_introduction(introduction: Introduction) -> bytes:
 
 
 def encode_answers(
-    turns: Sequence[TurnAnswer], activities: Sequence[ActivityAnswer], *, is_draining: bool
+    turns: Sequence[TurnAnswer],
+    activities: Sequence[ActivityAnswer],
+    *,
+    beats: Sequence[Beat] = (),
+    is_draining: bool,
 ) -> Iterator[bytes]:
     """Messages that hold all answers, in order; usually one."""
     message = pb.WorkerMessage(draining=is_draining)
@@ -150,6 +166,12 @@ def encode_answers(
     for turn in turns:
         message.turns.append(_turn_result(turn))
         size += len(turn.actions) + len(turn.failure) + len(turn.custom_status or b"")
+        if size > _BATCH_BYTES:
+            yield message.SerializeToString()
+            message, size = pb.WorkerMessage(draining=is_draining), 0
+    for beat in beats:
+        message.heartbeats.add(token=beat.token, details=beat.details)
+        size += len(beat.details or b"")
         if size > _BATCH_BYTES:
             yield message.SerializeToString()
             message, size = pb.WorkerMessage(draining=is_draining), 0
@@ -208,12 +230,14 @@ def decode_message(data: bytes) -> Incoming:
                 item.heartbeat_ms,
                 item.workflow_name,
                 item.trace_parent,
+                item.heartbeat_details if item.HasField("heartbeat_details") else None,
             )
             for item in message.activities
         ],
         acknowledged=list(message.acknowledged),
         forgotten=[(item.instance_id, item.execution_id) for item in message.forget],
         is_draining=message.draining,
+        cancelled=[(cancelled.token, cancelled.reason) for cancelled in message.cancelled],
     )
 
 

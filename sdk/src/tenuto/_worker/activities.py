@@ -1,7 +1,8 @@
 """Activities: run in threads or on the loop, each answered once per delivery.
 
 The same attempt may arrive again after a lost stream or engine, while it runs here or its result is on the way. It is
-not run a second time: its one result answers every delivery.
+not run a second time: its one result answers every delivery. A run that nobody waits for is cancelled: it may still
+succeed, for the success of any attempt counts; a failure of it is dropped.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from tenuto._replay.actions import encode_failure
 from tenuto._replay.events import Failure
 from tenuto._replay.failures import from_exception
 from tenuto._wire.tracing import activity_span
-from tenuto._wire.worker import ActivityAnswer, ActivityCall
+from tenuto._wire.worker import ActivityAnswer, ActivityCall, Beat
 from tenuto._worker.activity_context import WorkflowActivityContext
+from tenuto._worker.activity_run import ActivityRun
 from tenuto._worker.outbox import Outbox
 from tenuto._worker.registry import ActivityCode, Registry
 from tenuto._worker.threads import ThreadPool
@@ -43,7 +45,7 @@ class ActivityRunner:
         self._outbox = outbox
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPool(max_threads, self._wake)
-        self._running: dict[_Key, list[str]] = {}
+        self._running: dict[_Key, ActivityRun] = {}
         self._tasks: dict[_Key, asyncio.Task[None]] = {}
         self._unacknowledged: dict[_Key, _Result] = {}
         self._keys: dict[str, _Key] = {}
@@ -55,7 +57,7 @@ class ActivityRunner:
     @property
     def running_tokens(self) -> Iterator[str]:
         """Tokens of the calls that run now."""
-        return (token for tokens in self._running.values() for token in tokens)
+        return (token for run in self._running.values() for token in run.tokens)
 
     def start(self, call: ActivityCall, owner: asyncio.TaskGroup) -> None:
         """Begins a call; its answer reaches the outbox later, or at once where it cannot be run here."""
@@ -66,18 +68,38 @@ class ActivityRunner:
         key = (call.instance_id, call.execution_id, call.event_id, call.attempt)
         present = self._running.get(key)
         if present is not None:
-            present.append(call.token)
+            present.tokens.append(call.token)
             return
         result = self._unacknowledged.get(key)
         if result is not None:
             self._answer(key, call.token, result)
             return
-        self._running[key] = [call.token]
+        run = self._running[key] = ActivityRun(call, self._payloads, self._beat)
         self._idle.clear()
         if code.is_async:
-            self._tasks[key] = owner.create_task(self._run_async(code, call, key))
+            self._tasks[key] = owner.create_task(self._run_async(code, run, key))
         else:
-            self._threads.submit(lambda: (key, self._run_sync(code, call)))
+            self._threads.submit(lambda: (key, self._run_sync(code, run)))
+
+    def cancel(self, token: str, reason: str) -> None:
+        """Nobody waits for this delivery any more; where it is the last one of its run, the code is told."""
+        for key, run in self._running.items():
+            if token in run.tokens:
+                if run.tokens[-1] == token:
+                    run.cancel(reason)
+                    task = self._tasks.get(key)
+                    if task is not None:
+                        # Not before its first step, which would then never happen, nor would its end be noticed.
+                        self._loop.call_soon(task.cancel, reason)
+                else:
+                    run.tokens.remove(token)
+                return
+
+    def _beat(self, beat: Beat) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._outbox.add_beat, beat)
+        except RuntimeError:  # The loop is closed: the worker stopped without waiting for this activity.
+            return
 
     def acknowledge(self, token: str) -> None:
         """A result is durable, or nobody wants it any more: it need not be kept."""
@@ -106,11 +128,17 @@ class ActivityRunner:
         for key, result in self._threads.take():
             self._finish(key, result)
 
-    def _finish(self, key: _Key, result: _Result) -> None:
+    def _finish(self, key: _Key, result: _Result | None) -> None:
+        """A run has ended; None: it was cancelled before it had a result."""
         self._tasks.pop(key, None)
-        self._unacknowledged[key] = result
-        for token in self._running.pop(key, ()):
-            self._answer(key, token, result)
+        run = self._running.pop(key)
+        if result is not None and not (run.is_cancelled and result[1]):
+            beat = run.take_unsent() if result[1] else None
+            if beat is not None:
+                self._outbox.add_beat(beat)
+            self._unacknowledged[key] = result
+            for token in run.tokens:
+                self._answer(key, token, result)
         if not self._running:
             self._idle.set()
 
@@ -118,18 +146,23 @@ class ActivityRunner:
         self._keys[token] = key
         self._outbox.add_activity(ActivityAnswer(token, result=result[0], failure=result[1]))
 
-    def _run_sync(self, code: ActivityCode, call: ActivityCall) -> _Result:
+    def _run_sync(self, code: ActivityCode, run: ActivityRun) -> _Result | None:
+        call = run.call
+        if run.reason is not None:  # it was, while it waited for a thread
+            return None
         try:
-            arguments = self._arguments(code, call)
+            arguments = self._arguments(code, run)
             with activity_span(call):
                 value = code.function(*arguments)
         except BaseException as error:  # An activity may raise anything; in its thread, even SystemExit is its failure.
-            return _failed(call, error)
+            return None if run.is_cancelled else _failed(call, error)
         return self._encode(call, value)
 
-    async def _run_async(self, code: ActivityCode, call: ActivityCall, key: _Key) -> None:
+    async def _run_async(self, code: ActivityCode, run: ActivityRun, key: _Key) -> None:
+        call = run.call
+        result: _Result | None
         try:
-            arguments = self._arguments(code, call)
+            arguments = self._arguments(code, run)
             with activity_span(call):
                 if call.start_to_close_ms:
                     async with asyncio.timeout(call.start_to_close_ms / 1000):
@@ -137,6 +170,9 @@ class ActivityRunner:
                 else:
                     value = await code.function(*arguments)
         except BaseException as error:  # See _run_sync.
+            if run.is_cancelled and not isinstance(error, KeyboardInterrupt):
+                self._finish(key, None)
+                return
             if isinstance(error, KeyboardInterrupt) or _is_cancelled_from_outside(error):
                 raise  # The worker stops: this is no result, the engine delivers the call again.
             if isinstance(error, TimeoutError) and call.start_to_close_ms and not error.args:
@@ -146,11 +182,12 @@ class ActivityRunner:
             result = self._encode(call, value)
         self._finish(key, result)
 
-    def _arguments(self, code: ActivityCode, call: ActivityCall) -> tuple[Any, ...]:
+    def _arguments(self, code: ActivityCode, run: ActivityRun) -> tuple[Any, ...]:
+        call = run.call
         if not code.takes_input:
-            return (WorkflowActivityContext(call),) if code.takes_context else ()
+            return (WorkflowActivityContext(run),) if code.takes_context else ()
         value = self._payloads.load(call.input, code.input_type, what=f"input of activity '{call.name}'")
-        return WorkflowActivityContext(call), value
+        return WorkflowActivityContext(run), value
 
     def _encode(self, call: ActivityCall, value: Any) -> _Result:
         try:

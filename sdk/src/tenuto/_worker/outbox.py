@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tenuto._wire.worker import ActivityAnswer, TurnAnswer
+from tenuto._wire.worker import ActivityAnswer, Beat, TurnAnswer
 
 
 class Outbox:
@@ -17,6 +17,7 @@ class Outbox:
     def __init__(self) -> None:
         self._turns: list[TurnAnswer] = []
         self._activities: list[ActivityAnswer] = []
+        self._beats: list[Beat] = []
         self._kept: dict[str, ActivityAnswer] = {}
         self._filled = asyncio.Event()
         self._settled = asyncio.Event()
@@ -40,6 +41,11 @@ class Outbox:
             self._settled.clear()
         self._filled.set()
 
+    def add_beat(self, beat: Beat) -> None:
+        """Queues a sign of life; it dies with the stream, for it tells of this moment only."""
+        self._beats.append(beat)
+        self._filled.set()
+
     def acknowledge(self, token: str) -> None:
         """Drops a result that is durable, or that nobody wants any more."""
         self._kept.pop(token, None)
@@ -53,17 +59,19 @@ class Outbox:
     def begin_stream(self) -> None:
         """Queues everything kept for a new stream, and nothing else."""
         self._turns.clear()
+        self._beats.clear()
         self._activities = list(self._kept.values())
         if self._activities:
             self._filled.set()
 
-    async def take(self) -> tuple[list[TurnAnswer], list[ActivityAnswer]]:
+    async def take(self) -> tuple[list[TurnAnswer], list[ActivityAnswer], list[Beat]]:
         """Everything queued, in order; waits until there is something, or a nudge."""
         await self._filled.wait()
         self._filled.clear()
         turns, self._turns = self._turns, []
         activities, self._activities = self._activities, []
-        return turns, activities
+        beats, self._beats = self._beats, []
+        return turns, activities, beats
 
     async def wait_settled(self) -> None:
         """Waits until every result is acknowledged."""

@@ -194,10 +194,10 @@ class Worker:
 
     async def _write(self, stream: WorkStream) -> None:
         while True:
-            turns, activities = await self._outbox.take()
+            turns, activities, beats = await self._outbox.take()
             # Asked before the write: what changes during it belongs to the next message.
             is_draining, is_parting = self._stopping.is_set(), self._is_parting
-            for data in encode_answers(turns, activities, is_draining=is_draining):
+            for data in encode_answers(turns, activities, beats=beats, is_draining=is_draining):
                 await stream.write(data)
             if is_parting:
                 await stream.finish()
@@ -210,6 +210,8 @@ class Worker:
             self._turns.forget(instance_id, execution_id)
         for call in message.activities:
             self._activities.start(call, owner)
+        for token, reason in message.cancelled:
+            self._activities.cancel(token, reason)
         for turn in message.turns:
             self._watchdog.enter(turn.instance_id)
             answer = self._turns.run(turn)

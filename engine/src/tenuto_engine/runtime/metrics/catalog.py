@@ -112,7 +112,10 @@ def _each(values: Values) -> tuple[str, ...]:
 
 
 class Catalog:
-    """Makes the families of one engine and shows them. Two engines in one process share nothing."""
+    """Makes the families of one engine and shows them. Two engines in one process share nothing.
+
+    `beside`: catalogs of the same families whose samples are shown with these; their constant labels differ.
+    """
 
     def __init__(self, *, app: str, version: str) -> None:
         self.described: list[Described] = []
@@ -120,6 +123,7 @@ class Catalog:
         self._numbers: dict[str, Mapping[Values, Number]] = {}
         self._distributions: dict[str, Histograms] = {}
         self._readers: dict[str, Callable[[], Reading]] = {}
+        self.beside: list[Catalog] = []
 
     # -- making ---------------------------------------------------------------------------------------------------
 
@@ -171,9 +175,15 @@ class Catalog:
     def collect(self) -> Iterable[Metric]:
         """All families as they stand, for the library's encoders; to them this is a registry."""
         for described in self.described:
-            family = self._family(described)
-            family.samples = [s._replace(labels={**self._constant, **s.labels}) for s in family.samples]
+            family = self._labelled(described)
+            for other in self.beside:
+                family.samples.extend(other._labelled(described).samples)
             yield family
+
+    def _labelled(self, described: Described) -> Metric:
+        family = self._family(described)
+        family.samples = [s._replace(labels={**self._constant, **s.labels}) for s in family.samples]
+        return family
 
     def _family(self, described: Described) -> Metric:
         name, labels = described.name, described.labels

@@ -46,6 +46,8 @@ class Metrics:
     """All metrics of one engine. `app` and `version` are on every sample."""
 
     def __init__(self, *, app: str, version: str) -> None:
+        self._app = app
+        self._beside: dict[str, Metrics] = {}
         self._catalog = catalog = Catalog(app=app, version=version)
         self.groups = GroupMetrics(catalog)
         self._declare_store(catalog)
@@ -187,6 +189,14 @@ class Metrics:
     def described(self) -> Sequence[Described]:
         """All families, for the documentation."""
         return self._catalog.described
+
+    def beside(self, version: str) -> Metrics:
+        """Metrics of another version that this process takes care of, shown on the same page; kept when that ends."""
+        known = self._beside.get(version)
+        if known is None:
+            known = self._beside[version] = Metrics(app=self._app, version=version)
+            self._catalog.beside.append(known._catalog)
+        return known
 
     def show(self, name: str, read: Callable[[], Reading]) -> None:
         """Say how a gauge is read with the page: from memory, without waiting."""

@@ -18,6 +18,7 @@ from tenuto_engine.ports.leases import Member
 from tenuto_engine.ports.notifier import OnNudge
 from tenuto_engine.ports.records import ActivityKey, ActivityRecord, Head, IndexEntry, OutboxRecord, ReminderKey
 from tenuto_engine.storage.clock import DEDUP_WINDOW_MS, system_ms
+from tenuto_engine.storage.hints import Hints
 
 # A prune looks at this many ids beside each one remembered: the window empties faster than it fills, and no
 # operation pays for the ids of a burst that ended long ago.
@@ -200,6 +201,7 @@ class MemoryState:
         self.leases: dict[tuple[int, str], LeaseRecord] = {}
         self.members: dict[str, tuple[Member, int]] = {}
         self.receivers: list[OnNudge] = []
+        self.hints = Hints()
 
     def owns(self, shard: int, version: str, token: str) -> bool:
         """Return whether `token` is the one last granted, whether or not its time is over."""

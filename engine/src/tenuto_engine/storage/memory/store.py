@@ -12,6 +12,7 @@ from tenuto_engine.ports.outcomes import Outcome
 from tenuto_engine.ports.records import (
     ActivityKey,
     ActivityRecord,
+    Hint,
     InboxRecord,
     InstanceFilter,
     Listed,
@@ -145,8 +146,22 @@ class MemoryStore:
             if due_ms is None or look_at_ms <= due_ms
         ]
 
-    async def read_activity(self, shard: int, version: str, key: ActivityKey) -> ActivityRecord | None:
-        return self.state.shards[shard].entries[version].activities.get(key)
+    async def read_calls(self, version: str, calls: Sequence[tuple[int, ActivityKey]]) -> list[ActivityRecord | None]:
+        return [self.state.shards[shard].entries[version].activities.get(key) for shard, key in calls]
+
+    async def read_events(self, events: Sequence[tuple[int, str, int]]) -> list[bytes | None]:
+        found: list[bytes | None] = []
+        for shard, instance_id, index in events:
+            instance = self._instance(shard, instance_id)
+            is_there = instance is not None and index < len(instance.history)
+            found.append(instance.history[index] if instance is not None and is_there else None)
+        return found
+
+    async def push_hints(self, version: str, hints: Sequence[Hint]) -> None:
+        self.state.hints.push(version, hints)
+
+    async def take_hints(self, version: str, names: Sequence[str], *, limit: int) -> list[Hint]:
+        return self.state.hints.take(version, names, limit)
 
     async def read_outbox(self, shard: int, *, after: int, limit: int) -> list[OutboxRecord]:
         # Numbers only rise, so the order of insertion is theirs.

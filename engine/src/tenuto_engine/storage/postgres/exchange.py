@@ -54,6 +54,8 @@ class Failed(StoreUnavailable):
 def is_alive(connection: PGconn) -> bool:
     """Return whether the server has not closed the connection while it was idle, as far as it has told."""
     try:
+        # The first may read the server's last words, the second sees the end behind them.
+        connection.consume_input()
         connection.consume_input()
     except psycopg.Error:
         return False

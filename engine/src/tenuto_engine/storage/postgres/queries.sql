@@ -68,9 +68,42 @@ WHERE shard = ANY ($1::bigint[]) AND version = $2 GROUP BY shard, kind
 SELECT event_id, execution_id, instance, attempt, revision, look_at_ms, data FROM activities
 WHERE shard = $1 AND version = $2 AND look_at_ms <= $3 ORDER BY look_at_ms LIMIT $4
 
--- name: read_activity
-SELECT event_id, execution_id, instance, attempt, revision, look_at_ms, data FROM activities
-WHERE shard = $1 AND version = $2 AND instance = $3 AND execution_id = $4 AND event_id = $5
+-- name: read_calls
+SELECT w.place, a.event_id, a.execution_id, a.instance, a.attempt, a.revision, a.look_at_ms, a.data
+FROM unnest($2::bigint[], $3::text[], $4::text[], $5::bigint[])
+    WITH ORDINALITY AS w (shard, instance, execution_id, event_id, place)
+JOIN activities AS a ON a.shard = w.shard AND a.version = $1 AND a.instance = w.instance
+    AND a.execution_id = w.execution_id AND a.event_id = w.event_id
+
+-- name: read_events
+SELECT w.place, r.value
+FROM unnest($1::bigint[], $2::text[], $3::bigint[]) WITH ORDINALITY AS w (shard, instance, n, place)
+JOIN instances AS i ON i.shard = w.shard AND i.instance = w.instance
+JOIN records AS r ON r.key = i.key AND r.name = record_name('history-', w.n)
+
+-- What exceeds the bound, by at most one push, is dropped.
+-- name: push_hints
+INSERT INTO hints (version, name, instance, execution_id, event_id)
+SELECT $1, w.name, w.instance, w.execution_id, w.event_id
+FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[])
+    WITH ORDINALITY AS w (name, instance, execution_id, event_id, place)
+JOIN (
+    SELECT names.name, (SELECT count(*) FROM hints AS h WHERE h.version = $1 AND h.name = names.name) AS n
+    FROM (SELECT DISTINCT unnest($2::text[]) AS name) AS names
+) AS held ON held.name = w.name AND held.n < $6
+ORDER BY w.place
+
+-- name: take_hints
+WITH chosen AS (
+    SELECT h.version, h.name, h.number FROM hints AS h
+    WHERE h.version = $1 AND h.name = ANY ($2::text[])
+    ORDER BY array_position($2::text[], h.name), h.number LIMIT $3 FOR UPDATE SKIP LOCKED
+), taken AS (
+    DELETE FROM hints AS h USING chosen AS c
+    WHERE h.version = c.version AND h.name = c.name AND h.number = c.number
+    RETURNING h.name, h.number, h.event_id, h.execution_id, h.instance
+)
+SELECT name, event_id, execution_id, instance FROM taken ORDER BY array_position($2::text[], name), number
 
 -- name: read_outbox
 SELECT number, target_shard, body FROM outbox WHERE shard = $1 AND number > $2 ORDER BY number LIMIT $3

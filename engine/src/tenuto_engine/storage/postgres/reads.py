@@ -97,7 +97,7 @@ class PostgresReads:
 
     async def count_stock(self, shards: Sequence[int], version: str, *, due_ms: int) -> dict[int, Stock]:
         of, name = bigints(shards), version.encode()
-        opened = dict(await self._links.ask("count_open", of, name))
+        opened = {shard: count for shard, count in await self._links.ask("count_open", of, name)}  # noqa: C416 - typed
         ready = {shard: (count, oldest) for shard, count, oldest in await self._links.ask("count_ready", of, name)}
         kinds: dict[int, list[Row]] = {}
         for row in await self._links.ask("count_reminder_kinds", of, name, bigint(due_ms)):
@@ -122,10 +122,25 @@ class PostgresReads:
         )  # fmt: skip
         return [_activity(row) for row in rows]
 
-    async def read_activity(self, shard: int, version: str, key: ActivityKey) -> ActivityRecord | None:
-        ids = key.instance_id.encode(), key.execution_id.encode(), bigint(key.event_id)
-        rows = await self._links.ask("read_activity", bigint(shard), version.encode(), *ids)
-        return _activity(rows[0]) if rows else None
+    async def read_calls(self, version: str, calls: Sequence[tuple[int, ActivityKey]]) -> list[ActivityRecord | None]:
+        found: list[ActivityRecord | None] = [None] * len(calls)
+        if calls:
+            keys = [key for _, key in calls]
+            rows = await self._links.ask(
+                "read_calls", version.encode(), bigints([shard for shard, _ in calls]), *keys_of(keys)
+            )
+            for place, *row in rows:
+                found[place - 1] = _activity(row)
+        return found
+
+    async def read_events(self, events: Sequence[tuple[int, str, int]]) -> list[bytes | None]:
+        found: list[bytes | None] = [None] * len(events)
+        if events:
+            shards, instances, indexes = zip(*events, strict=True)
+            rows = await self._links.ask("read_events", bigints(shards), texts(instances), bigints(indexes))
+            for place, value in rows:
+                found[place - 1] = value
+        return found
 
     async def read_outbox(self, shard: int, *, after: int, limit: int) -> list[OutboxRecord]:
         rows = await self._links.ask("read_outbox", bigint(shard), bigint(after), bigint(limit))
@@ -157,6 +172,15 @@ def read_stored(row: Sequence[Any]) -> Stored:
     return Stored(Head(Status(status), Hold(hold), *rest), metadata, inbox_next)
 
 
-def _activity(row: Row) -> ActivityRecord:
+def keys_of(keys: Sequence[ActivityKey]) -> tuple[bytes, bytes, bytes]:
+    """Keys of calls as three arrays: instances, executions, event ids."""
+    return (
+        texts([key.instance_id for key in keys]),
+        texts([key.execution_id for key in keys]),
+        bigints([key.event_id for key in keys]),
+    )
+
+
+def _activity(row: Sequence[Any]) -> ActivityRecord:
     event_id, execution_id, instance_id, *rest = row
     return ActivityRecord(ActivityKey(event_id, execution_id, instance_id), *rest)

@@ -15,16 +15,18 @@ from psycopg import AsyncConnection
 from tenuto_engine.ports.errors import StoreRefused, StoreUnavailable
 from tenuto_engine.ports.operations import Operation
 from tenuto_engine.ports.outcomes import Outcome, Rejected, Unconfirmed
+from tenuto_engine.ports.records import ActivityKey, Hint
 from tenuto_engine.ports.store import StoreInfo
 from tenuto_engine.storage.clock import DEDUP_WINDOW_MS
+from tenuto_engine.storage.hints import MOST_HINTS
 from tenuto_engine.storage.postgres import layout
 from tenuto_engine.storage.postgres.answers import read_outcome
-from tenuto_engine.storage.postgres.exchange import Failed, Lost
+from tenuto_engine.storage.postgres.exchange import Failed, Lost, Row
 from tenuto_engine.storage.postgres.link import Link, LinkPool
-from tenuto_engine.storage.postgres.reads import PostgresReads
+from tenuto_engine.storage.postgres.reads import PostgresReads, keys_of
 from tenuto_engine.storage.postgres.server import Demand, Server, inspect, name_life, refuse_unknown_tier
 from tenuto_engine.storage.postgres.session import settings_of, target_of
-from tenuto_engine.storage.postgres.wire import Packer
+from tenuto_engine.storage.postgres.wire import Packer, bigint, texts
 
 # Two keep the server busy while the engine digests answers; more would only make smaller groups.
 _WRITERS = 2
@@ -106,6 +108,27 @@ class PostgresStore(PostgresReads):
             link = self._idle.pop()
             try:
                 return await self._execute(link, operations)
+            finally:
+                self._idle.append(link)
+
+    async def push_hints(self, version: str, hints: Sequence[Hint]) -> None:
+        names = texts([hint.name for hint in hints])
+        keys = keys_of([hint.key for hint in hints])
+        await self._ask("push_hints", version.encode(), names, *keys, bigint(MOST_HINTS))
+
+    async def take_hints(self, version: str, names: Sequence[str], *, limit: int) -> list[Hint]:
+        rows = await self._ask("take_hints", version.encode(), texts(names), bigint(limit))
+        return [Hint(name, ActivityKey(*key)) for name, *key in rows]
+
+    async def _ask(self, query: str, *params: bytes) -> list[Row]:
+        """Execute a statement that writes, outside the groups."""
+        async with self._free:
+            link = self._idle.pop()
+            try:
+                await link.connect()
+                return await link.ask(query, *params)
+            except StoreRefused as fault:
+                raise StoreUnavailable(str(fault)) from fault
             finally:
                 self._idle.append(link)
 

@@ -76,11 +76,15 @@ def write_activity(key: ActivityKey) -> str:
     return f"{key.event_id} {write_text(key.execution_id)} {key.instance_id}"
 
 
-def read_activity(member: bytes, value: bytes, look_at_ms: int) -> ActivityRecord:
+def read_activity_key(member: bytes) -> ActivityKey:
     event_id, execution, instance_id = member.decode().split(" ", 2)
+    return ActivityKey(int(event_id), read_text(execution), instance_id)
+
+
+def read_activity(member: bytes, value: bytes, look_at_ms: int) -> ActivityRecord:
     attempt, revision, data = value.split(b" ", 2)
     return ActivityRecord(
-        key=ActivityKey(int(event_id), read_text(execution), instance_id),
+        key=read_activity_key(member),
         attempt=int(attempt),
         revision=int(revision),
         look_at_ms=look_at_ms,
@@ -150,6 +154,10 @@ class Keys:
         self.members = f"{key_prefix}:{{{app}}}:members"
         self.member_expiry = f"{key_prefix}:{{{app}}}:members-expiry"
         self.nudge = f"{key_prefix}:{{{app}}}:nudge:"
+
+    def spill(self, version: str, name: str) -> str:
+        """Hints of calls for any engine; a list for each activity, so that nobody takes what it cannot run."""
+        return f"{self._prefix}:{{{self._app}}}:spill:{version}:{name}"
 
     def __getitem__(self, shard: int) -> ShardKeys:
         keys = self._shards.get(shard)

@@ -12,17 +12,21 @@ from tenuto_engine.ports.errors import StoreUnavailable
 from tenuto_engine.ports.records import (
     ActivityKey,
     ActivityRecord,
+    Hint,
     InboxRecord,
     OutboxRecord,
     ReminderKey,
     Stock,
     Stored,
 )
+from tenuto_engine.storage.hints import MOST_HINTS
+from tenuto_engine.storage.records import history_name
 from tenuto_engine.storage.redis import scripts
 from tenuto_engine.storage.redis.beliefs import Beliefs
 from tenuto_engine.storage.redis.keys import (
     Keys,
     read_activity,
+    read_activity_key,
     read_metadata,
     read_reminder,
     read_text,
@@ -33,6 +37,8 @@ from tenuto_engine.storage.redis.link import LinkPool
 
 # Records asked for in one command: small ones are few round trips, large ones do not hold the server up for long.
 _PAGE = 500
+# A list of hints that nobody pushes to for so long is of an activity that nobody calls any more.
+_HINT_SECONDS = 300
 # Reminders whose kind one script looks at: about a millisecond of the server's time.
 _KINDS_PAGE = 5_000
 
@@ -180,14 +186,46 @@ class RedisReads:
             if value is not None
         ]
 
-    async def read_activity(self, shard: int, version: str, key: ActivityKey) -> ActivityRecord | None:
-        keys, member = self._keys[shard], write_activity(key)
-        value, look = await self._links.ask(
-            ("HGET", keys.activities(version), member), ("ZSCORE", keys.look(version), member)
+    async def read_calls(self, version: str, calls: Sequence[tuple[int, ActivityKey]]) -> list[ActivityRecord | None]:
+        commands: list[tuple[str, ...]] = []
+        members = [write_activity(key) for _, key in calls]
+        for (shard, _), member in zip(calls, members, strict=True):
+            keys = self._keys[shard]
+            commands.append(("HGET", keys.activities(version), member))
+            commands.append(("ZSCORE", keys.look(version), member))
+        replies = await self._links.ask(*commands) if commands else []
+        return [
+            None if value is None or look is None else read_activity(member.encode(), value, int(float(look)))
+            for member, value, look in zip(members, replies[::2], replies[1::2], strict=True)
+        ]
+
+    async def read_events(self, events: Sequence[tuple[int, str, int]]) -> list[bytes | None]:
+        if not events:
+            return []
+        return await self._links.ask(
+            *[("HGET", self.key_of(shard, instance_id), history_name(index)) for shard, instance_id, index in events]
         )
-        if value is None or look is None:
-            return None
-        return read_activity(member.encode(), value, int(float(look)))
+
+    async def push_hints(self, version: str, hints: Sequence[Hint]) -> None:
+        by_name: dict[str, list[str]] = {}
+        for hint in hints:
+            by_name.setdefault(hint.name, []).append(write_activity(hint.key))
+        commands: list[tuple[str | int, ...]] = []
+        for name, members in by_name.items():
+            key = self._keys.spill(version, name)
+            commands += [("RPUSH", key, *members[i : i + _PAGE]) for i in range(0, len(members), _PAGE)]
+            commands += [("LTRIM", key, 0, MOST_HINTS - 1), ("EXPIRE", key, _HINT_SECONDS)]
+        if commands:
+            await self._links.ask(*commands)
+
+    async def take_hints(self, version: str, names: Sequence[str], *, limit: int) -> list[Hint]:
+        if not names:
+            return []
+        keys = [self._keys.spill(version, name) for name in names]
+        (lists,) = await self._links.ask(("EVAL", scripts.TAKE_HINTS.source, len(keys), *keys, limit))
+        return [
+            Hint(name, read_activity_key(member)) for name, taken in zip(names, lists, strict=True) for member in taken
+        ]
 
     async def read_outbox(self, shard: int, *, after: int, limit: int) -> list[OutboxRecord]:
         (members,) = await self._links.ask(

@@ -42,6 +42,7 @@ OPERATIONS = (
 )  # fmt: skip
 
 READ_HISTORY = _compose("read_history")
+TAKE_HINTS = _compose("take_hints")
 COUNT_KINDS = _compose("count_kinds")
 LAYOUT = _compose("common", "layout")
 ACQUIRE = _compose("common", "acquire")

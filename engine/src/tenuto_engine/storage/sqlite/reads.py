@@ -82,6 +82,12 @@ def history(
     return records
 
 
+def event(connection: sqlite3.Connection, shard: int, instance_id: str, index: int) -> bytes | None:
+    """Read one history record."""
+    found = history(connection, shard, instance_id, first=index, count=1, max_bytes=1)
+    return found[0] if found else None
+
+
 def ready(connection: sqlite3.Connection, shard: int, version: str, *, limit: int) -> list[tuple[str, int]]:
     return connection.execute(QUERIES["read_ready"], (shard, version, limit)).fetchall()
 

@@ -19,6 +19,7 @@ from tenuto_engine.ports.outcomes import Outcome
 from tenuto_engine.ports.records import (
     ActivityKey,
     ActivityRecord,
+    Hint,
     InboxRecord,
     InstanceFilter,
     Listed,
@@ -29,6 +30,7 @@ from tenuto_engine.ports.records import (
 )
 from tenuto_engine.ports.store import StoreInfo
 from tenuto_engine.storage.clock import DEDUP_WINDOW_MS, system_ms
+from tenuto_engine.storage.hints import Hints
 from tenuto_engine.storage.records import instance_key
 from tenuto_engine.storage.sqlite import reads
 from tenuto_engine.storage.sqlite.gate import WriteGate
@@ -67,6 +69,7 @@ class SqliteStore:
         self._window_ms = dedup_window_ms
         self._gate = gate or WriteGate()
         self._lock = LockFile(path)
+        self._hints = Hints()  # no other process can have the file open, so nobody else would read them
         self._writer: Writer | None = None
         self._reader: sqlite3.Connection | None = None
         self._lister: sqlite3.Connection | None = None
@@ -190,9 +193,19 @@ class SqliteStore:
         with self._reading() as connection:
             return reads.activities(connection, shard, version, due_ms=due_ms, limit=limit)
 
-    async def read_activity(self, shard: int, version: str, key: ActivityKey) -> ActivityRecord | None:
+    async def read_calls(self, version: str, calls: Sequence[tuple[int, ActivityKey]]) -> list[ActivityRecord | None]:
         with self._reading() as connection:
-            return reads.activity(connection, shard, version, key)
+            return [reads.activity(connection, shard, version, key) for shard, key in calls]
+
+    async def read_events(self, events: Sequence[tuple[int, str, int]]) -> list[bytes | None]:
+        with self._reading() as connection:
+            return [reads.event(connection, shard, instance_id, index) for shard, instance_id, index in events]
+
+    async def push_hints(self, version: str, hints: Sequence[Hint]) -> None:
+        self._hints.push(version, hints)
+
+    async def take_hints(self, version: str, names: Sequence[str], *, limit: int) -> list[Hint]:
+        return self._hints.take(version, names, limit)
 
     async def read_outbox(self, shard: int, *, after: int, limit: int) -> list[OutboxRecord]:
         with self._reading() as connection:

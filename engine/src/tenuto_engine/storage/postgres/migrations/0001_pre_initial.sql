@@ -140,6 +140,17 @@ CREATE TABLE leases (
     PRIMARY KEY (shard, version)
 ) WITH (fillfactor = 10);
 
+-- Calls that wait for an engine to claim them. Unlogged: nothing depends on them.
+CREATE UNLOGGED TABLE hints (
+    version      text   COLLATE "C" NOT NULL,
+    name         text   COLLATE "C" NOT NULL,
+    number       bigint GENERATED ALWAYS AS IDENTITY,
+    instance     text   COLLATE "C" NOT NULL,
+    execution_id text   COLLATE "C" NOT NULL,
+    event_id     bigint NOT NULL,
+    PRIMARY KEY (version, name, number)
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+
 -- Unlogged: heartbeats cost no disk write, and after a crash members come again by themselves.
 CREATE UNLOGGED TABLE members (
     engine_id     text   COLLATE "C" PRIMARY KEY,
