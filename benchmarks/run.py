@@ -1,6 +1,6 @@
 """Measure Tenuto on this machine: `make bench`, or `benchmarks/run.py --help`.
 
-A full run takes about twelve minutes and writes `benchmarks/results/<date>.json`; `--write-readme` also puts the tables
+A full run takes about twenty minutes and writes `benchmarks/results/<date>.json`; `--write-readme` also puts the tables
 into `benchmarks/README.md`. A smoke run takes seconds, proves that every workload still works, and writes nothing.
 """
 

@@ -60,9 +60,10 @@ async def main() -> None:
 
         async def start(*, instances: list[str], seconds: float) -> dict[str, Any]:
             """Start a chain under each id."""
-            for instance_id in instances:
-                asked = {"number": 0, "seconds": seconds}
-                await client.schedule_new_workflow(noted_chain, input=asked, instance_id=instance_id)
+            asked = {"number": 0, "seconds": seconds}
+            async with asyncio.TaskGroup() as starts:
+                for instance_id in instances:
+                    starts.create_task(client.schedule_new_workflow(noted_chain, input=asked, instance_id=instance_id))
             return {}
 
         async def ended(*, instances: list[str], timeout: float) -> dict[str, Any]:

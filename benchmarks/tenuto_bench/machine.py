@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from servers import PostgresServer
 from tenuto_bench.meters import machine_memory_gb, percentile
 from tenuto_bench.servers import BENCHMARKS, REDIS
 
@@ -35,6 +36,7 @@ def describe(folder: Path) -> dict[str, Any]:
             "python": platform.python_version(),
             **{name: version(name) for name in PACKAGES},
             "redis-server": _output(str(REDIS), "--version").split("v=")[-1].split(" ", maxsplit=1)[0],
+            "postgres": _output(str(PostgresServer.binary("postgres")), "--version").rsplit(" ", maxsplit=1)[-1],
             "sqlite": sqlite3.sqlite_version,
         },
     }

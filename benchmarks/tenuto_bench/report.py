@@ -33,7 +33,8 @@ COLUMNS = (
     ("engine_rss_mb", "engine MB"),
     ("app_rss_mb", "app MB"),
 )
-# Figure, which of its repeats' values, and heading.
+# Figure, which of its repeats' values, and heading. Counts are whole numbers.
+COUNTS = ("moved", "repeated", "lost")
 PAUSES = (
     ("p50_ms", "median", "p50 ms"),
     ("p99_ms", "median", "p99 ms"),
@@ -130,10 +131,15 @@ def handovers(found: Sequence[Mapping[str, Any]]) -> Grid:
         f" {asked['instances']} chains, lease {asked['lease_seconds']:g} s, {found[0]['repeats']} rounds"
     )
     rows = [
-        (one["title"], TITLES[one["configuration"]], *(number(one["figures"][name][of]) for name, of, _ in PAUSES))
+        (one["title"], TITLES[one["configuration"]], *(pause(name, one["figures"][name][of]) for name, of, _ in PAUSES))
         for one in found
     ]
     return Grid(title, ("event", "store", *(heading for _, _, heading in PAUSES)), rows)
+
+
+def pause(name: str, value: float) -> str:
+    """A cell of the table of pauses."""
+    return f"{value:,.0f}" if name in COUNTS else number(value)
 
 
 def cells(figures: Mapping[str, Any], columns: Sequence[tuple[str, str]]) -> list[str]:
