@@ -47,10 +47,11 @@ async def note(ctx: wf.WorkflowActivityContext, asked: dict[str, Any]) -> bool:
 @wfr.workflow
 def noted_chain(ctx: wf.WorkflowContext, asked: dict[str, Any]) -> Generator[Any, Any, int]:
     """Steps, one after the other, until told to end; answers how many."""
-    for number in range(asked["number"], asked["number"] + STEPS_PER_EXECUTION):
+    end = asked["number"] + STEPS_PER_EXECUTION
+    for number in range(asked["number"], end):
         if not (yield ctx.call_activity(note, input={**asked, "number": number})):
             return number + 1
-    ctx.continue_as_new({**asked, "number": number + 1})
+    ctx.continue_as_new({**asked, "number": end})
     return 0
 
 

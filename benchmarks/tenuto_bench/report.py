@@ -1,4 +1,4 @@
-"""Tables from a report: for a terminal, and as Markdown between two markers of README.md. None is typed."""
+"""Tables from a report: for a terminal, and as Markdown between markers of README.md. None is typed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ from tenuto_bench.targets import judge
 
 README = BENCHMARKS / "README.md"
 BEGIN, END = "<!-- results: begin (written by run.py --write-readme) -->", "<!-- results: end -->"
+# Where each list of a report is shown: one that a run did not measure stays as it was.
+MARKERS = {
+    "results": (BEGIN, END),
+    "handovers": ("<!-- hand-overs: begin (written by run.py --write-readme) -->", "<!-- hand-overs: end -->"),
+}
 TITLES = {one.name: one.title for one in CONFIGURATIONS}
 # Headings of columns that hold words rather than numbers.
 WORDS = ("workload", "store", "unit", "target", "figure", "event")
@@ -191,8 +196,12 @@ def markdown(report: Mapping[str, Any]) -> str:
 
 
 def write_readme(report: Mapping[str, Any]) -> None:
-    """Replace what stands between the markers of README.md."""
+    """Replace what stands between the markers of README.md, for each list that this run has measured."""
     text = README.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    README.write_text(f"{before}{BEGIN}\n\n{markdown(report)}\n\n{END}{after}", encoding="utf-8")
+    for name, (begin, end) in MARKERS.items():
+        if found := report.get(name):
+            before, _, rest = text.partition(begin)
+            _, _, after = rest.partition(end)
+            part = {**report, "results": [], "handovers": [], name: found}
+            text = f"{before}{begin}\n\n{markdown(part)}\n\n{end}{after}"
+    README.write_text(text, encoding="utf-8")
