@@ -4,9 +4,3 @@
 reads what they used, `session` runs a store's workloads, `handover` what engines cost that go and come, `ledger` what
 the app `ledger_app` saw of it; `targets` and `report` turn figures into verdicts and tables.
 """
-
-import sys
-from pathlib import Path
-
-# PostgreSQL is started as the tests start it (`tests/servers.py`): it needs some care not to run as root.
-sys.path.append(str(Path(__file__).resolve().parents[2] / "tests"))

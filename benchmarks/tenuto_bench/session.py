@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,6 +17,7 @@ from tenuto_bench.meters import Meter, percentile
 from tenuto_bench.servers import (
     Child,
     Pair,
+    database_bytes,
     engine_and_app,
     postgres_server,
     redis_server,
@@ -35,7 +37,7 @@ class Configuration:
 
     Args:
         name: what results are called.
-        store: memory, sqlite, redis or postgres.
+        store: memory, sqlite, postgres or redis.
         tier: D0, D1 or D2.
         title: what a reader sees.
         fsync: Redis' `appendfsync`.
@@ -56,8 +58,8 @@ CONFIGURATIONS = (
     Configuration("memory", "memory", "D0", "memory (D0)"),
     Configuration("redis-everysec", "redis", "D1", "Redis, AOF everysec (D1)", fsync="everysec", is_shared=True),
     Configuration("redis-always", "redis", "D2", "Redis, AOF always (D2)", fsync="always", is_default=False),
-    Configuration("postgres", "postgres", "D2", "PostgreSQL, synchronous commit (D2)", is_shared=True),
     Configuration("sqlite", "sqlite", "D2", "SQLite, WAL, synchronous=FULL (D2)"),
+    Configuration("postgres", "postgres", "D2", "PostgreSQL, synchronous_commit=on (D2)", is_shared=True),
 )
 
 
@@ -168,13 +170,8 @@ def running(configuration: Configuration, folder: Path) -> Iterator[Server | Non
         with redis_server(folder, fsync=configuration.fsync) as (process, port):
             yield Server(f"redis://127.0.0.1:{port}/0", (process, port))
     elif configuration.store == "postgres":
-        with postgres_server() as postgres, postgres.client() as client:
-
-            def bytes_used() -> float:
-                found = client.execute("select pg_database_size(current_database())").fetchone()
-                return float(found[0]) if found else 0.0
-
-            yield Server(postgres.url, bytes_used=bytes_used)
+        with postgres_server() as (_, url):
+            yield Server(url, bytes_used=partial(database_bytes, url))
     else:
         yield None
 

@@ -41,10 +41,10 @@ class Pair:
         self._fenced_before = 0.0
 
     async def start(self) -> None:
-        self.to_store = Wire(Place(), self._store.place)
+        self.to_store = Wire(self._store.way_in(self.folder), self._store.place)
         await self.to_store.start()
         await self.to_app.start()
-        url = self._store.url_at(self.to_store.port)
+        url = self._store.url_at(self.to_store.place)
         self.engine = EngineProcess(self.folder, *self._options, store=url)
         await self.start_engine()
         self.start_app()

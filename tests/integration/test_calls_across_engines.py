@@ -369,3 +369,37 @@ async def test_a_fan_out_is_spread_evenly() -> None:
         assert sorted(itertools.chain(*ran)) == list(range(1, 1_001))
         assert min(map(len, ran)) >= 250
         assert max(map(len, ran)) <= 420
+
+
+async def test_a_claim_the_owner_never_heard_of_is_freed_when_its_holder_dies(pair: Cluster) -> None:
+    """When a member is gone, the owner reads all entries again: its memory of who claimed what may be old."""
+    instance_id, one, _, call = await spilled(pair)
+    key = ActivityKey(2, call.execution_id, instance_id)
+    known = pair[0].engine.owned.shards[shard_of(instance_id, SHARDS)].entries[key]
+    known.body = replace(known.body, claim="an engine that lives")
+    one.complete(await first_of(pair, one, instance_id))
+    await pair[1].kill()
+    again = await one.call()
+    assert (again.event_id, again.deliveries) == (2, 2)
+    await pair[1].start()
+
+
+async def test_a_call_of_a_store_that_went_back_goes_on_from_there(pair: Cluster) -> None:
+    """A store that lost its last second has an earlier attempt open: memory gives way, and that one is delivered."""
+    one = pair[0].worker()
+    await until(lambda: len(pair[0].engine.owned.shards) == SHARDS)
+    instance_id = owned_by(pair[0])
+    await scheduled(pair[0], one, instance_id, retry=RETRY)
+    first = await one.call()
+    key = ActivityKey(1, first.execution_id, instance_id)
+    entries = pair.state.shards[shard_of(instance_id, SHARDS)].entries[""].activities
+    before = entries[key]
+    one.fail(first, e.Failure("Broken", "no"))
+    second = await one.call()
+    assert second.attempt == 2
+    entries[key] = before
+    one.fail(second, e.Failure("Broken", "again"))
+    again = await one.call()
+    assert (again.attempt, again.deliveries) == (1, 2)
+    one.complete(again)
+    assert await results(one, e.ActivityCompleted) == [e.ActivityCompleted(1, b"1", 1)]

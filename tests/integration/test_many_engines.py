@@ -205,8 +205,8 @@ async def test_two_versions_send_from_one_shard_and_lose_nothing(make: MakeStore
 async def test_a_version_without_engines_is_taken_care_of(make: MakeStores) -> None:
     """Timers and events of its instances arrive, it can be terminated, and goes on when its version is back."""
     serve = serving(Counter())
-    async with pods(make, 1, serve=lambda _: serve, balance=False, version="v2") as new:
-        async with pods(make, 1, serve=lambda _: serve, balance=False, version="v1") as old:
+    async with pods(make, 1, serve=lambda _: serve, balance=False, version="v2", lease_seconds="1") as new:
+        async with pods(make, 1, serve=lambda _: serve, balance=False, version="v1", lease_seconds="1") as old:
             for instance_id in ("kept", "ended"):
                 await old[0].client.schedule_new_workflow(patient, instance_id=instance_id)
                 await old[0].client.wait_for_workflow_start(instance_id, timeout_in_seconds=SECONDS)
@@ -218,7 +218,7 @@ async def test_a_version_without_engines_is_taken_care_of(make: MakeStores) -> N
         await new[0].client.terminate_workflow("ended")
         state = await ended(new[0].client, "ended")
         assert state.runtime_status is wf.WorkflowStatus.TERMINATED
-        async with pods(make, 1, serve=lambda _: serve, balance=False, version="v1") as back:
+        async with pods(make, 1, serve=lambda _: serve, balance=False, version="v1", lease_seconds="1") as back:
             assert (await ended(back[0].client, "kept")).result() == ["while away", 6]
             await until(lambda: members.is_served("v1"))
             await caretakers.look()

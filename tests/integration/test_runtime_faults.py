@@ -73,6 +73,26 @@ async def test_nobody_is_told_of_an_end_that_is_not_stored(world: World) -> None
     assert (view.status, view.output) == (Status.COMPLETED, b"2")
 
 
+async def test_a_call_that_was_read_before_it_ended_is_not_run_again(world: World) -> None:
+    """A takeover reads open calls while the new owner runs them already: what it read may be over."""
+    worker = world.worker()
+    await world.begin("order-1")
+    worker.answer(await worker.turn(), a.ScheduleActivity(1, "act"))
+    call = await worker.call()
+    shard = world.engine.owned.shards[shard_of("order-1", SHARDS)]
+    gate = world.store.hold_reads("read_activities")
+    reading = asyncio.get_running_loop().create_task(world.engine._activities.take_over(shard))
+    await until(lambda: world.store.reads.get("read_activities"))
+    worker.complete(call)
+    worker.answer(await worker.turn(), a.CreateTimer(2, 4_000_000_000_000))
+    await until(lambda: not shard.entries)
+    gate.set()
+    await reading
+    await until(lambda: not shard.entries)
+    await a_while()
+    assert worker.idle
+
+
 async def test_a_termination_needs_no_worker_even_where_a_turn_waits_for_one(world: World) -> None:
     """An instance whose turn waits for a worker that never comes can be terminated."""
     await world.begin("order-1")

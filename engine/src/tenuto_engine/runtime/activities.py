@@ -63,7 +63,8 @@ class Activities:
         self._entries = Entries(
             context,
             store,
-            workers,
+            tasks,
+            workers=workers,
             ledger=ledger,
             results=self._results,
             calls=self._calls,
@@ -87,7 +88,7 @@ class Activities:
         self._results.shard_owned = shard_owned
         self._results.deliver = deliver
         self._results.closed = self._closed
-        self._results.still_open = self._watch.set
+        self._results.still_open = self._calls.still_open
         self._calls.known = self._known
         self._calls.released = self._entries.released
         self._watch.nudge = nudge
@@ -95,15 +96,12 @@ class Activities:
         self._spill.listen()
         self._context.membership.on_change.append(self._entries.members_changed)
 
-    def _owner_of(self, key: ActivityKey) -> Shard | None:
-        return self._shard_owned(shard_of(key.instance_id, self._context.settings.shards))
-
     def _known(self, key: ActivityKey) -> Call | None:
-        shard = self._owner_of(key)
+        shard = self._shard_owned(shard_of(key.instance_id, self._context.settings.shards))
         return None if shard is None else shard.entries.get(key)
 
-    def _closed(self, key: ActivityKey, reason: str) -> None:
-        shard = self._owner_of(key)
+    def _closed(self, number: int, key: ActivityKey, reason: str) -> None:
+        shard = self._shard_owned(number)
         if shard is not None:
             self._entries.closed(shard, key, reason)
         else:
@@ -172,11 +170,12 @@ class Activities:
         self._calls.beat(session, beat)
 
     def told(self, news: News) -> None:
-        """The owner of a shard says that calls which run here are closed."""
+        """The owner of a shard says that calls which run here are closed, or asks whether they do."""
         for token, reason in news.cancelled:
             parsed = parse_token(token)
             if parsed is not None:
                 self._calls.closed(parsed[0], reason)
+        self._calls.asked(news.calls)
 
     # -- the other engines ------------------------------------------------------------------------------------------
 

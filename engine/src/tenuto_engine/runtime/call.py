@@ -132,10 +132,15 @@ class Call:
         body = self.body
         return body.scheduled_at_ms + body.schedule_to_close_ms if body.schedule_to_close_ms else NEVER_MS
 
-    def learn(self, record: ActivityRecord, body: ActivityBody) -> None:
-        """Take what the store holds now, unless that was read before something newer was written."""
-        if record.revision < self.revision:
+    def learn(self, record: ActivityRecord, body: ActivityBody, *, is_latest: bool = False) -> None:
+        """Take what the store holds, unless that was read before something newer was written.
+
+        `is_latest`: it was read after this engine's last write; a store that lost its last moments has gone back.
+        """
+        if record.revision < self.revision and not is_latest:
             return
+        if self.session is None:
+            self.details = body.heartbeat_details
         self.body, self.attempt, self.revision, self.look_at_ms = (
             body,
             record.attempt,

@@ -58,7 +58,8 @@ class Calls:
     def take(self, call: Call) -> None:
         """Run a call that the store says is this engine's, as soon as a worker is free."""
         self.held[call.key] = call
-        self._watch.set(call)
+        if call.body.schedule_to_close_ms:
+            self._watch.set(call)
         self._offer(call)
 
     def _offer(self, call: Call) -> None:
@@ -135,6 +136,20 @@ class Calls:
                 call = self.known(record.key) or self._call_of(record, body)
                 call.learn(record, body)
                 self.reclaim(session, call)
+
+    def asked(self, keys: Sequence[ActivityKey]) -> None:
+        """An owner asks after calls that the store says are this engine's: those that are not known here are run.
+
+        The commit that claimed them was stored, and its answer was lost, or came when the shard was no longer owned.
+        """
+        unknown = [key for key in keys if key not in self.held]
+        if unknown:
+            self._ledger.read(unknown, self._run_unknown)
+
+    def _run_unknown(self, found: Sequence[tuple[ActivityRecord, ActivityBody] | None]) -> None:
+        for record, body in filter(None, found):
+            if body.claim == self._context.engine_id and record.key not in self.held:
+                self.adopt(self.call_of(record, body))
 
     def reclaim(self, session: WorkerSession, call: Call) -> None:
         """Claim for this engine the very delivery that one of its workers runs."""
@@ -247,7 +262,22 @@ class Calls:
         self._ledger.change(call, make, stored)
 
     def adopt(self, call: Call) -> None:
-        """Run a call that the store says is this engine's."""
+        """Run a call that the store says is this engine's, once it says so again.
+
+        What was read may be older than a result that this engine has stored since, and forgotten with its call.
+        """
+        self._ledger.read([call.key], lambda found: self._adopt(call, found[0]))
+
+    def _adopt(self, call: Call, entry: tuple[ActivityRecord, ActivityBody] | None) -> None:
+        if entry is None:
+            self._results.closed(call.number, call.key, _OVER)
+            return
+        if call.key in self.held or call.writing or not call.is_open:
+            return
+        call.learn(*entry)
+        if call.body.claim != self._context.engine_id:
+            self.released(call)
+            return
         self.held[call.key] = call
         self._watch.set(call)
         self._ledger.with_payload(call, lambda: self._run(call))
@@ -260,7 +290,7 @@ class Calls:
     def _settle(self, call: Call, change: Change) -> None:
         """A change was not made: the call is closed, or somebody else's affair by now."""
         if change is Change.CLOSED:
-            self._results.closed(call.key, _OVER)
+            self._results.closed(call.number, call.key, _OVER)
         elif call.body.claim != self._context.engine_id:
             self._let_go(call)
         elif call.session is None and not call.queued_at:
@@ -463,7 +493,7 @@ class Calls:
 
         def stored(change: Change) -> None:
             if change is Change.CLOSED:
-                self._results.closed(call.key, _OVER)
+                self._results.closed(call.number, call.key, _OVER)
             elif change is Change.VOID and call.session is session and call.running == token:
                 self._stop(call, "the call was given to another worker")
                 self._settle(call, change)
@@ -489,6 +519,18 @@ class Calls:
         call.session, call.started_at_ms = None, 0
         if session is not None and session.runs.pop(token, None) is not None:
             session.cancel(token, reason)
+
+    def still_open(self, call: Call) -> None:
+        """A failure was refused, for the stored attempt is another one: the call goes on as the store says."""
+        self._watch.set(call)
+        if self.held.get(call.key) is call and call.session is None and not call.queued_at and not call.writing:
+
+            def found(entries: Sequence[tuple[ActivityRecord, ActivityBody] | None]) -> None:
+                if entries[0] is not None and not call.writing and call.session is None:
+                    call.learn(*entries[0], is_latest=True)
+                self._settle(call, Change.VOID if entries[0] is not None else Change.CLOSED)
+
+            self._ledger.read([call.key], found)
 
     def closed(self, key: ActivityKey, reason: str) -> None:
         """A call is closed: nobody waits for it any more, and what runs here is told so."""
@@ -553,7 +595,9 @@ class Calls:
         self.is_leaving = True
         answered: asyncio.Future[list[Call]] = asyncio.get_running_loop().create_future()
         self.give_back(
-            list(self.held.values()), reason, lambda given: None if answered.done() else answered.set_result(given)
+            [call for call in self.held.values() if not call.is_closing],
+            reason,
+            lambda given: None if answered.done() else answered.set_result(given),
         )
         try:
             async with asyncio.timeout(_GIVE_BACK_SECONDS):

@@ -28,6 +28,8 @@ class RuntimeSettings(msgspec.Struct, frozen=True):
     `max_deliveries`: hand-outs of one activity call that nobody answered, after which it fails instead of killing
     worker after worker.
     `reconnect_grace_seconds`: how long activities of a vanished worker wait for its return before others run them.
+    `rebalance_seconds`: how long the members must have stayed the same before shards move between engines that all
+    live; 0: half a lease, so that a rollout does not move shards to and fro. They move in steps a fifth of it apart.
     `linger_seconds`: how long a shard that is handed over waits for a turn under way, which then runs again elsewhere.
     `capacity`: this engine's weight among the others when shards are dealt out.
     `live_instances`: idle instances kept in memory, oldest go first. `loads`: instances read from the store at once.
@@ -37,6 +39,7 @@ class RuntimeSettings(msgspec.Struct, frozen=True):
     version: str = ""
     shards: int = 64
     capacity: int = 1
+    rebalance_seconds: float = 0.0
     linger_seconds: float = 10.0
     lease_seconds: float = 10.0
     drain_seconds: float = 25.0

@@ -7,6 +7,8 @@ a nudge that was lost is made up for by the sweep over entries that are due.
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 import structlog
@@ -26,6 +28,7 @@ from tenuto_engine.runtime.nudges import engine_topic, spill_topic
 from tenuto_engine.runtime.results import ANSWERED, Results
 from tenuto_engine.runtime.shard import Shard
 from tenuto_engine.runtime.spill import Spill
+from tenuto_engine.runtime.tasks import TaskOwner
 from tenuto_engine.runtime.turn_commit import OFFER_AGAIN_MS, Outbound
 from tenuto_engine.runtime.watch import Watch
 from tenuto_engine.runtime.workers import Workers
@@ -36,8 +39,11 @@ _log = structlog.get_logger(__name__)
 _LONGEST_OFFER_MS = 30_000
 _MOST_ENTRIES = 1_000_000
 _SWEEP_ENTRIES = 500
+_PAUSE_SECONDS = 0.5
 # An entry that is due by less may just be on its way into this engine's memory.
 _SETTLE_MS = 1_000
+# A claim that old was answered to its engine, or never will be.
+_ASK_AFTER_MS = 3_000
 
 
 class Entries:
@@ -47,8 +53,9 @@ class Entries:
         self,
         context: Context,
         store: Store,
-        workers: Workers,
+        tasks: TaskOwner,
         *,
+        workers: Workers,
         ledger: Ledger,
         results: Results,
         calls: Calls,
@@ -57,6 +64,8 @@ class Entries:
     ) -> None:
         self._context = context
         self._store = store
+        self._tasks = tasks
+        self._others = frozenset[str]()
         self._workers = workers
         self._ledger = ledger
         self._results = results
@@ -64,6 +73,7 @@ class Entries:
         self._spill = spill
         self._watch = watch
         self._sweep_limit = _SWEEP_ENTRIES
+        self._asked = 0
         self.shards: Callable[[], Iterable[Shard]]
 
     # -- what commits write ---------------------------------------------------------------------------------------
@@ -165,7 +175,12 @@ class Entries:
 
     def members_changed(self) -> None:
         """Somebody may be gone: what they had claimed is free."""
-        is_gone = self._context.membership.is_gone
+        membership, settings = self._context.membership, self._context.settings
+        is_gone = membership.is_gone
+        former, self._others = self._others, frozenset(m.engine_id for m in membership.others(settings.version))
+        if former - self._others:
+            # Memory does not know all claims: one may have followed another while nudges were lost.
+            self._tasks.start(self._read_all(), name="claims-of-gone")
         for shard in list(self.shards()):
             for call in list(shard.entries.values()):
                 if call.body.claim and not call.writing and is_gone(call.body.claim, call.body.claimed_at_ms):
@@ -173,6 +188,15 @@ class Entries:
                 elif call.hints:
                     call.hint_at_ms = 0  # it may have been taken by whoever is gone now
                     self._watch.set(call)
+
+    async def _read_all(self) -> None:
+        for shard in list(self.shards()):
+            while shard.alive:
+                try:
+                    await self.take_over(shard)
+                    break
+                except StoreUnavailable:
+                    await asyncio.sleep(_PAUSE_SECONDS)
 
     async def sweep(self) -> None:
         """Look at entries that are due in the store: one that another engine changed while its nudge was lost."""
@@ -189,8 +213,24 @@ class Entries:
             crowded = crowded or len(records) >= self._sweep_limit
             news = [r for r in records if r.key not in shard.entries or shard.entries[r.key].revision < r.revision]
             self._learn(shard, filter(None, map(decoded, news)))
+        self._ask_claimants()
         # Behind a full page of entries that wait for a worker there may be others.
         self._sweep_limit = min(2 * self._sweep_limit, _MOST_ENTRIES) if crowded else _SWEEP_ENTRIES
+
+    def _ask_claimants(self) -> None:
+        """Ask those who have claimed calls for long whether they know: a commit claims, and its answer may be lost."""
+        claimed_ms = self._context.clock.now_ms() - _ASK_AFTER_MS
+        asked: defaultdict[str, list[ActivityKey]] = defaultdict(list)
+        for shard in self.shards():
+            for call in shard.entries.values():
+                claim = call.body.claim
+                if claim not in ("", self._context.engine_id) and call.body.claimed_at_ms < claimed_ms:
+                    asked[claim].append(call.key)
+        for claim, keys in asked.items():
+            # So many fit into one nudge; which ones changes with the time, so that each is asked after in turn.
+            start = self._asked % len(keys)
+            self._context.nudges.say(engine_topic(claim), calls=[*keys[start:], *keys[:start]][:_SWEEP_ENTRIES])
+        self._asked += _SWEEP_ENTRIES
 
     # -- when something is due --------------------------------------------------------------------------------------
 
@@ -220,7 +260,7 @@ class Entries:
                 if not call.is_open or not call.is_owned or call.writing:
                     continue
                 if entry is None:
-                    self._results.closed(call.key, ANSWERED)
+                    self._results.closed(call.number, call.key, ANSWERED)
                 elif entry[0].revision > call.revision:
                     call.learn(*entry)
                     self._look_after(call)

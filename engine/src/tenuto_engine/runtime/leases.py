@@ -28,11 +28,10 @@ _log = structlog.get_logger(__name__)
 
 # Of a lease: after so much of it without a confirmed round, nothing is begun any more.
 _CONFIDENT = 0.9
-# Of a lease: so long the members must have stayed the same before shards move between engines that all live.
-_STABLE = 0.5
-# Of all shards: so many move in one step of a rebalancing; and of a lease: steps are this far apart.
+# Of all shards: so many move in one step of a rebalancing; and of the time that members must stay the same: the steps
+# are this far apart.
 _PACE = 0.1
-_PACE_PAUSE = 0.1
+_PACE_PAUSE = 0.2
 _RETRY_SECONDS = 0.5
 # Just after an expiry, not at it.
 _AFTER_EXPIRY_SECONDS = 0.02
@@ -296,7 +295,8 @@ class LeaseKeeper:
         An engine without workers hands over all at once: it has nothing to finish. Else the members must have been the
         same for a while, so that a rollout does not move shards to and fro.
         """
-        never = self._context.settings.lease_seconds
+        settings = self._context.settings
+        never, stable = settings.lease_seconds, settings.rebalance_seconds or settings.lease_seconds / 2
         with self._lock:
             surplus = [lease for shard, lease in self._leases.items() if shard not in mine]
             surplus = [lease for lease in surplus if lease.shard not in self._leaving]
@@ -304,15 +304,15 @@ class LeaseKeeper:
             return never
         if self._self.has_workers:
             now = self._context.monotonic()
-            due_at = max(self._stable_since + never * _STABLE, self._moved_at + never * _PACE_PAUSE)
+            due_at = max(self._stable_since + stable, self._moved_at + stable * _PACE_PAUSE)
             if now < due_at:
                 return due_at - now
             self._moved_at = now
-            surplus = surplus[: max(1, int(self._context.settings.shards * _PACE))]
+            surplus = surplus[: max(1, int(settings.shards * _PACE))]
         with self._lock:
             self._leaving.update(lease.shard for lease in surplus)
         self._call(self._ownership.surplus, surplus, "rebalance" if self._self.has_workers else "release")
-        return never * _PACE_PAUSE
+        return stable * _PACE_PAUSE
 
     def _forget_all(self, cause: str) -> None:
         with self._lock:

@@ -108,7 +108,7 @@ class Ledger:
         if found is None:
             self._settle(call, then, Change.CLOSED)
             return
-        call.learn(*found)
+        call.learn(*found, is_latest=True)
         if found[0] == written:
             self._settle(call, then, Change.DONE)
             return

@@ -36,7 +36,8 @@ class Membership:
 
     def may_share(self, version: str) -> bool:
         """Whether another engine of this version stays, and could run activities."""
-        return any(not member.draining for member in self.others(version))
+        # Asked for each commit, and most often by an engine that is alone.
+        return len(self._members) > 1 and any(not member.draining for member in self.others(version))
 
     def is_served(self, version: str) -> bool:
         """Whether an engine of this version has a worker and stays."""

@@ -41,7 +41,7 @@ class Results:
         self._turns = turns
         self.shard_owned: Callable[[int], Shard | None]
         self.deliver: Callable[[Shard, str, int], None]
-        self.closed: Callable[[ActivityKey, str], None]
+        self.closed: Callable[[int, ActivityKey, str], None]
         self.still_open: Callable[[Call], None]
 
     def close(
@@ -76,7 +76,7 @@ class Results:
             stored()
             metrics = self._context.metrics
             if isinstance(outcome, Appended):
-                self.closed(key, reason)
+                self.closed(number, key, reason)
                 self._count_end(event, call)
                 if instance is not None and mail is not None and instance.phase is not Phase.DROPPED:
                     self._turns.confirm(instance, mail, outcome.number)
@@ -85,7 +85,7 @@ class Results:
             elif isinstance(outcome, Refused):
                 # A failure of a former attempt closes nothing.
                 if outcome.reason != "stale_attempt":
-                    self.closed(key, reason)
+                    self.closed(number, key, reason)
                 elif call is not None:
                     call.is_closing = False
                     self.still_open(call)

@@ -10,6 +10,7 @@ from tenuto_engine.core.events import (
     EventSent,
     ExecutionCompleted,
     TimerFired,
+    WokenUp,
 )
 from tenuto_engine.core.status import TERMINAL, Status
 from tenuto_engine.ports.inbound import TurnAnswer, TurnOutcome
@@ -91,6 +92,9 @@ def commit_confirmed(context: Context, instance: LiveInstance, commit: Commit, o
     ended = commit.head.status in TERMINAL
     if ended or out.renewed is not None:
         metrics.execution_ended(state.length, state.size_bytes)
+        woken = instance.turn is not None and any(type(mail.event) is WokenUp for mail in instance.turn.mail)
+        if instance.delayed and not woken:
+            metrics.reminder_cancelled()
     if ended:
         seconds = (context.clock.now_ms() - instance.body.created_at_ms) / 1000
         status = Status(commit.head.status).name.lower()

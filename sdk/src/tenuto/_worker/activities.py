@@ -80,6 +80,14 @@ class ActivityRunner:
             self._tasks[key] = owner.create_task(self._run_async(code, run, key))
         else:
             self._threads.submit(lambda: (key, self._run_sync(code, run)))
+            if call.heartbeat_ms:
+                self._loop.call_later(run.every_s, self._beat_for, run)
+
+    def _beat_for(self, run: ActivityRun) -> None:
+        """While a call waits for a thread, nobody else can say that this worker has not forgotten it."""
+        if not run.has_begun and not run.is_cancelled:
+            self._outbox.add_beat(Beat(run.tokens[-1]))
+            self._loop.call_later(run.every_s, self._beat_for, run)
 
     def cancel(self, token: str, reason: str) -> None:
         """Nobody waits for this delivery any more; where it is the last one of its run, the code is told."""
@@ -150,6 +158,7 @@ class ActivityRunner:
         call = run.call
         if run.reason is not None:  # it was, while it waited for a thread
             return None
+        run.has_begun = True
         try:
             arguments = self._arguments(code, run)
             with activity_span(call):

@@ -27,7 +27,18 @@ class ActivityRun:
         send: takes a sign of life; called from any thread.
     """
 
-    __slots__ = ("_event", "_every_s", "_payloads", "_send", "_sent_at", "_unsent", "call", "reason", "tokens")
+    __slots__ = (
+        "_event",
+        "_payloads",
+        "_send",
+        "_sent_at",
+        "_unsent",
+        "call",
+        "every_s",
+        "has_begun",
+        "reason",
+        "tokens",
+    )
 
     def __init__(self, call: ActivityCall, payloads: Payloads, send: Callable[[Beat], None]) -> None:
         self.call = call
@@ -35,7 +46,8 @@ class ActivityRun:
         self.reason: str | None = None
         self._payloads = payloads
         self._send = send
-        self._every_s = call.heartbeat_ms / 3_000 or _DEFAULT_SECONDS
+        self.has_begun = False
+        self.every_s = call.heartbeat_ms / 3_000 or _DEFAULT_SECONDS
         self._sent_at = float("-inf")
         self._unsent: bytes | None = None
         self._event: threading.Event | None = None
@@ -66,7 +78,7 @@ class ActivityRun:
         data = self._payloads.dump(details, what=f"heartbeat of activity '{self.call.name}'")
         now = time.monotonic()
         with _lock:
-            if now - self._sent_at < self._every_s:
+            if now - self._sent_at < self.every_s:
                 self._unsent = data if data is not None else self._unsent
                 return
             self._sent_at, self._unsent = now, None
