@@ -25,7 +25,7 @@ from tenuto_bench.servers import BENCHMARKS, ProcessFailed
 from tenuto_bench.session import CONFIGURATIONS, Plan, Result, run
 from tenuto_bench.workloads import WORKLOADS
 
-STORES = ("memory", "sqlite", "redis")
+STORES = ("memory", "sqlite", "postgres", "redis")
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 

@@ -20,6 +20,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
+from uuid import uuid4
 
 import psutil
 import psycopg
@@ -236,6 +237,13 @@ class PostgresServer:
     def url_of(self, database: str, folder: Path | None = None) -> str:
         """The URL of a database, by another socket's folder where one is given."""
         return f"postgresql://tenuto@/{database}?host={folder or self._folder}"
+
+    def new_database(self) -> str:
+        """Make an empty database; return its URL."""
+        name = f"d{uuid4().hex}"
+        with self.client() as client:
+            client.execute(f"CREATE DATABASE {name}".encode())
+        return self.url_of(name)
 
     @property
     def pid(self) -> int:

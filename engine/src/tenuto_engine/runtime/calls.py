@@ -138,6 +138,20 @@ class Calls:
                 call.learn(record, body)
                 self.reclaim(session, call)
 
+    def asked(self, keys: Sequence[ActivityKey]) -> None:
+        """An owner asks after calls that the store says are this engine's: those that are not known here are run.
+
+        The commit that claimed them was stored, and its answer was lost, or came when the shard was no longer owned.
+        """
+        unknown = [key for key in keys if key not in self.held]
+        if unknown:
+            self._ledger.read(unknown, self._run_unknown)
+
+    def _run_unknown(self, found: Sequence[tuple[ActivityRecord, ActivityBody] | None]) -> None:
+        for record, body in filter(None, found):
+            if body.claim == self._context.engine_id and record.key not in self.held:
+                self.adopt(self.call_of(record, body))
+
     def reclaim(self, session: WorkerSession, call: Call) -> None:
         """Claim for this engine the very delivery that one of its workers runs."""
         token = call.token
@@ -257,7 +271,7 @@ class Calls:
 
     def _adopt(self, call: Call, entry: tuple[ActivityRecord, ActivityBody] | None) -> None:
         if entry is None:
-            self._results.closed(call.key, _OVER)
+            self._results.closed(call.number, call.key, _OVER)
             return
         if call.key in self.held or call.writing or not call.is_open:
             return

@@ -93,8 +93,8 @@ class RedisNotifier:
             began = asyncio.get_running_loop().time()
             try:
                 await work()
-            # A timeout is an OSError. The library fails by AttributeError where one task meets the connection that another
-            # one has just found broken; nudges must not end by that for the rest of the engine's life.
+            # A timeout is an OSError. The library fails by AttributeError where one task meets the connection that
+            # another one has just found broken; nudges must not end by that for the rest of the engine's life.
             except (RedisError, OSError, StoreUnavailable, AttributeError) as fault:
                 _log.debug("nudges wait for the store", error=str(fault))
             if asyncio.get_running_loop().time() - began > _LONGEST_PAUSE_SECONDS:
@@ -152,8 +152,8 @@ class RedisNotifier:
 def _is_ending() -> bool:
     """Whether this task was told to end, also where the client library has taken the cancellation and gone on.
 
-    Before Python 3.12 `asyncio.wait_for`, by which the library writes, loses a cancellation that comes as the write ends:
-    just when an engine hands its shards over and stops. Without this question it would never stop.
+    Before Python 3.12 `asyncio.wait_for`, by which the library writes, loses a cancellation that comes as the write
+    ends: just when an engine hands its shards over and stops. Without this question it would never stop.
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
