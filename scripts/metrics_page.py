@@ -48,7 +48,7 @@ LABELS = f"""
 | `tenuto_state_replica_ack_total` | `result` | `ok`, `short`: fewer replicas than asked confirmed in time |
 | `tenuto_reminder_*` | `kind` | `timer`; `schedule`: a start in the future; `retry`: a failing turn's back-off; `retention`: the end of an ended instance's keep |
 | `tenuto_reminder_fired_total` | `result` | `ok`; `late`: more than {LATE_SECONDS:g} s after it was due; `dropped_duplicate`: it had fired; `dropped_void`: its instance is over or gone; `failed`: the store did not take it now, it is tried again |
-| `tenuto_reminder_write_total` | `op` | `set`, `cancel` (timers), `fire` |
+| `tenuto_reminder_write_total` | `op` | `set`; `cancel`: a timer disarmed, a delayed instance ended, a retention removed by a purge (one that goes with a replaced instance is not counted); `fire` |
 | `tenuto_lease_operations_total` | `op` | `acquire`, `renew`, `release`, `steal`: an expired lease of another engine was taken |
 | | `result` | `ok`, `lost`, `contended`, `error` |
 | `tenuto_shard_handover_seconds` | `cause` | `drain`, `rebalance`, `release`, `expiry` |

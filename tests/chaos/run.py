@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     option = made.add_argument
     option("--seconds", type=float, default=60.0, help="how long faults happen (default: 60)")
     option("--seed", type=int, nargs="+", default=[1], help="one run for each (default: 1)")
-    option("--store", default="redis", help="redis, redis-6.2 (default: redis)")
+    option("--store", default="redis", help="redis, redis-6.2, postgres (default: redis)")
     option("--lossy", action="store_true", help="D1: the store loses its last second now and then")
     option("--load", type=int, default=12, help="stories told at once (default: 12)")
     option("--pace", type=float, default=2.5, help="seconds from one fault to the next (default: 2.5)")

@@ -11,10 +11,11 @@ from collections import deque
 from pathlib import Path
 from typing import Protocol
 
+import psycopg
 import redis
 
 from chaos.wires import Place
-from servers import NEWEST_REDIS, RedisServer
+from servers import NEWEST_REDIS, PostgresServer, RedisServer
 
 # What a server with `appendfsync everysec` may lose, less the time it takes to look.
 _SECOND = 0.9
@@ -32,8 +33,12 @@ class ChaosStore(Protocol):
     @property
     def url(self) -> str: ...
 
-    def url_at(self, port: int) -> str:
-        """The URL by way of a wire that listens at a port."""
+    def way_in(self, folder: Path) -> Place:
+        """Where a wire to it must listen; `folder` is the wire's own."""
+        ...
+
+    def url_at(self, place: Place) -> str:
+        """The URL by way of a wire that listens there."""
         ...
 
     def start(self) -> None: ...
@@ -93,10 +98,13 @@ class RedisStoreServer:
 
     @property
     def url(self) -> str:
-        return self.url_at(self._port)
+        return self.url_at(self.place)
 
-    def url_at(self, port: int) -> str:
-        return f"redis://127.0.0.1:{port}/0"
+    def way_in(self, folder: Path) -> Place:
+        return Place()
+
+    def url_at(self, place: Place) -> str:
+        return f"redis://127.0.0.1:{place.port}/0"
 
     def start(self) -> None:
         if not self._is_up:
@@ -169,10 +177,72 @@ def _free_port() -> int:
         return port
 
 
+class PostgresStoreServer:
+    """PostgreSQL as it comes: every commit synced."""
+
+    kind = "postgres"
+    durability = "D2"
+
+    def __init__(self) -> None:
+        self._server = PostgresServer()
+        self._is_up = False
+
+    @property
+    def place(self) -> Place:
+        return Place(path=str(self._server.socket))
+
+    @property
+    def url(self) -> str:
+        return self._server.url
+
+    def way_in(self, folder: Path) -> Place:
+        return Place(path=str(folder / self._server.socket.name))
+
+    def url_at(self, place: Place) -> str:
+        return self._server.url_of("postgres", Path(place.path).parent)
+
+    def start(self) -> None:
+        if not self._is_up:
+            self._server.start()
+            self._is_up = True
+
+    def stop(self) -> None:
+        self._server.close()
+        self._is_up = False
+
+    def restart(self) -> None:
+        self._server.stop()
+        self._is_up = False
+
+    def kill(self) -> None:
+        self._server.kill()
+        self._is_up = False
+
+    def lose_second(self) -> None:
+        raise AssertionError("this server loses nothing that it has committed")
+
+    def pause(self) -> None:
+        self._server.pause()
+
+    def heal(self) -> None:
+        if self._is_up:
+            self._server.resume()
+        self.start()
+
+    def flush_scripts(self) -> None:
+        """End every session, with all that was prepared in it."""
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        with contextlib.suppress(psycopg.Error), self._server.client(connect_timeout=2) as client:
+            client.execute(f"{others} AND backend_type = 'client backend'")
+
+
 def make_store(kind: str, folder: Path, *, is_lossy: bool) -> ChaosStore:
-    """Make a store by name: redis, redis-6.2."""
+    """Make a store by name: redis, redis-6.2, postgres."""
+    if kind == "postgres" and not is_lossy:
+        return PostgresStoreServer()
     if kind in {"redis", "redis-8"}:
         return RedisStoreServer(folder, is_lossy=is_lossy)
     if kind == "redis-6.2":
         return RedisStoreServer(folder, is_lossy=is_lossy, release=kind)
-    raise ValueError(f"there is no chaos run on {kind!r} yet; give redis or redis-6.2")
+    what = f"{kind!r} losing a second" if is_lossy else repr(kind)
+    raise ValueError(f"there is no chaos run on {what}; give redis, redis-6.2 or postgres")

@@ -52,10 +52,12 @@ class Wire:
             self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.listen.port)
 
     @property
-    def port(self) -> int:
+    def place(self) -> Place:
+        """Where it listens."""
+        if self.listen.path:
+            return self.listen
         assert self._server is not None
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        return Place(port=self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
         self.heal()

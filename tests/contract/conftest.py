@@ -11,9 +11,11 @@ import pytest
 
 from contract.backends import Backend, MemoryBackend, PostgresBackend, RedisBackend, SqliteBackend
 from contract.worlds import SHARDS, World
-from servers import REDIS_BINARIES, PostgresServer, RedisServer
+from redis_groups import RedisCluster
+from servers import RECENT_REDIS, REDIS_BINARIES, PostgresServer, RedisServer
 
-STORES = ["memory", "postgres", "sqlite", *sorted(REDIS_BINARIES)]
+CLUSTERS = [f"{release}-cluster" for release in RECENT_REDIS]
+STORES = ["memory", "postgres", "sqlite", *sorted(REDIS_BINARIES), *CLUSTERS]
 
 
 @pytest.fixture(scope="session")
@@ -31,11 +33,24 @@ def redis_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
         yield start
 
 
+@pytest.fixture(scope="session")
+def cluster_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], RedisCluster]]:
+    """A cluster of three nodes of the release asked for, started when it is first asked for."""
+    with ExitStack() as clusters:
+
+        @cache
+        def start(release: str) -> RedisCluster:
+            return clusters.enter_context(RedisCluster(tmp_path_factory.mktemp("cluster"), release=release))
+
+        yield start
+
+
 @pytest.fixture(params=STORES)
 def backend(
     request: pytest.FixtureRequest,
     tmp_path: Path,
     redis_of: Callable[[str], RedisServer],
+    cluster_of: Callable[[str], RedisCluster],
     postgres_of: Callable[[], PostgresServer],
 ) -> Backend:
     """An empty database of each kind."""
@@ -46,6 +61,8 @@ def backend(
         return SqliteBackend(tmp_path)
     if name == "postgres":
         return PostgresBackend(postgres_of().url)
+    if name in CLUSTERS:
+        return RedisBackend(cluster_of(name.removesuffix("-cluster")).url)
     return RedisBackend(redis_of(name).url)
 
 

@@ -39,8 +39,8 @@ async def both(postgres_server: PostgresServer, new_redis: Callable[..., RedisSe
     made: list[GatedLeaseStore] = []
 
     def engine() -> GatedLeaseStore:
-        names = {"app": APP, "key_prefix": backend.key_prefix}
-        gate, fence = RedisLeaseStore(redis.url, **names), PostgresLeaseStore(backend.url, **names)
+        gate = RedisLeaseStore(redis.url, app=APP, key_prefix=backend.key_prefix)
+        fence = PostgresLeaseStore(backend.url, app=APP, key_prefix=backend.key_prefix)
         made.append(GatedLeaseStore(gate=gate, fence=fence))
         return made[-1]
 

@@ -95,6 +95,29 @@ async def test_nudges_go_on_after_the_server_did(new_redis: Callable[..., RedisS
         await _heard(second, heard, "a", b"after")
 
 
+async def test_a_notifier_ends_while_its_topics_change(redis_server: RedisServer) -> None:
+    """Told to end together with a change of topics, as when an engine hands its shards over and stops, it ends."""
+    for _ in range(10):
+        notifier = RedisNotifier(redis_server.url, app="one", key_prefix="ending")
+        heard: list[bytes] = []
+        notifier.listen(["a"])
+
+        def hear(_topic: str, body: bytes, heard: list[bytes] = heard) -> None:
+            heard.append(body)
+
+        def arrived(sender: RedisNotifier = notifier, heard: list[bytes] = heard) -> bool:
+            sender.publish("a", b"1")
+            return bool(heard)
+
+        task = asyncio.get_running_loop().create_task(notifier.run(hear))
+
+        await until(arrived, "a nudge")
+        notifier.unlisten(["a"])
+        task.cancel()
+        ended, _ = await asyncio.wait([task], timeout=20)
+        assert ended, "the notifier goes on"
+
+
 async def test_nudges_over_postgres(postgres_server: PostgresServer) -> None:
     """Engines of one app hear one another, and nothing of another app in the same database."""
     first, second, other = (

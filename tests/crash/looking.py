@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+import psycopg
 import redis
 
 from tenuto_engine.codec.events import decode_event
@@ -69,20 +70,34 @@ def left_over(url: str, *, purged: bool) -> list[str]:
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
         return _left_in_file(parts.path[1:], purged=purged)
+    if parts.scheme == "postgresql":
+        return _left_in_schema(url, purged=purged)
     with redis.Redis.from_url(url) as client:
         return _left_in_redis(client, purged=purged)
 
 
-def _left_in_file(path: str, *, purged: bool) -> list[str]:
+def _questions(*, purged: bool, ready: str) -> dict[str, str]:
     questions = {
         "activity": "SELECT instance || ' ' || event_id FROM activities",
-        "reminder": f"SELECT kind || ' ' || instance FROM reminders WHERE kind <> 'retention' OR {purged:d}",
+        "reminder": f"SELECT kind || ' ' || instance FROM reminders WHERE kind <> 'retention' OR {purged:d} = 1",
         "outbox": "SELECT number FROM outbox",
-        "ready": "SELECT instance FROM instances WHERE ready_at_ms IS NOT NULL",
+        "ready": ready,
     }
     if purged:
         questions["instance"] = "SELECT instance FROM instances"
         questions["record"] = "SELECT name FROM records"
+    return questions
+
+
+def _left_in_schema(url: str, *, purged: bool) -> list[str]:
+    questions = _questions(purged=purged, ready="SELECT instance FROM ready")
+    with psycopg.connect(url) as connection:
+        connection.execute(f'SET search_path = "{PREFIX}:{APP}"'.encode())
+        return [f"{what} {row[0]}" for what, text in questions.items() for row in connection.execute(text.encode())]
+
+
+def _left_in_file(path: str, *, purged: bool) -> list[str]:
+    questions = _questions(purged=purged, ready="SELECT instance FROM instances WHERE ready_at_ms IS NOT NULL")
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         return [f"{what} {row[0]}" for what, text in questions.items() for row in connection.execute(text)]
 

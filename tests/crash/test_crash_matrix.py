@@ -20,7 +20,7 @@ import pytest
 from crash.looking import Recorded
 from crash.scenario import NUMBERS, Line, Run, Scenario
 from engines import short_folder
-from servers import RedisServer
+from servers import PostgresServer, RedisServer
 from tenuto_engine.codec.events import decode_event
 from tenuto_engine.core import events as e
 from tenuto_engine.runtime.faults import POINTS
@@ -32,11 +32,19 @@ ALL = os.environ.get("TENUTO_CRASH") == "all"
 StoreOf = Callable[[Path], str]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "redis"])
-def store_of(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreOf]:
+@pytest.fixture(scope="module", params=["sqlite", "postgres", "redis"])
+def store_of(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres_of: Callable[[], PostgresServer],
+) -> Iterator[StoreOf]:
     """Gives the URL of an empty store for a run in a folder."""
     if request.param == "sqlite":
         yield lambda folder: f"sqlite:///{folder}/state.db"
+        return
+    if request.param == "postgres":
+        postgres = postgres_of()
+        yield lambda _folder: postgres.new_database()
         return
     port = _free_port()
     server = RedisServer(tmp_path_factory.mktemp("redis"), port=str(port), databases="4096")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import httpx
+import msgspec
 import pytest
 
 import tenuto as wf
@@ -67,6 +68,13 @@ def again(ctx: wf.WorkflowContext, left: int) -> Steps:
     yield ctx.call_activity(quick, input=left)
     if left:
         ctx.continue_as_new(left - 1)
+
+
+class ReplicaAcks(msgspec.Struct):
+    """As a store has it."""
+
+    ok: int
+    short: int
 
 
 class Measured:
@@ -178,6 +186,35 @@ async def test_reminders_add_up(measured: Measured) -> None:
     assert page.total("tenuto_reminder_write_total", op="fire", result="ok") == 3
     assert page.total("tenuto_reminder_lateness_seconds_count", kind="timer") == 3
     assert page.total("tenuto_state_records_total", kind="reminder") == sum(registered.values())
+
+
+async def test_delays_and_retention_add_up_too(measured: Measured) -> None:
+    """A delayed start that is terminated, and the retention of an instance that is purged, count as cancelled."""
+    tomorrow = datetime.fromtimestamp(measured.state.clock() / 1000, tz=UTC) + timedelta(days=1)
+    async with served(measured.engine, workflows=[waiting]) as client:
+        for name in ("one", "two"):
+            await client.schedule_new_workflow(waiting, instance_id=name, start_at=tomorrow)
+        await client.terminate_workflow("one")
+        await ended(client, "one")
+        page = await measured.scrape()
+        assert page.by("tenuto_reminder_registered_total", "kind") == {"schedule": 2, "retention": 1}
+        assert page.total("tenuto_reminder_write_total", op="cancel") == 1
+        assert page.by("tenuto_reminder_pending", "kind") == {"schedule": 1, "retention": 1} == measured.pending
+        await client.purge_workflow("one")
+        page = await measured.scrape()
+    assert page.total("tenuto_reminder_write_total", op="cancel") == 2
+    assert page.by("tenuto_reminder_pending", "kind") == {"schedule": 1} == measured.pending
+
+
+async def test_replicas_answers_are_shown_where_the_store_waits_for_them() -> None:
+    """A store that counts its replicas' confirmations has them on the page; another one has no such sample."""
+    state = MemoryState()
+    store = FaultyStore(state)
+    store.inner.replica_acks = ReplicaAcks(ok=5, short=2)  # type: ignore[attr-defined]
+    stores = (cast(Store, store), MemoryLeaseStore(state=state))
+    async with EngineHere(stores=stores) as engine, httpx.AsyncClient(base_url=engine.http) as web:
+        page = await scraped(web)
+    assert page.by("tenuto_state_replica_ack_total", "result") == {"ok": 5, "short": 2}
 
 
 def records_of(log: list[tuple[Any, Any]]) -> Counter[str]:

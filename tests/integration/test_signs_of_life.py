@@ -16,6 +16,7 @@ import tenuto as wf
 from apps import SECONDS, Function, ended, result, run, served
 from engines import EngineHere, make_settings
 from faulty import until
+from scrapes import page_of
 from tenuto import aio
 from tenuto_engine.storage.memory import MemoryLeaseStore, MemoryNotifier, MemoryState, MemoryStore
 
@@ -71,20 +72,22 @@ async def test_a_silent_attempt_is_followed_by_one_that_knows_how_far_it_came(he
     async with served(here, workflows=[copy_all], activities=[copy]) as client:
         assert await result(client, copy_all) == {"done": 7}
     assert seen == [(1, None), (2, {"done": 7})]
+    page = page_of(here.app.engine.metrics_page("")[0].decode())
+    assert page.by("tenuto_activity_heartbeat_timeout_total", "type") == {"copy": 1}
 
 
 async def test_an_activity_that_beats_outlives_its_heartbeat_timeout(here: EngineHere) -> None:
     """Signs of life, from a thread too, keep an attempt running however long it takes."""
 
     def beat(ctx: wf.WorkflowActivityContext) -> int:
-        for number in range(12):
+        for number in range(40):
             ctx.heartbeat(number)
             if ctx.wait_for_cancellation(timedelta(milliseconds=50)):
                 return -1
         return ctx.attempt
 
     def keep_beating(ctx: wf.WorkflowContext) -> Steps:
-        return (yield ctx.call_activity(beat, heartbeat_timeout=timedelta(milliseconds=300)))
+        return (yield ctx.call_activity(beat, heartbeat_timeout=timedelta(seconds=1.5)))
 
     async with served(here, workflows=[keep_beating], activities=[beat]) as client:
         assert await result(client, keep_beating) == 1

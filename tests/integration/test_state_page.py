@@ -16,11 +16,12 @@ import pytest
 import tenuto as wf
 from apps import ended, served
 from engines import BIN, EngineHere, EngineProcess, make_settings, short_folder
-from servers import RedisServer
+from servers import PostgresServer, RedisServer
 from tenuto import aio
 from tenuto._cli.main import main
 from tenuto_engine.core.sharding import shard_of
 from tenuto_engine.ports.records import ActivityKey, Hint
+from tenuto_engine.storage.postgres import PostgresLeaseStore, PostgresStore
 from tenuto_engine.storage.redis import RedisLeaseStore, RedisStore
 from tenuto_engine.storage.sqlite import SqliteLeaseStore, SqliteStore
 
@@ -161,6 +162,21 @@ async def test_tables_in_sqlite(tmp_path: Path) -> None:
         found = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     database.close()
     assert found == {row[0] for row in rows("SQLite")}
+
+
+async def test_tables_in_postgres(postgres_server: PostgresServer) -> None:
+    """Every table of a schema has its line on the page."""
+    prefix = f"t-{uuid4().hex}"
+    stores = (
+        PostgresStore(postgres_server.url, app="default", key_prefix=prefix),
+        PostgresLeaseStore(postgres_server.url, app="default", key_prefix=prefix),
+    )
+    async with EngineHere(make_settings(durability="D2", key_prefix=prefix), stores) as engine:
+        await fill(engine)
+    with postgres_server.client() as client:
+        tables = "SELECT tablename FROM pg_tables WHERE schemaname = %s"
+        found = {name for (name,) in client.execute(tables, [f"{prefix}:default"])}
+    assert found == {row[0] for row in rows("PostgreSQL")}
 
 
 def test_the_example_of_state_show(

@@ -19,7 +19,15 @@ from tenuto._wire.worker import Turn
 from tenuto._worker.turns import TurnRunner
 from tenuto_engine.codec.events import encode_failure
 from tenuto_engine.core.events import Failure
-from tenuto_engine.ports.inbound import ActivityAnswer, ActivityItem, Hello, Outgoing, TurnAnswer, TurnItem
+from tenuto_engine.ports.inbound import (
+    ActivityAnswer,
+    ActivityBeat,
+    ActivityItem,
+    Hello,
+    Outgoing,
+    TurnAnswer,
+    TurnItem,
+)
 from tenuto_engine.runtime.workers import WorkerSession
 
 if TYPE_CHECKING:
@@ -83,19 +91,21 @@ class Stream:
             self._down_at = max(self._down_at + 1e-6, now + self._delay())
             self._app.host.call_later(self._down_at - now, self._app.take, self, out)
 
-    def send(self, answer: TurnAnswer | ActivityAnswer, *, delay_s: float = 0.0) -> None:
+    def send(self, answer: TurnAnswer | ActivityAnswer | ActivityBeat, *, delay_s: float = 0.0) -> None:
         """From the application to the engine."""
         if self.open:
             now = self._app.loop.now_s
             self._up_at = max(self._up_at + 1e-6, now + self._delay() + delay_s)
             self._engine.host.call_later(self._up_at - now, self._arrive, answer)
 
-    def _arrive(self, answer: TurnAnswer | ActivityAnswer) -> None:
+    def _arrive(self, answer: TurnAnswer | ActivityAnswer | ActivityBeat) -> None:
         if not self.open or self.session is None or not self._engine.serves(self.life):
             return
         assert self._engine.engine is not None
         if isinstance(answer, TurnAnswer):
             self._engine.engine.turn_answered(self.session, answer)
+        elif isinstance(answer, ActivityBeat):
+            self._engine.engine.activity_alive(self.session, answer)
         else:
             self._engine.engine.activity_answered(self.session, answer)
 
@@ -243,7 +253,11 @@ class Application:
             )
         )
         given: Any = None if call.input is None else msgspec.json.decode(call.input)
-        await asyncio.sleep(self._duration(call, self.random))
+        seconds = self._duration(call, self.random)
+        if call.name == "beat" and call.attempt > 1:
+            await self._beat(call, seconds)
+        else:
+            await asyncio.sleep(seconds)
         answer = self._answer(call, given)
         self._running.discard(call.token)
         self._kept[call.token] = answer
@@ -252,7 +266,17 @@ class Application:
             if self._stream is not None:
                 self._stream.send(answer)
 
+    async def _beat(self, call: ActivityItem, seconds: float) -> None:
+        """Show signs of life for so long."""
+        ends_at = self.loop.now_s + seconds
+        while self.loop.now_s < ends_at:
+            if self._stream is not None:
+                self._stream.send(ActivityBeat(call.token, b"1"))
+            await asyncio.sleep(0.25)
+
     def _duration(self, call: ActivityItem, random: Random) -> float:
+        if call.name == "beat":
+            return random.uniform(0.1, 3.0)
         if call.name == "stuck":
             return random.uniform(1.0, 8.0)
         if call.name == "slow_first" and call.attempt == 1:

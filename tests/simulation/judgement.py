@@ -90,7 +90,7 @@ def _outcome(world: World, name: str, life: Life) -> None:
     given = _given(life)
     if isinstance(over, e.ExecutionFailed):
         # Attempts may all be used up by engines that could not take the answer in time.
-        if life.name == "impatient" or (life.name == "parent" and _has_terminated_child(world, life)):
+        if life.name in {"impatient", "beating"} or (life.name == "parent" and _has_terminated_child(world, life)):
             return
         raise Violation("I1", f"'{name}' failed: {over.failure.message}")
     assert isinstance(over, e.ExecutionCompleted)

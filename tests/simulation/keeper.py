@@ -91,15 +91,14 @@ class Baton:
 class SimKeeperThread(KeeperThread):
     """Runs the real keeper's rounds by a task on virtual time.
 
-    Set before the engine starts: `baton`, and `is_calm`, which says whether a round may be answered at once: most are,
-    while nothing disturbs the network, for switching threads costs more than all else.
+    `is_calm` says whether a round may be answered at once: most are, while nothing disturbs the network, for switching
+    threads costs more than all else.
     """
 
-    baton: Baton
-    is_calm: Callable[[], bool]
-
-    def __init__(self, keeper: LeaseKeeper) -> None:
+    def __init__(self, keeper: LeaseKeeper, *, baton: Baton, is_calm: Callable[[], bool]) -> None:
         self._keeper = keeper
+        self._baton = baton
+        self._is_calm = is_calm
         self._wake = asyncio.Event()
         self._keeper.wake = cast(threading.Event, self._wake)
         self._ended = asyncio.Event()
@@ -115,7 +114,7 @@ class SimKeeperThread(KeeperThread):
 
     async def _serve(self) -> None:
         while not self._is_stopping:
-            pause = await self.baton.run(self._keeper.step, inline=type(self).is_calm())
+            pause = await self._baton.run(self._keeper.step, inline=self._is_calm())
             try:
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
@@ -123,5 +122,5 @@ class SimKeeperThread(KeeperThread):
             except TimeoutError:
                 pass
             self._wake.clear()
-        await self.baton.run(self._keeper.close, inline=False)
+        await self._baton.run(self._keeper.close, inline=False)
         self._ended.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from random import Random
 from typing import Any, cast
 
@@ -61,6 +62,7 @@ class EngineMachine:
         self._metrics = SimMetrics(app=settings.app, version=settings.version)
         self._notifier: SimNotifier | None = None
         self._batons: list[Baton] = []
+        self.on_named: Callable[[str, str], None] = lambda _engine_id, _name: None
 
     def serves(self, life: int) -> bool:
         """Whether that life of the engine is there to be called."""
@@ -94,6 +96,7 @@ class EngineMachine:
             notifier=self._notifier,
             sources=sources,
         )
+        self.on_named(context.engine_id, self.name)
         store = SimStore(self._network, self._server, self.host, durability=self._durability)
         leases = SimLeaseStore(self._network, self._server, self.host, baton)
         host = self.host
@@ -101,7 +104,7 @@ class EngineMachine:
         def calm() -> bool:
             return self._network.is_calm(host)
 
-        keeper = type("KeeperOfMachine", (SimKeeperThread,), {"baton": baton, "is_calm": staticmethod(calm)})
+        keeper = partial(SimKeeperThread, baton=baton, is_calm=calm)
         engine = self.engine = Engine(context, cast(Store, store), cast(LeaseStore, leases), keeper_thread=keeper)
         while True:
             try:

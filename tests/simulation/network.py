@@ -340,7 +340,7 @@ class SimStore:
         return f"sim:{shard}:{instance_id}"
 
     def __getattr__(self, name: str) -> Any:
-        if not name.startswith(("read_", "count_", "list_", "raw_", "now_", "push_hints", "take_hints")):
+        if not name.startswith(("read_", "count_", "list_", "raw_", "now_", "push_", "take_")):
             raise AttributeError(name)
 
         async def read(*args: Any, **options: Any) -> Any:

@@ -68,6 +68,7 @@ _NAMES = (
     "flaky",
     "hopeless",
     "impatient",
+    "beating",
     "bounded",
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from simulation.plans import make_plan
 from simulation.simulate import REGRESSIONS, load, run_seeds
 from simulation.world import simulate
+from tenuto_engine.runtime import sources
 
 # What each worker of the test takes at once; together a few hundred.
 CHUNKS = [range(first, first + 20) for first in range(0, 240, 20)]
@@ -31,6 +33,14 @@ def test_a_seed_repeats_to_the_byte() -> None:
     for seed in (3, 11, 16):
         first, second = simulate(make_plan(seed)), simulate(make_plan(seed))
         assert (first.trace, first.steps, first.virtual_s) == (second.trace, second.steps, second.virtual_s)
+
+
+def test_the_runtime_reads_no_clock_of_its_own() -> None:
+    """Time and chance come from `Sources` alone: one direct call, and seeds would not repeat."""
+    folder = Path(sources.__file__).parent
+    direct = re.compile(r"^\s*(?:import|from) (?:time|secrets|uuid|datetime)\b", re.MULTILINE)
+    found = [path.name for path in folder.glob("*.py") if direct.search(path.read_text(encoding="utf-8"))]
+    assert found == [Path(sources.__file__).name]
 
 
 def test_stale_owners_tried_to_write() -> None:

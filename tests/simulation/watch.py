@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from simulation.folds import Fold, Violation
 from simulation.network import Entry, Server
@@ -39,6 +39,14 @@ _RECEIVED = (
 )
 # A retention is judged by the owner's estimate of the store's clock, which a late answer or a set clock spoils.
 _RETENTION_MS = 10_000
+
+
+class _Call(NamedTuple):
+    """An open call as its entry says."""
+
+    attempt: int
+    revision: int
+    claim: str
 
 
 class Life:
@@ -71,6 +79,10 @@ class Watch:
         self._may_purge = may_purge
         self.fenced = 0
         self.operations: Counter[str] = Counter()
+        # Which machine an engine id was given to.
+        self.engines: dict[str, str] = {}
+        self._replaying = False
+        self._engine = ""
         self.ended: dict[str, Life] = {}
         self._forget()
         server.on_entry = self.take
@@ -82,20 +94,22 @@ class Watch:
         # Start ids, and when the instance that they made was removed.
         self.starts: dict[str, float] = {}
         self.commits: set[str] = set()
-        self.calls: dict[ActivityKey, tuple[int, int]] = {}
+        self.calls: dict[ActivityKey, _Call] = {}
         self.scheduled: set[ActivityKey] = set()
         self.reminders: dict[ReminderKey, int] = {}
         self.outbox: dict[tuple[int, int], int] = {}
         self.taken_from: dict[tuple[int, int], int] = {}
         self.seen: set[str] = set()
         self.gone: dict[str, Life] = {}
-        self._at_ms = 0
+        self._at_ms = self._latest_ms = 0
 
     def go_back(self, length: int) -> None:
         """The store lost its last moments: so does the shadow."""
         self._forget()
+        self._replaying = True
         for entry in self._server.journal[:length]:
             self._note(entry)
+        self._replaying = False
 
     def take(self, entry: Entry) -> None:
         """One more line of the journal. Raises Violation."""
@@ -104,7 +118,8 @@ class Watch:
             self._compare(entry.operation)
 
     def _note(self, entry: Entry) -> None:
-        self._at_ms = entry.at_ms
+        self._at_ms, self._engine = entry.at_ms, entry.engine
+        self._latest_ms = max(self._latest_ms, entry.at_ms)
         if entry.leases is not None:
             self._leases_changed(entry.leases)
         if entry.operation is None or entry.outcome is None:
@@ -205,7 +220,8 @@ class Watch:
         life.next_number = number + 1
         body = decode_inbox(message.body)
         event = decode_event(body.event)
-        if body.id in life.message_ids:
+        # That a child's id is taken may be told again; the core takes such a result once.
+        if body.id in life.message_ids and not body.id.endswith("/refused"):
             raise Violation("I5", f"the message {body.id} ({type(event).__name__}) came to '{instance_id}' twice")
         life.message_ids.add(body.id)
         if message.remember:
@@ -219,8 +235,10 @@ class Watch:
         call = self.calls.pop(key, None)
         if closes != key or call is None:
             raise Violation("I7", f"a result of call {event.event_id} of '{instance_id}', which is not open")
-        if isinstance(event, e.ActivityFailed) and event.attempt != call[0]:
-            raise Violation("I7", f"attempt {event.attempt} of call {event.event_id} failed it, current is {call[0]}")
+        if isinstance(event, e.ActivityFailed) and event.attempt != call.attempt:
+            raise Violation(
+                "I7", f"attempt {event.attempt} of call {event.event_id} failed it, current is {call.attempt}"
+            )
 
     # -- commits ------------------------------------------------------------------------------------------------------
 
@@ -271,7 +289,8 @@ class Watch:
                 if available[raw] < 0:
                     text = f"{type(event).__name__} in the history of '{commit.instance_id}' came from no message"
                     raise Violation("I5", text)
-            life.fold.take(event, self._at_ms)
+            # A clock that was set back since the timer fired makes it no earlier.
+            life.fold.take(event, self._latest_ms)
             life.history.append(raw)
         if not commit.renew and commit.head.status not in TERMINAL:
             for event, raw in consumed:
@@ -297,7 +316,7 @@ class Watch:
         for reminder in commit.reminders_removed:
             self.reminders.pop(reminder, None)
         for record in commit.activities_set:
-            self.calls[record.key] = (record.attempt, record.revision)
+            self.calls[record.key] = _Call(record.attempt, record.revision, decode_activity(record.data).claim)
             self.scheduled.add(record.key)
         for reminder_set in commit.reminders_set:
             self.reminders[reminder_set.key] = reminder_set.due_at_ms
@@ -330,7 +349,7 @@ class Watch:
         call = self.calls.get(record.key)
         if call is None:
             raise Violation("I7", f"the closed call {record.key} was changed")
-        attempt, revision = call
+        attempt, revision = call.attempt, call.revision
         if operation.expected_revision != revision or record.revision != revision + 1:
             raise Violation("I7", f"the call {record.key} was changed over another change")
         if record.attempt not in {attempt, attempt + 1}:
@@ -338,7 +357,17 @@ class Watch:
         body = decode_activity(record.data)
         if body.retry is not None and body.retry.max_attempts and record.attempt > body.retry.max_attempts:
             raise Violation("I7", f"the call {record.key} is tried {record.attempt} times")
-        self.calls[record.key] = (record.attempt, record.revision)
+        if record.attempt == attempt and body.claim != call.claim:
+            self._check_claim(record.key, call.claim)
+        self.calls[record.key] = _Call(record.attempt, record.revision, body.claim)
+
+    def _check_claim(self, key: ActivityKey, former: str) -> None:
+        """A claim holds while its engine is a member: nobody else takes it. Its own machine may give it up."""
+        present = self._server.state.members.get(former)
+        if present is None or self._replaying or self.engines.get(former) == self._engine:
+            return
+        if present[1] > self._at_ms:
+            raise Violation("I7", f"the call {key} was taken from {self.engines.get(former)}, which is alive")
 
     def _purged(self, operation: o.Purge) -> None:
         life = self._life(operation.instance_id, "a purge")

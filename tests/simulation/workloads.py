@@ -151,6 +151,14 @@ def impatient(ctx: Any, _: Any) -> Flow:
     return result
 
 
+def beating(ctx: Any, _: Any) -> Flow:
+    """An activity that falls silent at its first attempt, and shows signs of life at the next ones."""
+    policy = RetryPolicy(first_retry_interval=_ms(100), max_number_of_attempts=6)
+    return (
+        yield ctx.call_activity("beat", input=7, retry_policy=policy, heartbeat_timeout=timedelta(milliseconds=900))
+    )
+
+
 def bounded(ctx: Any, _: Any) -> Flow:
     """An activity that never ends within its time."""
     try:
@@ -175,12 +183,13 @@ WORKFLOWS: tuple[Callable[..., Flow], ...] = (
     flaky,
     hopeless,
     impatient,
+    beating,
     bounded,
 )
 GATHERING = frozenset({"collect", "collect_renewing", "renewing_parent"})
-ACTIVITIES = ("add", "fail_first", "slow_first", "stuck")
+ACTIVITIES = ("add", "fail_first", "slow_first", "beat", "stuck")
 # The most attempts that any workflow here allows for a call.
-MOST_ATTEMPTS = {"add": 1, "fail_first": 5, "slow_first": 4, "stuck": 1}
+MOST_ATTEMPTS = {"add": 1, "fail_first": 5, "slow_first": 4, "beat": 6, "stuck": 1}
 
 
 def expected(name: str, given: Any) -> Any:
@@ -200,7 +209,7 @@ def expected(name: str, given: Any) -> Any:
             return given + 1
         case "hopeless":
             return "failed"
-        case "impatient":
+        case "impatient" | "beating":
             return 7
         case "bounded":
             return "timeout"

@@ -86,6 +86,8 @@ class World:
             )
             for number in range(plan.engines)
         ]
+        for machine in self.machines:
+            machine.on_named = self.watch.engines.__setitem__
         self._apps_made = 0
         self.applications = [self.new_application(machine) for machine in self.machines]
         self.clients = Clients(self.loop, self.machines, Random(f"{seed} clients"), on_ack=self._acknowledged)

@@ -19,14 +19,8 @@ from tenuto_engine.runtime.context import RuntimeSettings
 
 _NAME = re.compile(r"[a-z0-9.-]{1,120}")
 _VERSION = re.compile(r"[A-Za-z0-9._+-]{0,63}")
-_DURABILITY = {
-    "memory": "D0",
-    "redis": "D1",
-    "unix": "D1",
-    "rediss": "D1",
-    "redis+sentinel": "D1",
-    "redis+cluster": "D1",
-}
+_REDIS = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+_DURABILITY = {"memory": "D0"} | dict.fromkeys(_REDIS, "D1")
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 MAX_SHARDS = 4096
@@ -74,7 +68,10 @@ def parser() -> argparse.ArgumentParser:
     option(
         "--state-store",
         metavar="URL",
-        help="memory:, sqlite:///path, postgresql://host:port/db, redis://host:port/db (default: sqlite:///tenuto.db)",
+        help=(
+            "memory:, sqlite:///path, postgresql://host:port/db, redis://host:port/db, rediss://, unix:///socket,"
+            " redis+sentinel://host,host/service, redis+cluster://host,host (default: sqlite:///tenuto.db)"
+        ),
     )
     option("--lease-store", metavar="URL", help="redis://host:port/db for the leases of a PostgreSQL state store")
     option("--key-prefix", help="prefix of all keys in the store (default: tenuto)")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tenuto_engine.ports.errors import StoreRefused
+from tenuto_engine.storage.gated_leases import GatedLeaseStore
 from tenuto_engine.storage.memory import MemoryLeaseStore, MemoryStore
-from tenuto_engine.storage.redis import RedisLeaseStore, RedisStore
+from tenuto_engine.storage.postgres import PostgresLeaseStore, PostgresNotifier, PostgresStore
+from tenuto_engine.storage.redis import RedisLeaseStore, RedisNotifier, RedisStore
 from tenuto_engine.storage.sqlite import SqliteLeaseStore, SqliteStore
 from tenuto_engine.storage.urls import default_durability, open_stores
 
@@ -19,6 +22,7 @@ from tenuto_engine.storage.urls import default_durability, open_stores
         ("memory:", MemoryStore, MemoryLeaseStore, "D0"),
         ("sqlite:///relative/state.db", SqliteStore, SqliteLeaseStore, "D2"),
         ("sqlite:////absolute/state.db", SqliteStore, SqliteLeaseStore, "D2"),
+        ("postgresql://me:secret@localhost/state?sslmode=require", PostgresStore, PostgresLeaseStore, "D2"),
         ("redis://localhost:6379/0", RedisStore, RedisLeaseStore, "D1"),
     ],
 )
@@ -53,3 +57,17 @@ def test_a_refusal_shows_no_password() -> None:
     with pytest.raises(StoreRefused) as refusal:
         open_stores("mongo://user:secret@host/db", app="shop", key_prefix="tenuto")
     assert "secret" not in str(refusal.value)
+
+
+def test_leases_in_redis_go_with_state_in_postgres_alone() -> None:
+    """Members and nudges follow the leases; other stores keep their own leases."""
+    url, make = "postgresql://localhost/state", partial(open_stores, app="shop", key_prefix="tenuto")
+    assert isinstance(make(url).notifier, PostgresNotifier)
+    made = make(url, lease_store="redis://localhost")
+    assert isinstance(made.leases, GatedLeaseStore)
+    assert isinstance(made.notifier, RedisNotifier)
+    made.leases.close()
+    with pytest.raises(StoreRefused, match="--lease-store"):
+        make("redis://localhost", lease_store="redis://localhost")
+    with pytest.raises(StoreRefused, match="no URL of Redis"):
+        make(url, lease_store="postgresql://me:secret@localhost/leases")

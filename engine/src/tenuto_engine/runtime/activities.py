@@ -170,11 +170,12 @@ class Activities:
         self._calls.beat(session, beat)
 
     def told(self, news: News) -> None:
-        """The owner of a shard says that calls which run here are closed."""
+        """The owner of a shard says that calls which run here are closed, or asks whether they do."""
         for token, reason in news.cancelled:
             parsed = parse_token(token)
             if parsed is not None:
                 self._calls.closed(parsed[0], reason)
+        self._calls.asked(news.calls)
 
     # -- the other engines ------------------------------------------------------------------------------------------
 

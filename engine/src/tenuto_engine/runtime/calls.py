@@ -20,10 +20,11 @@ from tenuto_engine.core.failures import bounded
 from tenuto_engine.core.retry import next_delay_ms
 from tenuto_engine.ports.inbound import ActivityAnswer, ActivityBeat, ActivityItem
 from tenuto_engine.ports.records import ActivityKey, ActivityRecord
+from tenuto_engine.runtime import turn_metrics
 from tenuto_engine.runtime.call import Call, parse_token, token_of
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.ledger import Change, Ledger, Next
-from tenuto_engine.runtime.results import Results, nothing, trace_attempt
+from tenuto_engine.runtime.results import Results, nothing
 from tenuto_engine.runtime.tracing import sampled_trace_id
 from tenuto_engine.runtime.watch import Watch
 from tenuto_engine.runtime.workers import Workers, WorkerSession
@@ -133,9 +134,21 @@ class Calls:
         for record, body in filter(None, found):
             token = token_of(record.key, attempt=record.attempt, deliveries=body.deliveries)
             if session.alive and token in session.announced and record.key not in self.held:
-                call = self.known(record.key) or self._call_of(record, body)
-                call.learn(record, body)
-                self.reclaim(session, call)
+                self.reclaim(session, self.call_of(record, body))
+
+    def asked(self, keys: Sequence[ActivityKey]) -> None:
+        """An owner asks after calls that the store says are this engine's: those that are not known here are run.
+
+        The commit that claimed them was stored, and its answer was lost, or came when the shard was no longer owned.
+        """
+        unknown = [key for key in keys if key not in self.held]
+        if unknown:
+            self._ledger.read(unknown, self._run_unknown)
+
+    def _run_unknown(self, found: Sequence[tuple[ActivityRecord, ActivityBody] | None]) -> None:
+        for record, body in filter(None, found):
+            if body.claim == self._context.engine_id and record.key not in self.held:
+                self.adopt(self.call_of(record, body))
 
     def reclaim(self, session: WorkerSession, call: Call) -> None:
         """Claim for this engine the very delivery that one of its workers runs."""
@@ -297,7 +310,12 @@ class Calls:
         call.queued_at, call.session, call.started_at_ms = 0.0, None, 0
         self.released(call)
 
-    def _call_of(self, record: ActivityRecord, body: ActivityBody) -> Call:
+    def call_of(self, record: ActivityRecord, body: ActivityBody) -> Call:
+        """The call of an entry that was just read: the one that is known here, or a new one."""
+        call = self.held.get(record.key) or self.known(record.key)
+        if call is not None:
+            call.learn(record, body)
+            return call
         return Call(
             record.key,
             self._ledger.shard_of(record.key),
@@ -306,14 +324,6 @@ class Calls:
             revision=record.revision,
             look_at_ms=record.look_at_ms,
         )
-
-    def call_of(self, record: ActivityRecord, body: ActivityBody) -> Call:
-        """The call of an entry that was just read: the one that is known here, or a new one."""
-        call = self.held.get(record.key) or self.known(record.key)
-        if call is None:
-            return self._call_of(record, body)
-        call.learn(record, body)
-        return call
 
     # -- answers ----------------------------------------------------------------------------------------------------
 
@@ -330,8 +340,8 @@ class Calls:
         key, attempt = parsed
         if call is not None and call.session is session and call.running == answer.token:
             call.session, call.started_at_ms = None, 0
-        if call is not None and self._context.tracing.is_recording:
-            trace_attempt(self._context, call, answer, attempt)
+        if call is not None and not answer.rejected:
+            turn_metrics.attempt_answered(self._context, call, answer, attempt)
         if answer.rejected:
             session.acknowledge(answer.token)
             self._rejected(session, call)
@@ -481,6 +491,7 @@ class Calls:
             text = f"{what} did not end within its start-to-close timeout of {body.start_to_close_ms} ms"
         else:
             text = f"{what} was silent for longer than its heartbeat timeout of {body.heartbeat_ms} ms"
+            self._context.metrics.heartbeat_timeout(body.name)
         self._stop(call, text)
         self._failed(call, Failure(TIMEOUT, text), attempt=call.attempt)
 

@@ -8,7 +8,6 @@ were submitted, and the store works on one lane's group while the answers of ano
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -66,9 +65,7 @@ class Committer:
     Callbacks must not raise; one that does is logged, and the others are still called.
     """
 
-    def __init__(
-        self, store: Store, *, metrics: Metrics, faults: Faults, monotonic_ns: Callable[[], int] = time.monotonic_ns
-    ) -> None:
+    def __init__(self, store: Store, *, metrics: Metrics, faults: Faults, monotonic_ns: Callable[[], int]) -> None:
         self._store = store
         self._monotonic_ns = monotonic_ns
         self._metrics = metrics

@@ -109,6 +109,7 @@ class Engine:
         self._turns.loader = self._loading
         self._turns.on_fenced = self.owned.fenced
         self._turns.call_later = _call_later
+        self._loading.nudge_reminders = self._reminders.nudge
         self._activities.wire(
             shard_owned=self.owned.get,
             shards=self.owned.shards.values,

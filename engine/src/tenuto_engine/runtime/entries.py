@@ -8,6 +8,7 @@ a nudge that was lost is made up for by the sweep over entries that are due.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 import structlog
@@ -41,6 +42,8 @@ _SWEEP_ENTRIES = 500
 _PAUSE_SECONDS = 0.5
 # An entry that is due by less may just be on its way into this engine's memory.
 _SETTLE_MS = 1_000
+# A claim that old was answered to its engine, or never will be.
+_ASK_AFTER_MS = 3_000
 
 
 class Entries:
@@ -70,6 +73,7 @@ class Entries:
         self._spill = spill
         self._watch = watch
         self._sweep_limit = _SWEEP_ENTRIES
+        self._asked = 0
         self.shards: Callable[[], Iterable[Shard]]
 
     # -- what commits write ---------------------------------------------------------------------------------------
@@ -209,8 +213,24 @@ class Entries:
             crowded = crowded or len(records) >= self._sweep_limit
             news = [r for r in records if r.key not in shard.entries or shard.entries[r.key].revision < r.revision]
             self._learn(shard, filter(None, map(decoded, news)))
+        self._ask_claimants()
         # Behind a full page of entries that wait for a worker there may be others.
         self._sweep_limit = min(2 * self._sweep_limit, _MOST_ENTRIES) if crowded else _SWEEP_ENTRIES
+
+    def _ask_claimants(self) -> None:
+        """Ask those who have claimed calls for long whether they know: a commit claims, and its answer may be lost."""
+        claimed_ms = self._context.clock.now_ms() - _ASK_AFTER_MS
+        asked: defaultdict[str, list[ActivityKey]] = defaultdict(list)
+        for shard in self.shards():
+            for call in shard.entries.values():
+                claim = call.body.claim
+                if claim not in ("", self._context.engine_id) and call.body.claimed_at_ms < claimed_ms:
+                    asked[claim].append(call.key)
+        for claim, keys in asked.items():
+            # So many fit into one nudge; which ones changes with the time, so that each is asked after in turn.
+            start = self._asked % len(keys)
+            self._context.nudges.say(engine_topic(claim), calls=[*keys[start:], *keys[:start]][:_SWEEP_ENTRIES])
+        self._asked += _SWEEP_ENTRIES
 
     # -- when something is due --------------------------------------------------------------------------------------
 

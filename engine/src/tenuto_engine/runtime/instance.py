@@ -104,6 +104,7 @@ class LiveInstance:
         "body",
         "cancelled",
         "custom_status",
+        "delayed",
         "ending",
         "failures",
         "fetching",
@@ -148,6 +149,7 @@ class LiveInstance:
         self.ending: Event | None = None  # the terminal event, once committed
         self.custom_status: bytes | None = None
         self.open_tail = False
+        self.delayed = False  # as stored: a reminder is set that will wake it
         self.worker: WorkerSession | None = None
         self.failures = 0
         self.waiting_since = 0.0

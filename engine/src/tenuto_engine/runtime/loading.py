@@ -47,6 +47,7 @@ class Loading:
         self._slots = asyncio.Semaphore(context.settings.loads)
         self.open_activities: Callable[[Shard], Awaitable[None]]
         self.result_arrived: Callable[[Shard, ActivityKey], None]
+        self.nudge_reminders: Callable[[], None]
 
     # -- instances ------------------------------------------------------------------------------------------------
 
@@ -138,12 +139,16 @@ class Loading:
         instance.indexed = head.status
         instance.failures = body.turn_failures
         instance.open_tail = body.open_turn
+        instance.delayed = head.hold is Hold.DELAYED
         _overrule(instance, head)
         return instance
 
     def _install(self, instance: LiveInstance) -> None:
         instance.shard.live[instance.id] = instance
         instance.phase = Phase.IDLE
+        delayed = instance.state.hold is Hold.DELAYED and instance.body.scheduled_at_ms
+        if delayed and instance.shard.note_due(instance.body.scheduled_at_ms):
+            self.nudge_reminders()  # another engine took this start, and wrote its reminder
         self._turns.wake(instance)
 
     def fetch_missing(self, instance: LiveInstance, end: int) -> None:

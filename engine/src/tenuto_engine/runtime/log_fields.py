@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tenuto_engine.runtime.tracing import trace_id_of
+
 if TYPE_CHECKING:
     from tenuto_engine.ports.records import ActivityKey
     from tenuto_engine.runtime.instance import LiveInstance
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
 
 def trace_field(trace_parent: str) -> dict[str, str]:
     """The trace, if there is one."""
-    return {"trace_id": trace_parent[3:35]} if trace_parent else {}
+    trace_id = trace_id_of(trace_parent)
+    return {"trace_id": trace_id} if trace_id else {}
 
 
 def about_call(key: ActivityKey) -> dict[str, str | int]:

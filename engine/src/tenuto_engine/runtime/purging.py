@@ -160,6 +160,7 @@ class Purging:
         outcome = await self._committer.execute(Purge(shard, instance_id, stored.head.execution_id, reminders=[key]))
         if isinstance(outcome, Done):
             self._context.metrics.purged.inc()
+            self._context.metrics.reminder_cancelled()
             return 1
         if isinstance(outcome, Refused):
             return 0

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from tenuto_engine.codec.events import encode_event
 from tenuto_engine.core.events import ActivityCompleted, ActivityFailed
 from tenuto_engine.core.sharding import shard_of
-from tenuto_engine.ports.inbound import ActivityAnswer
 from tenuto_engine.ports.operations import Append
 from tenuto_engine.ports.outcomes import Appended, Outcome, Refused
 from tenuto_engine.ports.records import ActivityKey
@@ -123,23 +122,3 @@ class Results:
         shard = self.shard_owned(number)
         if shard is not None:
             self.deliver(shard, instance_id, message_number)
-
-
-def trace_attempt(context: Context, call: Call, answer: ActivityAnswer, attempt: int) -> None:
-    """An attempt has been answered: a span, below the turn that asked, around what the worker recorded of it."""
-    now_ms, key = context.clock.now_ms(), call.key
-    context.tracing.record(
-        f"activity {call.body.name}",
-        trace_parent=call.body.trace_parent,
-        identity=answer.token,
-        end_ms=now_ms,
-        seconds=(now_ms - (call.handed_at_ms or now_ms)) / 1000,
-        attributes={
-            "tenuto.instance": key.instance_id,
-            "tenuto.execution": key.execution_id,
-            "tenuto.operation": key.event_id,
-            "tenuto.attempt": attempt,
-            "tenuto.activity": call.body.name,
-        },
-        error="the attempt failed" if answer.failure else "",
-    )

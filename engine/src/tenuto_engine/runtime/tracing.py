@@ -43,11 +43,15 @@ class Opened(msgspec.Struct):
     span: Any
 
 
+def trace_id_of(trace_parent: str) -> str:
+    """The trace's id; empty where there is no trace, or something else in its place: clients may give anything."""
+    return trace_parent[3:35] if trace_parent and _TRACE_PARENT.fullmatch(trace_parent) else ""
+
+
 def sampled_trace_id(trace_parent: str) -> str:
     """The trace's id if it is recorded somewhere, else empty: an exemplar of another would lead nowhere."""
-    if not trace_parent or not _TRACE_PARENT.fullmatch(trace_parent) or not int(trace_parent[53:55], 16) & 1:
-        return ""
-    return trace_parent[3:35]
+    trace_id = trace_id_of(trace_parent)
+    return trace_id if trace_id and int(trace_parent[53:55], 16) & 1 else ""
 
 
 def span_id_of(identity: str) -> str:

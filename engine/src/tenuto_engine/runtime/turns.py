@@ -417,6 +417,7 @@ class Turns:
         if commit.custom_status is not None:
             instance.custom_status = commit.custom_status
         self.effects.committed(instance, commit, out, outcome)
+        instance.delayed = head.hold is Hold.DELAYED
         if instance.series:
             self._commit_part(instance, instance.series.pop(0))
             return

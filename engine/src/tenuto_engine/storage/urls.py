@@ -35,18 +35,26 @@ _DEFAULT_DURABILITY = {
     "postgresql": "D2",
     "postgres": "D2",
     "redis": "D1",
-    "unix": "D1",
 }
+# The further forms of a Redis URL: with TLS, on a socket, under Sentinel, of a cluster.
+_REDIS = ("rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 
 
 def _scheme_of(url: str) -> str:
     scheme = urlsplit(url).scheme
+    if scheme in _REDIS:
+        return "redis"
     if scheme not in _DEFAULT_DURABILITY:
         raise StoreRefused(
-            f"state store {url.rsplit('@', maxsplit=1)[-1]!r} has an unknown kind {scheme!r}; "
+            f"state store {_without_secrets(url)!r} has an unknown kind {scheme!r}; "
             "use memory:, sqlite:///path, postgresql://host:port/database or redis://host:port/database"
         )
     return scheme
+
+
+def _without_secrets(url: str) -> str:
+    """Return what may be shown of a URL: nothing before the host, where a password stands, and no query."""
+    return url.rsplit("@", maxsplit=1)[-1].partition("?")[0]
 
 
 def _path_of(url: str) -> str:
@@ -82,7 +90,8 @@ def open_stores(
 
     Args:
         url: `memory:`; `sqlite:///path` (a relative path has three slashes, an absolute one four);
-            `postgresql://[user:password@]host[:port]/database`; `redis://[user:password@]host[:port][/database]`.
+            `postgresql://[user:password@]host[:port]/database`; `redis://[user:password@]host[:port][/database]`
+            and its further forms (`storage.redis.address`).
         app: the app whose state it is; one database may hold several in Redis and PostgreSQL, one in SQLite.
         key_prefix: first part of every key, or of the schema's name.
         lease_store: where leases are kept for state in PostgreSQL: a URL of Redis; empty: beside the state.
@@ -161,10 +170,8 @@ def _open_postgres(
     fence = partial(PostgresLeaseStore, url, app=app, key_prefix=key_prefix, lease_ms=lease_ms)
     if not lease_store:
         return Stores(store, fence(), PostgresNotifier(url, app=app, key_prefix=key_prefix), fence)
-    if _scheme_of(lease_store) not in {"redis", "unix"}:
-        raise StoreRefused(
-            f"--lease-store {lease_store.rsplit('@', maxsplit=1)[-1]!r} is no URL of Redis; give redis://…"
-        )
+    if _scheme_of(lease_store) != "redis":
+        raise StoreRefused(f"--lease-store {_without_secrets(lease_store)!r} is no URL of Redis; give redis://…")
     from tenuto_engine.storage.gated_leases import GatedLeaseStore
     from tenuto_engine.storage.redis import RedisLeaseStore, RedisNotifier
 

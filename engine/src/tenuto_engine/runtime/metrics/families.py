@@ -230,6 +230,10 @@ class Metrics:
         if kind != "timer" and result in {"ok", "late"}:
             self.lateness[kind].observe(max(0.0, late_seconds))
 
+    def reminder_cancelled(self) -> None:
+        """A delayed start, a back-off or a retention was removed before it was due; timers are counted by the group."""
+        self.groups.reminder_writes["cancel", "ok"].inc()
+
     # Ownership: the lease keeper has these called on the event loop.
 
     def shards(self, *, desired: int, owned: int, unowned: int) -> None:

@@ -189,7 +189,7 @@ class GroupMetrics:
         )
         self.reminder_writes = counters(
             "tenuto_reminder_write_total",
-            "Reminders set with a commit, cancelled by one (timers), and fired, by the store's answer",
+            "Reminders set, cancelled before they were due, and fired, by the store's answer",
             "op",
             "result",
         )

@@ -31,7 +31,7 @@ from tenuto_engine.storage.redis.keys import read_text
 Part = Appended | Refused | Created | Exists
 
 _DONE = Done()
-_FENCED = Fenced()
+FENCED = Fenced()
 
 
 class Again(msgspec.Struct, frozen=True):
@@ -65,7 +65,7 @@ def _read_list(operation: Operation, reply: list[Any]) -> Outcome | Again:
         case b"done":
             return _DONE
         case b"fenced":
-            return _FENCED
+            return FENCED
         case b"conflict":
             return Conflict(reply[1].decode(), _read_detail(reply[1], reply[2].decode()))
         case b"dropped":

@@ -22,8 +22,11 @@ from tenuto_engine.ports.audit import (
 )
 from tenuto_engine.ports.errors import LayoutTooNew, StoreRefused, UnreadableRecord
 from tenuto_engine.ports.records import ActivityRecord, IndexEntry, OutboxRecord, ReminderKey, Stored
+from tenuto_engine.storage.redis.address import Place, parse_address
+from tenuto_engine.storage.redis.cluster import Cluster
 from tenuto_engine.storage.redis.keys import Keys, ShardKeys, read_activity, read_metadata, read_reminder, read_text
-from tenuto_engine.storage.redis.link import LinkPool
+from tenuto_engine.storage.redis.link import Link, Locator
+from tenuto_engine.storage.redis.nodes import Node, Reading, SentinelLocator
 from tenuto_engine.storage.redis.server import LAYOUT_VERSION
 
 _PAGE = 1_000
@@ -35,7 +38,7 @@ _OWN_FIELDS = frozenset({"metadata", "inbox", "index", "retained"})
 # version, `index` by the name of an index; the others stand alone.
 _KNOWN = re.compile(
     r"(?s)(?:(?P<kind>instance|lease|ready|reminders|activities|activities-look|index):(?P<rest>.*)"
-    r"|(?P<alone>outbox|outbox-last|received|seen))"
+    r"|(?P<alone>outbox|outbox-last|received|seen|confirmed))"
 )
 
 
@@ -44,12 +47,13 @@ class RedisAudit:
 
     Args:
         keys: the names of the app's keys.
-        links: connections to read over; closed with the audit.
+        links: connections to read over; closed with the audit, as is `locator`.
     """
 
-    def __init__(self, keys: Keys, links: LinkPool) -> None:
+    def __init__(self, keys: Keys, links: Reading, *, locator: Locator | None = None) -> None:
         self._keys = keys
         self._links = links
+        self._locator = locator
         first = keys[0].base.removesuffix("0}:")
         self._shard_of_key = re.compile(rf"{re.escape(first)}(\d+)\}}:(?s:(.*))")
         self._pattern = first + "*"
@@ -78,6 +82,8 @@ class RedisAudit:
 
     async def close(self) -> None:
         await self._links.close()
+        if self._locator is not None:
+            await self._locator.close()
 
     async def now_ms(self) -> int:
         ((seconds, micros),) = await self._links.ask(("TIME",))
@@ -89,20 +95,25 @@ class RedisAudit:
         """Find the names of all keys of all shards. A live store's are a few moments old when they are used."""
         found: defaultdict[int, set[str]] = defaultdict(set)
         strays: set[Defect] = set()
-        cursor: bytes | int = 0
-        while True:
-            ((cursor, page),) = await self._links.ask(("SCAN", cursor, "MATCH", self._pattern, "COUNT", _PAGE))
-            for raw in page:
-                key = raw.decode(errors="replace")
+        for part in await self._links.parts():
+            async for key in self._scan(part):
                 parts = self._shard_of_key.fullmatch(key)
                 if parts is None or int(parts[1]) >= self._shards:
                     strays.add(Defect(key, f"belongs to no shard of this app, which has {self._shards}"))
                 else:
                     found[int(parts[1])].add(parts[2])
-            if int(cursor) == 0:
-                break
         self._found = {shard: found[shard] for shard in range(self._shards)}
         self._strays = sorted(strays)
+
+    async def _scan(self, part: Reading) -> AsyncIterator[str]:
+        """The names of all keys of the app's shards on one server, some of them twice."""
+        cursor: bytes | int = 0
+        while True:
+            ((cursor, page),) = await part.ask(("SCAN", cursor, "MATCH", self._pattern, "COUNT", _PAGE))
+            for raw in page:
+                yield raw.decode(errors="replace")
+            if int(cursor) == 0:
+                return
 
     async def strays(self) -> list[Defect]:
         await self._look_around()
@@ -276,4 +287,19 @@ def _lease(fields: list[Any]) -> StoredLease:
 
 def audit_redis(url: str, *, app: str, key_prefix: str, timeout_s: float = 5.0) -> RedisAudit:
     """Make the audit of one app's state. Arguments as of `RedisStore`."""
-    return RedisAudit(Keys(key_prefix, app), LinkPool(url, timeout_s=timeout_s))
+    address = parse_address(url)
+    locator = SentinelLocator(address) if address.kind == "sentinel" else None
+
+    def make(place: Place) -> Node:
+        return Node(address, place, timeout_s=timeout_s, prepare=_refuse_writing, prepare_read=None, locate=locator)
+
+    links: Reading
+    if address.kind == "cluster":
+        links = Cluster(address.places, make, patience_s=timeout_s)
+    else:
+        links = make(address.first).readers
+    return RedisAudit(Keys(key_prefix, app), links, locator=locator)
+
+
+async def _refuse_writing(_node: Node, _link: Link) -> None:
+    raise StoreRefused("an audit writes nothing")

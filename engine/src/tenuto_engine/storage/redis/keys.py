@@ -95,7 +95,7 @@ def read_activity(member: bytes, value: bytes, look_at_ms: int) -> ActivityRecor
 class ShardKeys:
     """The key names of one shard."""
 
-    __slots__ = ("all", "base", "open", "outbox", "outbox_last", "received", "seen")
+    __slots__ = ("all", "base", "confirmed", "open", "outbox", "outbox_last", "received", "seen")
 
     def __init__(self, base: str) -> None:
         self.base = base
@@ -105,6 +105,7 @@ class ShardKeys:
         self.received = base + "received"
         self.all = base + "index:all"
         self.open = base + "index:open"
+        self.confirmed = base + "confirmed"
 
     def instance(self, instance_id: str) -> str:
         return self.base + "instance:" + instance_id

@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
-from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
-from redis.retry import Retry
 
 from tenuto_engine.ports.errors import StoreUnavailable
 from tenuto_engine.ports.leases import Lease, LeaseHeld, Member, Present, Roll
 from tenuto_engine.storage.redis import scripts
+from tenuto_engine.storage.redis.address import parse_address
+from tenuto_engine.storage.redis.clients import open_clients
 from tenuto_engine.storage.redis.keys import Keys
 
 _encode = msgspec.json.encode
@@ -35,17 +34,7 @@ class RedisLeaseStore:
 
     def __init__(self, url: str, *, app: str, key_prefix: str, timeout_s: float = 0.5) -> None:
         self._keys = Keys(key_prefix, app)
-        # The library's stubs leave much of it unknown.
-        self._redis: Any = cast("Any", Redis).from_url(
-            url,
-            protocol=2,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            # A hidden retry would acquire twice: the first grant's token would be lost at once.
-            retry=Retry(NoBackoff(), 0),
-            driver_info=None,
-            max_connections=1,
-        )
+        self._clients = open_clients(parse_address(url), timeout_s=timeout_s)
 
     def acquire(
         self, shards: Sequence[int], *, version: str, owner: str, lease_ms: int, force: bool = False
@@ -77,33 +66,30 @@ class RedisLeaseStore:
         return Roll(reply[0], sorted(present, key=lambda each: each.member.engine_id))
 
     def leave(self, engine_id: str) -> None:
-        try:
-            with self._redis.pipeline(transaction=False) as pipeline:
-                pipeline.hdel(self._keys.members, engine_id)
-                pipeline.zrem(self._keys.member_expiry, engine_id)
-                pipeline.execute()
-        except (RedisError, OSError) as fault:
-            raise StoreUnavailable(
-                f"member {engine_id} could not be removed: {fault}; it runs out by itself"
-            ) from fault
+        keys = self._keys
+        self._exchange([("HDEL", keys.members, engine_id), ("ZREM", keys.member_expiry, engine_id)])
 
     def members(self) -> list[Member]:
         (descriptions,) = self._run(scripts.MEMBERS, 2, [self._member_call()])
         return sorted(map(_decode_member, descriptions), key=lambda member: member.engine_id)
 
     def close(self) -> None:
-        self._redis.close()
+        self._clients.close()
 
     def _run(self, script: scripts.Script, keys: int, calls: Sequence[tuple[str | int | bytes, ...]]) -> list[Any]:
         """Run a script once for each call, in one pipeline. Arguments follow an unused one, the window."""
         if not calls:
             return []
+        commands = [("EVALSHA", script.sha, keys, *call[:keys], 0, *call[keys:]) for call in calls]
+        return self._exchange(commands, script)
+
+    def _exchange(self, commands: Sequence[tuple[Any, ...]], script: scripts.Script | None = None) -> list[Any]:
         try:
-            replies = self._send(script, keys, calls)
+            replies = self._clients.send(commands)
             flushed = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-            if flushed:
-                self._redis.script_load(script.source)
-                for i, reply in zip(flushed, self._send(script, keys, [calls[i] for i in flushed]), strict=True):
+            if flushed and script is not None:
+                self._clients.send_to_all(("SCRIPT", "LOAD", script.source))
+                for i, reply in zip(flushed, self._clients.send([commands[i] for i in flushed]), strict=True):
                     replies[i] = reply
         except (RedisError, OSError) as fault:
             raise StoreUnavailable(f"the lease store does not answer: {fault}; acquire anew") from fault
@@ -111,12 +97,6 @@ class RedisLeaseStore:
             if isinstance(reply, Exception):
                 raise StoreUnavailable(f"the lease store refused: {reply}") from reply
         return replies
-
-    def _send(self, script: scripts.Script, keys: int, calls: Sequence[tuple[str | int | bytes, ...]]) -> list[Any]:
-        with self._redis.pipeline(transaction=False) as pipeline:
-            for call in calls:
-                pipeline.execute_command("EVALSHA", script.sha, keys, *call[:keys], 0, *call[keys:])
-            return cast("list[Any]", pipeline.execute(raise_on_error=False))
 
     def _member_call(self, *arguments: str | int | bytes) -> tuple[str | int | bytes, ...]:
         return (self._keys.members, self._keys.member_expiry, *arguments)

@@ -11,7 +11,7 @@ from typing import Any
 
 from tenuto_engine.ports.records import InstanceFilter, Listed
 from tenuto_engine.storage.redis.keys import ShardKeys
-from tenuto_engine.storage.redis.link import LinkPool
+from tenuto_engine.storage.redis.nodes import Reading
 from tenuto_engine.storage.redis.reads import RedisReads
 
 # Index entries looked at in one round trip. Filters that match rarely take several.
@@ -49,7 +49,7 @@ def _main_index(keys: ShardKeys, wanted: InstanceFilter) -> str:
 
 
 async def _read_page(
-    links: LinkPool, keys: ShardKeys, wanted: InstanceFilter, cursor: tuple[int, str] | None
+    links: Reading, keys: ShardKeys, wanted: InstanceFilter, cursor: tuple[int, str] | None
 ) -> list[tuple[int, str]]:
     """The next entries of the main index below the cursor that lie in the time range and have the id's prefix."""
     index = _main_index(keys, wanted)
@@ -76,7 +76,7 @@ def _is_below(entry: tuple[int, str], cursor: tuple[int, str]) -> bool:
 
 
 async def _match_statuses(
-    links: LinkPool, keys: ShardKeys, wanted: InstanceFilter, page: Sequence[tuple[int, str]]
+    links: Reading, keys: ShardKeys, wanted: InstanceFilter, page: Sequence[tuple[int, str]]
 ) -> list[tuple[int, str]]:
     entries = [entry for entry in page if entry[1].startswith(wanted.id_prefix)]
     statuses = sorted(wanted.statuses)

@@ -5,7 +5,7 @@ They go over links of their own, so that a large read does not hold up a commit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tenuto_engine.ports.errors import StoreUnavailable
@@ -33,7 +33,7 @@ from tenuto_engine.storage.redis.keys import (
     write_activity,
     write_text,
 )
-from tenuto_engine.storage.redis.link import LinkPool
+from tenuto_engine.storage.redis.nodes import Reading
 
 # Records asked for in one command: small ones are few round trips, large ones do not hold the server up for long.
 _PAGE = 500
@@ -41,12 +41,13 @@ _PAGE = 500
 _HINT_SECONDS = 300
 # Reminders whose kind one script looks at: about a millisecond of the server's time.
 _KINDS_PAGE = 5_000
+_KINDS_AT_ONCE = 64
 
 
 class RedisReads:
     """The reading half of the store. Raises StoreUnavailable where the port says so."""
 
-    def __init__(self, keys: Keys, links: LinkPool, beliefs: Beliefs) -> None:
+    def __init__(self, keys: Keys, links: Reading, beliefs: Beliefs) -> None:
         self._keys = keys
         self._beliefs = beliefs
         self._links = links
@@ -145,26 +146,35 @@ class RedisReads:
                 ("ZCARD", reminders),
             ]
         replies = await self._links.ask(*commands)
+        totals = {shard: replies[6 * position + 5] for position, shard in enumerate(shards)}
+        kinds = await self._count_kinds(version, totals)
         found: dict[int, Stock] = {}
         for position, shard in enumerate(shards):
-            count, ready_count, oldest_ready, due, oldest_due, total = replies[6 * position : 6 * position + 6]
+            count, ready_count, oldest_ready, due, oldest_due = replies[6 * position : 6 * position + 5]
             found[shard] = Stock(
                 open=int(count or 0),
                 ready=ready_count,
                 oldest_ready_ms=int(float(oldest_ready[1])) if oldest_ready else 0,
                 due=due,
                 oldest_due_ms=int(float(oldest_due[1])) if oldest_due else 0,
-                reminders=await self._count_kinds(self._keys[shard].reminders(version), total),
+                reminders=kinds[shard],
             )
         return found
 
-    async def _count_kinds(self, key: str, total: int) -> dict[str, int]:
-        counts: dict[str, int] = {}
-        for first in range(0, total, _KINDS_PAGE):
-            command = ("EVAL", scripts.COUNT_KINDS.source, 1, key, first, first + _KINDS_PAGE - 1)
-            (reply,) = await self._links.ask(command)
-            for kind, number in zip(reply[::2], reply[1::2], strict=True):
-                counts[kind.decode()] = counts.get(kind.decode(), 0) + number
+    async def _count_kinds(self, version: str, totals: Mapping[int, int]) -> dict[int, dict[str, int]]:
+        """Count the reminders of each shard by kind, in pages; `totals` says how many there are."""
+        pages = [(shard, first) for shard, total in totals.items() for first in range(0, total, _KINDS_PAGE)]
+        counts: dict[int, dict[str, int]] = {shard: {} for shard in totals}
+        for start in range(0, len(pages), _KINDS_AT_ONCE):
+            asked = pages[start : start + _KINDS_AT_ONCE]
+            source = scripts.COUNT_KINDS.source
+            commands = [
+                ("EVAL", source, 1, self._keys[shard].reminders(version), first, first + _KINDS_PAGE - 1)
+                for shard, first in asked
+            ]
+            for (shard, _), reply in zip(asked, await self._links.ask(*commands), strict=True):
+                for kind, number in zip(reply[::2], reply[1::2], strict=True):
+                    counts[shard][kind.decode()] = counts[shard].get(kind.decode(), 0) + number
         return counts
 
     async def read_activities(

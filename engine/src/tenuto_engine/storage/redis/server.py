@@ -10,60 +10,160 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
+import structlog
 from redis.exceptions import NoPermissionError, ResponseError
 
 from tenuto_engine.ports.errors import DurabilityRefused, LayoutTooNew, ShardsDiffer, StoreRefused, StoreUnavailable
 from tenuto_engine.storage.redis import scripts
+from tenuto_engine.storage.redis.slots import NOT_HERE
 
 LAYOUT_VERSION = 1
 # The steps from a layout to the next, by the layout they start from; none has been needed yet.
 UPGRADES: dict[int, tuple[tuple[str, ...], ...]] = {}
 
-_SETTINGS = ("appendonly", "appendfsync", "maxmemory", "maxmemory-policy")
+_SETTINGS = ("appendonly", "appendfsync", "maxmemory", "maxmemory-policy", "min-replicas-to-write")
+TIERS = ("D0", "D1", "D2", "D3")
+
+_log = structlog.get_logger(__name__)
 
 Ask = Callable[[Sequence[tuple[Any, ...]]], Awaitable[list[Any]]]
 
 
 class Server(msgspec.Struct, frozen=True):
-    """One server as found. `incarnation` changes when it restarts or another one takes its place."""
+    """One server as found. `incarnation` changes when it restarts or another one takes its place.
+
+    `replicas`: connected and in step.
+    """
 
     version: str
     incarnation: str
     is_verified: bool
+    replicas: int
 
 
 class Demand(msgspec.Struct, frozen=True):
-    """What the engine was told to insist on. `may_hide`: go on although the server hides its settings."""
+    """What the engine was told to insist on.
+
+    `may_hide`: go on although the server hides its settings. `is_cluster`: what the URL says. `wait_replicas`: the
+    fewest replicas that must be connected.
+    """
 
     shards: int
     durability: str
     may_hide: bool
+    is_cluster: bool = False
+    wait_replicas: int = 0
+
+    @property
+    def replicas(self) -> int:
+        """How many replicas must be connected: D3 needs one to write to."""
+        return max(self.wait_replicas, 1 if self.durability == "D3" else 0)
 
 
 async def inspect(ask: Ask, demand: Demand) -> Server:
-    """Identify the server and check that it delivers the durability asked for.
+    """Identify the server and check that it is a primary and delivers the durability asked for.
 
     Raises:
         DurabilityRefused: it does not, or hides it; the message names the setting.
-        StoreUnavailable: it is loading, or refuses to say who it is.
+        StoreRefused: it is a cluster's node, a sentinel or a single server, and the URL says otherwise.
+        StoreUnavailable: it is loading, a replica, or refuses to say who it is.
     """
     refuse_unknown_tier(demand.durability)
-    replies = await ask([("INFO", "server"), ("INFO", "replication"), *(("CONFIG", "GET", name) for name in _SETTINGS)])
+    questions = [("INFO", "server"), ("INFO", "replication"), ("WAITAOF", 0, 0, 1)]
+    replies = await ask([*questions, *(("CONFIG", "GET", name) for name in _SETTINGS)])
     for reply in replies[:2]:
         if isinstance(reply, ResponseError):
             raise StoreUnavailable(f"the server does not say who it is: {reply}") from reply
     facts = _read_info(replies[0]) | _read_info(replies[1])
+    _check_mode(facts, demand)
     settings: dict[str, str] | None = None
-    if not any(isinstance(reply, ResponseError) for reply in replies[2:]):
-        settings = {name: _read_setting(reply) for name, reply in zip(_SETTINGS, replies[2:], strict=True)}
+    if not any(isinstance(reply, ResponseError) for reply in replies[3:]):
+        settings = {name: _read_setting(reply) for name, reply in zip(_SETTINGS, replies[3:], strict=True)}
     else:
-        _refuse_other_errors(replies[2:])
+        _refuse_other_errors(replies[3:])
+    if demand.durability == "D3" and isinstance(replies[2], ResponseError):
+        raise DurabilityRefused(
+            f"durability D3 needs the command WAITAOF (Redis 7.2 or later, Valkey), but the server answers"
+            f" '{replies[2]}'; allow it to this user, upgrade the server, or use D2"
+        )
     is_verified = _check_durability(settings, demand)
+    replicas = _count_replicas(facts)
+    _check_replicas(replicas, settings, demand)
     return Server(
-        version=facts.get("valkey_version") or facts.get("redis_version", "?"),
+        version=_name_version(facts),
         incarnation=f"{facts.get('run_id', '?')}/{facts.get('master_replid', '?')}",
         is_verified=is_verified,
+        replicas=replicas,
     )
+
+
+async def refuse_replica(ask: Ask) -> None:
+    """Check that a server that is only read from is a primary. Raises StoreUnavailable."""
+    (reply,) = await ask([("INFO", "replication")])
+    if isinstance(reply, ResponseError):
+        raise StoreUnavailable(f"the server does not say who it is: {reply}") from reply
+    _refuse_replica(_read_info(reply))
+
+
+def _name_version(facts: dict[str, str]) -> str:
+    if "valkey_version" in facts:
+        return f"Valkey {facts['valkey_version']}"
+    return f"Redis {facts.get('redis_version', '?')}"
+
+
+def _check_mode(facts: dict[str, str], demand: Demand) -> None:
+    mode = facts.get("server_mode") or facts.get("redis_mode", "standalone")  # Valkey has the former
+    if mode == "sentinel":
+        raise StoreRefused("the state store's URL leads to a sentinel; write redis+sentinel://host:port,…/service")
+    if (mode == "cluster") != demand.is_cluster:
+        found, form = ("a node of a cluster", "redis+cluster://") if mode == "cluster" else ("no cluster", "redis://")
+        raise StoreRefused(f"the state store's URL leads to {found}; write {form}host:port")
+    # A cluster's replica says by itself where each key is.
+    if not demand.is_cluster:
+        _refuse_replica(facts)
+
+
+def _refuse_replica(facts: dict[str, str]) -> None:
+    if facts.get("role", "master") != "master":
+        primary = f"{facts.get('master_host', '?')}:{facts.get('master_port', '?')}"
+        raise StoreUnavailable(
+            f"the server is a read-only replica (READONLY) of {primary}; give the primary's address, or that of"
+            " sentinels, or wait until it is promoted"
+        )
+
+
+def _count_replicas(facts: dict[str, str]) -> int:
+    return sum(
+        1
+        for name, value in facts.items()
+        if name.startswith("slave") and name[5:].isdigit() and "state=online" in value
+    )
+
+
+def _check_replicas(replicas: int, settings: dict[str, str] | None, demand: Demand) -> None:
+    if replicas < demand.replicas:
+        reason = f"durability {demand.durability}" if demand.durability == "D3" else "wait_replicas"
+        raise DurabilityRefused(
+            f"{reason} needs {demand.replicas} connected replica(s), but the primary has {replicas}; connect replicas"
+            " (replicaof), or use durability D2 without wait_replicas"
+        )
+    if not replicas or settings is None or demand.durability == "D0":
+        return
+    if settings["min-replicas-to-write"] in ("", "0"):
+        warn_once(
+            "min-replicas-to-write is 0: a primary cut off from its replicas goes on accepting writes, which are"
+            " lost when one of them is promoted; set min-replicas-to-write 1"
+        )
+
+
+_warned: set[str] = set()
+
+
+def warn_once(text: str) -> None:
+    """Log a warning, once per process: settings are looked at on every reconnect."""
+    if text not in _warned:
+        _warned.add(text)
+        _log.warning(text)
 
 
 async def check_layout(ask: Ask, key: str, demand: Demand) -> None:
@@ -73,6 +173,8 @@ async def check_layout(ask: Ask, key: str, demand: Demand) -> None:
         LayoutTooNew, ShardsDiffer: see there. StoreUnavailable: the record cannot be read or written now.
     """
     (reply,) = await ask([("EVAL", scripts.LAYOUT.source, 1, key, 0, LAYOUT_VERSION, demand.shards)])
+    if demand.is_cluster and isinstance(reply, NOT_HERE):
+        return  # another node has the record, and is asked on its own connection
     if isinstance(reply, ResponseError):
         raise StoreUnavailable(f"the layout record {key} cannot be read: {reply}") from reply
     try:
@@ -94,13 +196,8 @@ async def check_layout(ask: Ask, key: str, demand: Demand) -> None:
 
 
 def refuse_unknown_tier(durability: str) -> None:
-    if durability == "D3":
-        raise DurabilityRefused(
-            "durability D3 (fsync on every replica that may be promoted) is not delivered on Redis by this release;"
-            " it follows. Use D2 (appendfsync always) or D1"
-        )
-    if durability not in {"D0", "D1", "D2"}:
-        raise DurabilityRefused(f"durability {durability!r} is unknown; give D0, D1 or D2")
+    if durability not in TIERS:
+        raise DurabilityRefused(f"durability {durability!r} is unknown; give D0, D1, D2 or D3")
 
 
 def _refuse_other_errors(replies: list[Any]) -> None:
@@ -132,7 +229,9 @@ def _check_durability(settings: dict[str, str] | None, demand: Demand) -> bool:
             " set appendonly yes, or start with --durability D0"
         )
     fsync = settings["appendfsync"]
-    if (demand.durability == "D1" and fsync == "no") or (demand.durability == "D2" and fsync != "always"):
+    if demand.durability == "D3" and fsync == "everysec":
+        warn_once("appendfsync is everysec: at D3 each answer waits up to a second for it; set appendfsync always")
+    if (demand.durability in ("D1", "D3") and fsync == "no") or (demand.durability == "D2" and fsync != "always"):
         wanted = "always" if demand.durability == "D2" else "everysec or always"
         raise DurabilityRefused(f"durability {demand.durability} needs appendfsync {wanted}, but it is {fsync}; set it")
     return True
