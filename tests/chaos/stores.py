@@ -84,7 +84,12 @@ class RedisStoreServer:
         self._folder = folder
         fsync = "everysec" if is_lossy else "always"
         self._server = RedisServer(
-            folder, release=release, port=str(self._port), appendfsync=fsync, auto_aof_rewrite_percentage="0"
+            folder,
+            release=release,
+            bind="127.0.0.1",
+            port=str(self._port),
+            appendfsync=fsync,
+            auto_aof_rewrite_percentage="0",
         )
         self._is_up = False
         self._sizes: deque[tuple[float, int]] = deque(maxlen=64)

@@ -271,7 +271,7 @@ class Calls:
         if entry is None:
             self._results.closed(call.number, call.key, _OVER)
             return
-        if call.key in self.held or call.writing or not call.is_open:
+        if self.held.get(call.key) not in (None, call) or call.writing or not call.is_open:
             return
         call.learn(*entry)
         if call.body.claim != self._context.engine_id:

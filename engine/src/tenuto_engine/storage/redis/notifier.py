@@ -93,9 +93,9 @@ class RedisNotifier:
             began = asyncio.get_running_loop().time()
             try:
                 await work()
-            # A timeout is an OSError. The library fails by AttributeError where one task meets the connection that
-            # another one has just found broken; nudges must not end by that for the rest of the engine's life.
-            except (RedisError, OSError, StoreUnavailable, AttributeError) as fault:
+            # A timeout is an OSError. The library fails by the last two where one task meets a connection that another
+            # one has just found broken; nudges must not end by that for the rest of the engine's life.
+            except (RedisError, OSError, StoreUnavailable, AttributeError, RuntimeError) as fault:
                 _log.debug("nudges wait for the store", error=str(fault))
             if asyncio.get_running_loop().time() - began > _LONGEST_PAUSE_SECONDS:
                 pause = _FIRST_PAUSE_SECONDS
