@@ -20,6 +20,7 @@ from tenuto_engine.core.failures import bounded
 from tenuto_engine.core.retry import next_delay_ms
 from tenuto_engine.ports.inbound import ActivityAnswer, ActivityBeat, ActivityItem
 from tenuto_engine.ports.records import ActivityKey, ActivityRecord
+from tenuto_engine.runtime import turn_metrics
 from tenuto_engine.runtime.call import Call, parse_token, token_of
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.ledger import Change, Ledger, Next
@@ -340,8 +341,8 @@ class Calls:
         key, attempt = parsed
         if call is not None and call.session is session and call.running == answer.token:
             call.session, call.started_at_ms = None, 0
-        if call is not None and self._context.tracing.is_recording:
-            self._trace(call, answer, attempt)
+        if call is not None and not answer.rejected:
+            turn_metrics.attempt_answered(self._context, call, answer, attempt)
         if answer.rejected:
             session.acknowledge(answer.token)
             self._rejected(session, call)
@@ -350,25 +351,6 @@ class Calls:
         else:
             self._take_result(session, answer, call, key=key, attempt=attempt)
         self.session_ready(session)
-
-    def _trace(self, call: Call, answer: ActivityAnswer, attempt: int) -> None:
-        """An attempt has been answered: a span, below the turn that asked, around what the worker recorded of it."""
-        now_ms, key = self._context.clock.now_ms(), call.key
-        self._context.tracing.record(
-            f"activity {call.body.name}",
-            trace_parent=call.body.trace_parent,
-            identity=answer.token,
-            end_ms=now_ms,
-            seconds=(now_ms - (call.handed_at_ms or now_ms)) / 1000,
-            attributes={
-                "tenuto.instance": key.instance_id,
-                "tenuto.execution": key.execution_id,
-                "tenuto.operation": key.event_id,
-                "tenuto.attempt": attempt,
-                "tenuto.activity": call.body.name,
-            },
-            error="the attempt failed" if answer.failure else "",
-        )
 
     def _take_result(
         self, session: WorkerSession, answer: ActivityAnswer, call: Call | None, *, key: ActivityKey, attempt: int
@@ -510,6 +492,7 @@ class Calls:
             text = f"{what} did not end within its start-to-close timeout of {body.start_to_close_ms} ms"
         else:
             text = f"{what} was silent for longer than its heartbeat timeout of {body.heartbeat_ms} ms"
+            self._context.metrics.heartbeat_timeout(body.name)
         self._stop(call, text)
         self._failed(call, Failure(TIMEOUT, text), attempt=call.attempt)
 
