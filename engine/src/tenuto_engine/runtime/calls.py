@@ -273,7 +273,9 @@ class Calls:
         if entry is None:
             self._results.closed(call.number, call.key, _OVER)
             return
-        if call.key in self.held or call.writing or not call.is_open:
+        # A call being claimed is held already, but not at work before this.
+        is_at_work = call.session is not None or call.queued_at
+        if self.held.get(call.key, call) is not call or is_at_work or call.writing or not call.is_open:
             return
         call.learn(*entry)
         if call.body.claim != self._context.engine_id:
@@ -285,7 +287,8 @@ class Calls:
 
     def _run(self, call: Call) -> None:
         """Begin, unless it was closed or lost while its input was read."""
-        if call.is_open and call.session is None and call.body.claim == self._context.engine_id:
+        is_at_work = call.session is not None or call.queued_at
+        if call.is_open and not is_at_work and call.body.claim == self._context.engine_id:
             self._offer(call)
 
     def _settle(self, call: Call, change: Change) -> None:
