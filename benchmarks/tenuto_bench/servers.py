@@ -199,7 +199,7 @@ def engine_and_app(
     ]
     with child("engine", [*command, *options], folder) as engine:
         http = engine.line().rsplit(" ", maxsplit=1)[-1].strip()
-        with child("app", [sys.executable, "-m", app], folder, engine=address, **variables) as served:
+        with child("app", [sys.executable, "-m", app], folder, engine=address, user=None, **variables) as served:
             yield Pair(engine, served, f"http://{http}/metrics")
 
 
