@@ -255,7 +255,7 @@ class Calls:
         def stored(change: Change) -> None:
             self._workers.coming -= 1
             if change is Change.DONE and call.body.claim:
-                self.adopt(call)
+                self._begin(call)
             else:
                 self._settle(call, change)
             then()
@@ -279,6 +279,10 @@ class Calls:
         if call.body.claim != self._context.engine_id:
             self.released(call)
             return
+        self._begin(call)
+
+    def _begin(self, call: Call) -> None:
+        """The claim is this engine's, as the store has just said: run the call."""
         self.held[call.key] = call
         self._watch.set(call)
         self._ledger.with_payload(call, lambda: self._run(call))
