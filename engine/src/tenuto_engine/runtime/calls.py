@@ -143,8 +143,7 @@ class Calls:
 
         The commit that claimed them was stored, and its answer was lost, or came when the shard was no longer owned.
         """
-        unknown = [key for key in keys if key not in self.held]
-        if unknown:
+        if unknown := [key for key in keys if key not in self.held]:
             self._ledger.read(unknown, self._run_unknown)
 
     def _run_unknown(self, found: Sequence[tuple[ActivityRecord, ActivityBody] | None]) -> None:
