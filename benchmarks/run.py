@@ -1,6 +1,6 @@
 """Measure Tenuto on this machine: `make bench`, or `benchmarks/run.py --help`.
 
-A full run takes about twelve minutes and writes `benchmarks/results/<date>.json`; `--write-readme` also puts the tables
+A full run takes about twenty minutes and writes `benchmarks/results/<date>.json`; `--write-readme` also puts the tables
 into `benchmarks/README.md`. A smoke run takes seconds, proves that every workload still works, and writes nothing.
 """
 
@@ -19,6 +19,8 @@ from typing import Any
 
 from rich.console import Console
 
+from tenuto_bench.handover import NAME as HAND_OVER
+from tenuto_bench.handover import run_handovers
 from tenuto_bench.machine import describe, load_average
 from tenuto_bench.report import README, console_tables, markdown, write_readme
 from tenuto_bench.servers import BENCHMARKS, ProcessFailed
@@ -51,22 +53,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report = json.loads(options.from_file.read_text(encoding="utf-8"))
     else:
         patterns = options.workload or ["*"]
-        workloads = [one for one in WORKLOADS if any(fnmatch.fnmatch(one.name, pattern) for pattern in patterns)]
-        if not workloads:
-            console.print(f"no workload fits; there are {', '.join(one.name for one in WORKLOADS)}")
+        names = [*(one.name for one in WORKLOADS), HAND_OVER]
+        chosen = {name for name in names if any(fnmatch.fnmatch(name, pattern) for pattern in patterns)}
+        if not chosen:
+            console.print(f"no workload fits; there are {', '.join(names)}")
             return 2
+        workloads = [one for one in WORKLOADS if one.name in chosen]
         plan = Plan(workloads, options.repeats, smoke=options.smoke, seed=options.seed, say=say)
         try:
-            report = measure(plan, options.store or STORES)
+            report = measure(plan, options.store or STORES, with_handovers=HAND_OVER in chosen)
         except ProcessFailed as error:
             console.print(f"[red]failed:[/] {error}", soft_wrap=True)
             return 1
         save(report, options)
     if report["is_smoke"]:
         markdown(report)  # A table that cannot be made is a failure, too.
-        console.print(
-            f"{len(report['results'])} measurements work; a smoke run's figures say nothing and are not shown"
-        )
+        measured = len(report["results"]) + len(report["handovers"])
+        console.print(f"{measured} measurements work; a smoke run's figures say nothing and are not shown")
         return 0
     for table in console_tables(report):
         console.print(table)
@@ -76,15 +79,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(plan: Plan, stores: Sequence[str]) -> dict[str, Any]:
+def measure(plan: Plan, stores: Sequence[str], *, with_handovers: bool) -> dict[str, Any]:
     """Measure all chosen configurations; answer the whole report."""
     began_at, began, load = datetime.now(UTC), time.monotonic(), load_average()
     with TemporaryDirectory(prefix="bench-") as folder:
         facts = describe(Path(folder))
     results: list[Result] = []
+    handovers: list[dict[str, Any]] = []
     for configuration in CONFIGURATIONS:
         if configuration.store in stores:
             results += run(configuration, plan)
+            if with_handovers and configuration.is_shared:
+                handovers += run_handovers(configuration, plan)
     return {
         "format": "tenuto-benchmarks/1",
         "began_at": began_at.isoformat(timespec="seconds"),
@@ -95,6 +101,7 @@ def measure(plan: Plan, stores: Sequence[str]) -> dict[str, Any]:
         **facts,
         "load_average": {"before": load, "after": load_average()},
         "results": [result.to_json() for result in results],
+        "handovers": handovers,
     }
 
 

@@ -72,7 +72,7 @@ SUITES = (
     ),
     Suite(
         name="bench",
-        budget_s=120,
+        budget_s=240,
         commands=((PYTHON, "benchmarks/run.py", "--smoke"),),
         needs=("benchmarks/run.py",),
         alone=True,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tenuto_bench.meters import machine_memory_gb, percentile
-from tenuto_bench.servers import BENCHMARKS, REDIS
+from tenuto_bench.servers import BENCHMARKS, POSTGRES, REDIS
 
 ROOT = BENCHMARKS.parent
 PACKAGES = ("tenuto", "tenuto-engine", "grpcio", "msgspec", "protobuf", "redis", "uvloop")
@@ -35,6 +35,7 @@ def describe(folder: Path) -> dict[str, Any]:
             "python": platform.python_version(),
             **{name: version(name) for name in PACKAGES},
             "redis-server": _output(str(REDIS), "--version").split("v=")[-1].split(" ", maxsplit=1)[0],
+            "postgres": _output(str(POSTGRES / "postgres"), "--version").rsplit(" ", maxsplit=1)[-1],
             "sqlite": sqlite3.sqlite_version,
         },
     }

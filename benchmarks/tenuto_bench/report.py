@@ -1,4 +1,4 @@
-"""Tables from a report: for a terminal, and as Markdown between two markers of README.md. None is typed."""
+"""Tables from a report: for a terminal, and as Markdown between markers of README.md. None is typed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,14 @@ from tenuto_bench.targets import judge
 
 README = BENCHMARKS / "README.md"
 BEGIN, END = "<!-- results: begin (written by run.py --write-readme) -->", "<!-- results: end -->"
+# Where each list of a report is shown: one that a run did not measure stays as it was.
+MARKERS = {
+    "results": (BEGIN, END),
+    "handovers": ("<!-- hand-overs: begin (written by run.py --write-readme) -->", "<!-- hand-overs: end -->"),
+}
 TITLES = {one.name: one.title for one in CONFIGURATIONS}
 # Headings of columns that hold words rather than numbers.
-WORDS = ("workload", "store", "unit", "target", "figure")
+WORDS = ("workload", "store", "unit", "target", "figure", "event")
 # Figure and heading.
 COLUMNS = (
     ("rate", "per second"),
@@ -32,6 +37,17 @@ COLUMNS = (
     ("redis_cpu_us_per_unit", "Redis CPU µs"),
     ("engine_rss_mb", "engine MB"),
     ("app_rss_mb", "app MB"),
+)
+# Figure, which of its repeats' values, and heading. Counts are whole numbers.
+COUNTS = ("moved", "repeated", "lost")
+PAUSES = (
+    ("p50_ms", "median", "p50 ms"),
+    ("p99_ms", "median", "p99 ms"),
+    ("max_ms", "high", "longest ms"),
+    ("moved", "median", "instances moved"),
+    ("step_ms", "median", "ordinary step ms"),
+    ("repeated", "high", "activities run again"),
+    ("lost", "high", "instances lost"),
 )
 EXTRAS = {
     "first_ms_per_step": "ms per step at first",
@@ -98,6 +114,8 @@ def grids(report: Mapping[str, Any]) -> Iterator[Grid]:
                 for one in rivals
             ],
         )
+    if found := report.get("handovers", []):
+        yield handovers(found)
     for configuration, found in groupby(report["results"], key=lambda one: one["configuration"]):
         results = list(found)
         columns = [column for column in COLUMNS if any(column[0] in one["figures"] for one in results)]
@@ -108,6 +126,25 @@ def grids(report: Mapping[str, Any]) -> Iterator[Grid]:
         )
     if further := list(extras(report)):
         yield Grid("Further figures", ("workload", "store", "figure", "measured"), further)
+
+
+def handovers(found: Sequence[Mapping[str, Any]]) -> Grid:
+    """What engines that go and come cost; percentiles are medians over the rounds, all else is the worst round's."""
+    asked = found[0]["request"]
+    title = (
+        f"Pauses of instances when engines go and come: {asked['engines']} engines, {asked['shards']} shards,"
+        f" {asked['instances']} chains, lease {asked['lease_seconds']:g} s, {found[0]['repeats']} rounds"
+    )
+    rows = [
+        (one["title"], TITLES[one["configuration"]], *(pause(name, one["figures"][name][of]) for name, of, _ in PAUSES))
+        for one in found
+    ]
+    return Grid(title, ("event", "store", *(heading for _, _, heading in PAUSES)), rows)
+
+
+def pause(name: str, value: float) -> str:
+    """A cell of the table of pauses."""
+    return f"{value:,.0f}" if name in COUNTS else number(value)
 
 
 def cells(figures: Mapping[str, Any], columns: Sequence[tuple[str, str]]) -> list[str]:
@@ -159,8 +196,12 @@ def markdown(report: Mapping[str, Any]) -> str:
 
 
 def write_readme(report: Mapping[str, Any]) -> None:
-    """Replace what stands between the markers of README.md."""
+    """Replace what stands between the markers of README.md, for each list that this run has measured."""
     text = README.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    README.write_text(f"{before}{BEGIN}\n\n{markdown(report)}\n\n{END}{after}", encoding="utf-8")
+    for name, (begin, end) in MARKERS.items():
+        if found := report.get(name):
+            before, _, rest = text.partition(begin)
+            _, _, after = rest.partition(end)
+            part = {**report, "results": [], "handovers": [], name: found}
+            text = f"{before}{begin}\n\n{markdown(part)}\n\n{end}{after}"
+    README.write_text(text, encoding="utf-8")

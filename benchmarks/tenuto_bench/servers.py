@@ -1,4 +1,4 @@
-"""Processes that are measured: Redis, the engine, the app, the yardstick. Each is ended by whoever started it."""
+"""Processes that are measured: stores, the engine, the app, the yardstick. Each is ended by whoever started it."""
 
 from __future__ import annotations
 
@@ -74,12 +74,18 @@ class Child:
 
 @contextmanager
 def child(
-    name: str, command: Sequence[str | Path], folder: Path, *, engine: str = "", user: int | None = None
+    name: str,
+    command: Sequence[str | Path],
+    folder: Path,
+    *,
+    engine: str = "",
+    user: int | None = None,
+    **variables: str,
 ) -> Iterator[Child]:
-    """Run a process, with nothing in its environment that belongs to another engine."""
+    """Run a process, with nothing in its environment that belongs to another engine. `variables`: added to it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TENUTO_")}
     paths = [str(BENCHMARKS), *filter(None, [environment.get("PYTHONPATH")])]
-    environment |= {"TENUTO_ENGINE": engine, "PYTHONPATH": os.pathsep.join(paths)}
+    environment |= {"TENUTO_ENGINE": engine, "PYTHONPATH": os.pathsep.join(paths), **variables}
     log = folder / f"{name}.log"
     with log.open("ab") as errors:
         process = subprocess.Popen(
@@ -168,23 +174,38 @@ class Pair:
 
 
 @contextmanager
-def engine_and_app(folder: Path, store: str, *, tier: str, key_prefix: str) -> Iterator[Pair]:
-    """A fresh engine on a store, with an app that knows no instance yet."""
+def engine_and_app(
+    folder: Path, store: Sequence[str], *options: str, app: str = "tenuto_bench.app", **variables: str
+) -> Iterator[Pair]:
+    """A fresh engine on a store, with an app that knows no instance yet.
+
+    Args:
+        folder: where their socket and their logs are; a short path, and no other pair's.
+        store: the engine's options that say which store, tier and prefix.
+        options: further ones.
+        app: the module that is the app.
+        variables: added to the app's environment.
+    """
     address = f"unix:{folder}/engine.sock"
     command: list[str | Path] = [
         BIN / "tenuto-engine",
-        "--state-store",
-        store,
-        "--durability",
-        tier,
-        "--key-prefix",
-        key_prefix,
+        *store,
+        "--listen",
+        address,
+        "--http",
+        "127.0.0.1:0",
+        "--log-level",
+        "warning",
     ]
-    command += ["--listen", address, "--http", "127.0.0.1:0", "--log-level", "warning"]
-    with child("engine", command, folder) as engine:
+    with child("engine", [*command, *options], folder) as engine:
         http = engine.line().rsplit(" ", maxsplit=1)[-1].strip()
-        with child("app", [sys.executable, "-m", "tenuto_bench.app"], folder, engine=address) as app:
-            yield Pair(engine, app, f"http://{http}/metrics")
+        with child("app", [sys.executable, "-m", app], folder, engine=address, **variables) as served:
+            yield Pair(engine, served, f"http://{http}/metrics")
+
+
+def store_options(url: str, *, tier: str, key_prefix: str) -> list[str]:
+    """An engine's options that say where its state is, and what an acknowledgement promises."""
+    return ["--state-store", url, "--durability", tier, "--key-prefix", key_prefix]
 
 
 @contextmanager

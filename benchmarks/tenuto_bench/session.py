@@ -8,12 +8,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from tenuto_bench.meters import Meter, percentile
-from tenuto_bench.servers import Child, Pair, database_bytes, engine_and_app, postgres_server, redis_server, yardstick
+from tenuto_bench.servers import (
+    Child,
+    Pair,
+    database_bytes,
+    engine_and_app,
+    postgres_server,
+    redis_server,
+    store_options,
+    yardstick,
+)
 from tenuto_bench.workloads import Phase, Workload
 
 IDLE_WINDOW_S = 10.0
@@ -32,6 +42,7 @@ class Configuration:
         title: what a reader sees.
         fsync: Redis' `appendfsync`.
         is_default: whether the engine takes this tier for this store by itself.
+        is_shared: whether several engines can stand on it.
     """
 
     name: str
@@ -40,14 +51,15 @@ class Configuration:
     title: str
     fsync: str = ""
     is_default: bool = True
+    is_shared: bool = False
 
 
 CONFIGURATIONS = (
     Configuration("memory", "memory", "D0", "memory (D0)"),
-    Configuration("redis-everysec", "redis", "D1", "Redis, AOF everysec (D1)", fsync="everysec"),
+    Configuration("redis-everysec", "redis", "D1", "Redis, AOF everysec (D1)", fsync="everysec", is_shared=True),
     Configuration("redis-always", "redis", "D2", "Redis, AOF always (D2)", fsync="always", is_default=False),
     Configuration("sqlite", "sqlite", "D2", "SQLite, WAL, synchronous=FULL (D2)"),
-    Configuration("postgres", "postgres", "D2", "PostgreSQL, synchronous_commit=on (D2)"),
+    Configuration("postgres", "postgres", "D2", "PostgreSQL, synchronous_commit=on (D2)", is_shared=True),
 )
 
 
@@ -129,8 +141,7 @@ def run(configuration: Configuration, plan: Plan) -> list[Result]:
     # A short folder name, for a socket's path must fit into 108 bytes.
     with TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name, ExitStack() as servers:
         folder = Path(name)
-        redis = servers.enter_context(redis_server(folder, fsync=configuration.fsync)) if configuration.fsync else None
-        url = servers.enter_context(postgres_server())[1] if configuration.store == "postgres" else ""
+        server = servers.enter_context(running(configuration, folder))
         for phase in Phase:
             chosen = [
                 workload
@@ -138,33 +149,52 @@ def run(configuration: Configuration, plan: Plan) -> list[Result]:
                 if workload.phase is phase and (configuration.is_default or not workload.heavy)
             ]
             if chosen:
-                with bench(configuration, folder, phase, redis=redis, postgres_url=url) as ready:
+                with bench(configuration, folder, phase, server=server) as ready:
                     results += [measure(configuration, workload, ready, plan) for workload in chosen]
     return results
 
 
+@dataclass(frozen=True)
+class Server:
+    """A store's server. `redis`: its process and port if it is Redis; `bytes_used`: on disk, as it tells itself."""
+
+    url: str
+    redis: tuple[Child, int] | None = None
+    bytes_used: Callable[[], float] = lambda: 0.0
+
+
 @contextmanager
-def bench(
-    configuration: Configuration, folder: Path, phase: Phase, *, redis: tuple[Child, int] | None, postgres_url: str = ""
-) -> Iterator[Bench]:
+def running(configuration: Configuration, folder: Path) -> Iterator[Server | None]:
+    """The server of a configuration; None where the store is a part of the engine."""
+    if configuration.store == "redis":
+        with redis_server(folder, fsync=configuration.fsync) as (process, port):
+            yield Server(f"redis://127.0.0.1:{port}/0", (process, port))
+    elif configuration.store == "postgres":
+        with postgres_server() as (_, url):
+            yield Server(url, bytes_used=partial(database_bytes, url))
+    else:
+        yield None
+
+
+@contextmanager
+def bench(configuration: Configuration, folder: Path, phase: Phase, *, server: Server | None) -> Iterator[Bench]:
     """Start what a phase needs: engine, app, and on Redis the yardstick."""
     with ExitStack() as processes:
-        prefix = f"bench-{phase.value}"
         database = folder / f"{phase.value}.db"
-        if redis is not None:
-            server, port = redis
-            url, meter_of = f"redis://127.0.0.1:{port}/0", {"redis_port": port, "redis_pid": server.pid}
-            rival = processes.enter_context(yardstick(folder, port)) if phase is Phase.THROUGHPUT else None
-        else:
-            urls = {"memory": "memory:", "sqlite": f"sqlite:///{database}", "postgres": postgres_url}
-            url = urls[configuration.store]
-            meter_of, rival = {}, None
-        pair = processes.enter_context(engine_and_app(folder, url, tier=configuration.tier, key_prefix=prefix))
-        meter = Meter(pair, **meter_of)
+        url = "memory:" if configuration.store == "memory" else f"sqlite:///{database}"
+        redis = server.redis if server is not None else None
+        rival = None
+        if redis is not None and phase is Phase.THROUGHPUT:
+            rival = processes.enter_context(yardstick(folder, redis[1]))
+        store = store_options(
+            server.url if server is not None else url, tier=configuration.tier, key_prefix=f"bench-{phase.value}"
+        )
+        pair = processes.enter_context(engine_and_app(folder, store))
+        meter = Meter(pair, redis_pid=redis[0].pid, redis_port=redis[1]) if redis is not None else Meter(pair)
 
         def store_bytes() -> float:
-            if postgres_url:
-                return database_bytes(postgres_url)
+            if server is not None:
+                return server.bytes_used()
             return float(sum(path.stat().st_size for path in folder.glob(f"{database.name}*")))
 
         yield Bench(pair, meter, rival, store_bytes)

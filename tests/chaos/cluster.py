@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
@@ -194,14 +195,18 @@ class Cluster:
         return int(sum(pair.fenced for pair in self.pairs))
 
     def said(self) -> Counter[str]:
-        """How often the engines said what, by the text of the log line."""
+        """How often the engines warned of what, and where an error came from."""
         texts: Counter[str] = Counter()
         for pair in self.pairs:
             for line in pair.engine.log.read_text(errors="replace").splitlines():
-                found = re.search(r'"level": "(warning|error|critical)".*', line)
-                event = re.search(r'"event": "([^"]*)"', line)
-                if found and event:
-                    texts[f"{found[1]}: {event[1]}"] += 1
+                try:
+                    told = json.loads(line)
+                except ValueError:
+                    texts[f"not a log line: {line[:200]}"] += 1
+                    continue
+                if told.get("level") not in {"debug", "info"}:
+                    cause = " | ".join(told.get("exception", "").strip().splitlines()[-3:])
+                    texts[f"{told.get('level')}: {told.get('event')} {told.get('task', '')} {cause}".strip()] += 1
         return texts
 
 

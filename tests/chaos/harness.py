@@ -22,6 +22,7 @@ from chaos.callers import Caller, ClientLog, make_clients, now_ms
 from chaos.cluster import Cluster, Pair, machine
 from chaos.faults import Fault, make_schedule
 from chaos.plans import Book, Plan, keep_telling
+from chaos.stale import StaleWriter
 from chaos.stores import make_store
 from tenuto import aio
 from tenuto.client import WorkflowStatus
@@ -34,6 +35,7 @@ from tenuto_engine.verify import run as checker
 ENDING_S = 120.0
 SETTLING_S = 60.0
 LOST_S = 1.5
+_STALE_PAUSE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Chaos:
         self.log = ClientLog(self.folder / "clients")
         self._faults_log = (self.folder / "faults").open("a", buffering=1)
         self._store_busy = asyncio.Lock()
+        self.stale = StaleWriter(store.url, self.cluster.shards, store.durability)
 
     async def run(self) -> dict[str, Any]:
         """Run it all; answers the report, whose `wrong` is empty if all is well."""
@@ -88,9 +91,9 @@ class Chaos:
         self.log.close()
         self._faults_log.close()
         self.wrong += [text for pair in self.cluster.pairs for text in pair.stuck]
-        pauses = sum(self.happened[kind] for kind in ("pause-engine", "block-to-store", "block-from-store"))
-        if pauses >= 5 and not fenced:
-            self.wrong.append(f"{pauses} pauses and blocks, and no stale write was tried: fencing was not tested")
+        self.wrong += self.stale.wrong
+        if self.wishes.seconds >= 30 and not self.stale.refused:
+            self.wrong.append("no stale write was tried: fencing was not tested")
         return {
             "ok": not (self.wrong or self.book.wrong or verdict["findings"]),
             "seed": self.wishes.seed,
@@ -101,7 +104,7 @@ class Chaos:
             "stories": dict(self.book.ended),
             "commands": dict(sorted(self.log.counts.items())),
             "faults": dict(sorted(self.happened.items())),
-            "fenced_writes": fenced,
+            "fenced_writes": {"engines": fenced, "stale writer": self.stale.refused},
             "settled_after_s": settled,
             "verify": verdict["counts"],
             "unsettled": verdict["unsettled"],
@@ -126,8 +129,10 @@ class Chaos:
                 asyncio.create_task(keep_telling(plan, random.Random(rng.random()), lambda: self._is_over))
                 for _ in range(self.wishes.load)
             ]
+            writer = asyncio.create_task(self._write_stale())
             await self._inject()
             self._is_over = True
+            await writer
             await self.cluster.heal()
             resumer = asyncio.create_task(self._resume_stalled(clients))
             _, late = await asyncio.wait(tellers, timeout=ENDING_S)
@@ -143,6 +148,13 @@ class Chaos:
         finally:
             for client in clients:
                 await client.close()
+
+    async def _write_stale(self) -> None:
+        """Try, while faults happen, what former owners might."""
+        while not self._is_over:
+            await self.stale.look_and_write()
+            await asyncio.sleep(_STALE_PAUSE_S)
+        await self.stale.close()
 
     async def _resume_stalled(self, clients: list[aio.WorkflowClient]) -> None:
         """Resume what stalled because its worker was killed five times in a row: that is what an operator does."""

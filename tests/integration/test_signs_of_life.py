@@ -16,6 +16,7 @@ import tenuto as wf
 from apps import SECONDS, Function, ended, result, run, served
 from engines import EngineHere, make_settings
 from faulty import until
+from scrapes import page_of
 from tenuto import aio
 from tenuto_engine.storage.memory import MemoryLeaseStore, MemoryNotifier, MemoryState, MemoryStore
 
@@ -71,6 +72,8 @@ async def test_a_silent_attempt_is_followed_by_one_that_knows_how_far_it_came(he
     async with served(here, workflows=[copy_all], activities=[copy]) as client:
         assert await result(client, copy_all) == {"done": 7}
     assert seen == [(1, None), (2, {"done": 7})]
+    page = page_of(here.app.engine.metrics_page("")[0].decode())
+    assert page.by("tenuto_activity_heartbeat_timeout_total", "type") == {"copy": 1}
 
 
 async def test_an_activity_that_beats_outlives_its_heartbeat_timeout(here: EngineHere) -> None:

@@ -67,6 +67,7 @@ CLIENTS: list[tuple[Callable[[Broken], list[Line]], str, str]] = [
     (lambda b: [start_line(b, "done", execution="another")], "start-lost", "done"),
     (lambda b: [start_line(b, "done", payload="4")], "start-differs", "done"),
     (lambda b: [replace(start_line(b, "done"), name="twice")], "start-differs", "done"),
+    (lambda b: [start_line(b, "done", payload="4", execution="")], "start-differs", "done"),
     (lambda b: [note(2)], "event-lost", "waiting"),
     (lambda b: [replace(note(0), number=1), replace(note(1), number=0)], "event-order", "waiting"),
     (

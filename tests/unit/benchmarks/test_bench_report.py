@@ -94,11 +94,23 @@ def test_readme_is_rewritten_between_its_markers(tmp_path: Path, monkeypatch: py
     assert text.count("### Targets") == 1
 
 
+def test_what_was_not_measured_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of the workloads alone leaves the table of hand-overs as an earlier run wrote it."""
+    readme = tmp_path / "README.md"
+    begin, end = report.MARKERS["handovers"]
+    readme.write_text(f"{begin}\nearlier\n{end}\n{report.BEGIN}\nold\n{report.END}\n", encoding="utf-8")
+    monkeypatch.setattr(report, "README", readme)
+    report.write_readme(full_report(ours=4000.0, rival=8000.0))
+    text = readme.read_text(encoding="utf-8")
+    assert ("earlier" in text, "old" in text, "4,000" in text) == (True, False, True)
+
+
 def test_the_readme_has_its_markers() -> None:
-    """The README that the run writes into has both markers, once and in order."""
+    """The README that runs write into has all markers, once and in order."""
     text = report.README.read_text(encoding="utf-8")
-    assert (text.count(report.BEGIN), text.count(report.END)) == (1, 1)
-    assert text.index(report.BEGIN) < text.index(report.END)
+    for begin, end in report.MARKERS.values():
+        assert (text.count(begin), text.count(end)) == (1, 1)
+        assert text.index(begin) < text.index(end)
 
 
 def test_workloads_have_unique_names() -> None:

@@ -20,8 +20,8 @@ from tenuto_engine.core.failures import bounded
 from tenuto_engine.core.retry import next_delay_ms
 from tenuto_engine.ports.inbound import ActivityAnswer, ActivityBeat, ActivityItem
 from tenuto_engine.ports.records import ActivityKey, ActivityRecord
+from tenuto_engine.runtime import turn_metrics
 from tenuto_engine.runtime.call import Call, parse_token, token_of
-from tenuto_engine.runtime.call_traces import trace_attempt
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.ledger import Change, Ledger, Next
 from tenuto_engine.runtime.results import Results, nothing
@@ -344,8 +344,8 @@ class Calls:
         key, attempt = parsed
         if call is not None and call.session is session and call.running == answer.token:
             call.session, call.started_at_ms = None, 0
-        if call is not None and self._context.tracing.is_recording:
-            trace_attempt(self._context, call, answer, attempt)
+        if call is not None and not answer.rejected:
+            turn_metrics.attempt_answered(self._context, call, answer, attempt)
         if answer.rejected:
             session.acknowledge(answer.token)
             self._rejected(session, call)
@@ -495,6 +495,7 @@ class Calls:
             text = f"{what} did not end within its start-to-close timeout of {body.start_to_close_ms} ms"
         else:
             text = f"{what} was silent for longer than its heartbeat timeout of {body.heartbeat_ms} ms"
+            self._context.metrics.heartbeat_timeout(body.name)
         self._stop(call, text)
         self._failed(call, Failure(TIMEOUT, text), attempt=call.attempt)
 

@@ -13,8 +13,9 @@ from tenuto_engine.core.events import (
     WokenUp,
 )
 from tenuto_engine.core.status import TERMINAL, Status
-from tenuto_engine.ports.inbound import TurnAnswer, TurnOutcome
+from tenuto_engine.ports.inbound import ActivityAnswer, TurnAnswer, TurnOutcome
 from tenuto_engine.ports.operations import Commit
+from tenuto_engine.runtime.call import Call
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Turn
 from tenuto_engine.runtime.tracing import sampled_trace_id
@@ -100,3 +101,25 @@ def commit_confirmed(context: Context, instance: LiveInstance, commit: Commit, o
         status = Status(commit.head.status).name.lower()
         trace_id = sampled_trace_id(state.trace_parent)
         metrics.workflow_ended(instance.workflow_name(), status, seconds, trace_id=trace_id)
+
+
+def attempt_answered(context: Context, call: Call, answer: ActivityAnswer, attempt: int) -> None:
+    """An attempt has been answered: a span, below the turn that asked, around what the worker recorded of it."""
+    if not context.tracing.is_recording:
+        return
+    now_ms, key = context.clock.now_ms(), call.key
+    context.tracing.record(
+        f"activity {call.body.name}",
+        trace_parent=call.body.trace_parent,
+        identity=answer.token,
+        end_ms=now_ms,
+        seconds=(now_ms - (call.handed_at_ms or now_ms)) / 1000,
+        attributes={
+            "tenuto.instance": key.instance_id,
+            "tenuto.execution": key.execution_id,
+            "tenuto.operation": key.event_id,
+            "tenuto.attempt": attempt,
+            "tenuto.activity": call.body.name,
+        },
+        error="the attempt failed" if answer.failure else "",
+    )

@@ -27,7 +27,9 @@ def parser() -> argparse.ArgumentParser:
         description="Read a state store, live or stopped, and prove its invariants; writes nothing.",
     )
     option = made.add_argument
-    option("--state-store", metavar="URL", required=True, help="sqlite:///path, redis://host:port/db")
+    option(
+        "--state-store", metavar="URL", required=True, help="sqlite:///path, redis://host:port/db, postgresql://host/db"
+    )
     option("--app", metavar="NAME", default="default", help="name of the application (default: default)")
     option("--key-prefix", metavar="TEXT", default="tenuto", help="first part of every key (default: tenuto)")
     option("--output", choices=("table", "json"), default="table", help="how the report is written (default: table)")
