@@ -139,12 +139,11 @@ class Calls:
                 self.reclaim(session, call)
 
     def asked(self, keys: Sequence[ActivityKey]) -> None:
-        """An owner asks after calls that the store says are this engine's: those that are not known here are run.
+        """An owner asks after calls that the store says are this engine's: run those that are not known here.
 
-        The commit that claimed them was stored, and its answer was lost, or came when the shard was no longer owned.
+        The commit that claimed them was stored, and its answer was lost, or came when the shard was gone.
         """
-        if unknown := [key for key in keys if key not in self.held]:
-            self._ledger.read(unknown, self._run_unknown)
+        self._ledger.read([key for key in keys if key not in self.held], self._run_unknown)
 
     def _run_unknown(self, found: Sequence[tuple[ActivityRecord, ActivityBody] | None]) -> None:
         for record, body in filter(None, found):
