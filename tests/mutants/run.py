@@ -77,8 +77,8 @@ def child(seconds: float) -> None:
     print(json.dumps(found))
 
 
-def examine(mutant: Mutant, seconds: float) -> Result:
-    """Try all nets on one mutant."""
+def examine(mutant: Mutant, seconds: float, *, suites: bool) -> Result:
+    """Try the simulation on one mutant, then, where it finds nothing and `suites` is set, the suites."""
     began = time.monotonic()
     with planted(mutant) as source:
         environment = _environment(source)
@@ -86,7 +86,7 @@ def examine(mutant: Mutant, seconds: float) -> Result:
         if mutant.is_simulated:
             seeds, invariant, detail = _simulate(environment, seconds)
         by = "simulation" if invariant else ""
-        if not by:
+        if not by and suites:
             by, detail = _ask_suites(_SUITES if mutant.is_simulated else _DRIVER_SUITES, environment)
     passed = round(time.monotonic() - began, 1)
     return Result(mutant.name, mutant.title, mutant.file, by, invariant, detail[:300], seeds, passed)
@@ -154,6 +154,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="mutants to try; all by default, and then the results are kept")
     parser.add_argument("--seconds", type=float, default=120.0, help="of simulation for each")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--simulation-only", action="store_true", help="ask no other suite")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
@@ -163,7 +164,7 @@ def main() -> int:
     chosen = [mutant for mutant in mutants if not given.names or mutant.name in given.names]
     results: list[Result] = []
     with ThreadPoolExecutor(given.processes) as pool:
-        for result in pool.map(lambda mutant: examine(mutant, given.seconds), chosen):
+        for result in pool.map(lambda mutant: examine(mutant, given.seconds, suites=not given.simulation_only), chosen):
             told = f"{result.by or 'MISSED'} {result.invariant} {result.detail}"
             print(f"{result.name}: {told} ({result.seeds} seeds, {result.seconds} s)", flush=True)
             results.append(result)

@@ -13,13 +13,18 @@ from simulation.network import result_of
 from simulation.watch import Life
 from simulation.workloads import MOST_ATTEMPTS, STOP, expected
 from tenuto_engine.core import events as e
-from tenuto_engine.core.status import TERMINAL, Status
+from tenuto_engine.core.status import TERMINAL
 from tenuto_engine.runtime.turn_commit import RETENTION_REMINDER
 from tenuto_engine.storage.memory import MemoryAudit
 from tenuto_engine.verify.run import Plan, verify
 
 if TYPE_CHECKING:
     from simulation.world import World
+
+# Faults that make the clocks of engines run otherwise than the truth.
+_CLOCKS = frozenset({"store_clock", "rate", "pause", "stuck", "store_restart", "flaky"})
+# Every policy here waits 100 ms at least between two attempts.
+_BACKOFF_S = 0.09
 
 
 def judge(world: World) -> None:
@@ -31,7 +36,6 @@ def judge(world: World) -> None:
     for name, life in world.watch.ended.items():
         _outcome(world, name, life)
     _promises(world)
-    _trees(world)
     _ledger(world)
 
 
@@ -160,23 +164,18 @@ def _received_from_senders(world: World, name: str, result: list[str]) -> None:
             raise Violation("I5", f"'{name}' received the events of '{sender}' in the order {numbers}")
 
 
-def _trees(world: World) -> None:
-    """Terminating an instance ends all that descends from it."""
-    lives = {**world.watch.gone, **world.watch.lives}
-    for name, life in lives.items():
-        parent = lives.get(life.parent.instance_id) if life.parent is not None else None
-        if parent is None or parent.head.status is not Status.TERMINATED:
-            continue
-        ended_by_stop = isinstance(life.fold.over, e.ExecutionCompleted) and life.name == "collect"
-        if life.head.status is not Status.TERMINATED and ended_by_stop and life.ended_ms > parent.ended_ms + 60_000:
-            raise Violation("I14", f"'{name}' outlived '{life.parent.instance_id if life.parent else ''}'")
-
-
 def _ledger(world: World) -> None:
     """Every call that was closed with a result had run, and no call ran more attempts than its policy allows."""
     runs: defaultdict[tuple[str, str, int], set[int]] = defaultdict(set)
+    began: dict[tuple[str, str, int], tuple[int, float]] = {}
+    is_timed = not any(fault.kind in _CLOCKS for fault in world.plan.faults)
     for run in world.ledger:
-        runs[run.instance_id, run.execution_id, run.event_id].add(run.attempt)
+        call = (run.instance_id, run.execution_id, run.event_id)
+        runs[call].add(run.attempt)
+        former = began.get(call)
+        if is_timed and former and run.attempt > former[0] and run.at_s < former[1] + _BACKOFF_S:
+            raise Violation("I7", f"attempt {run.attempt} of call {call} began without its back-off")
+        began[call] = (run.attempt, run.at_s)
         if run.attempt > MOST_ATTEMPTS[run.name]:
             raise Violation("I7", f"activity '{run.name}' of '{run.instance_id}' ran as attempt {run.attempt}")
     for name, life in world.watch.ended.items():

@@ -150,6 +150,8 @@ def _further(random: Random, start: Command, clients: int, horizon_s: float) -> 
         made.append(Command(later(), start.client, "purge", start.target, given=random.random() < 0.7))
     if random.random() < 0.2:
         made.append(Command(later(), random.randrange(clients), "read", start.target))
+    if start.name == "parent" and random.random() < 0.3:
+        made.append(Command(later(), start.client, "terminate", f"{start.target}.0"))
     if random.random() < 0.2:
         made.append(Command(later(), start.client, "again", start.target, start.name, start.given))
     for command in made:

@@ -25,6 +25,7 @@ from tenuto_engine.runtime.turn_commit import RETENTION_REMINDER
 from tenuto_engine.storage.memory.state import LeaseRecord
 
 _CLOSING = e.ActivityCompleted | e.ActivityFailed
+_CONTROL = e.ExecutionTerminated | e.ExecutionSuspended | e.ExecutionResumed | e.WokenUp
 _RECEIVED = (
     e.ExecutionStarted
     | e.ActivityCompleted
@@ -453,6 +454,9 @@ class Watch:
         is_due = unread or decode_metadata(life.metadata).open_turn
         if life.head.hold is Hold.NONE and is_due and not ready:
             raise Violation("I5", f"'{instance_id}' has something to do and is not marked ready")
+        may_pass = any(isinstance(event, _CONTROL) for _, event, _ in life.inbox.values())
+        if life.head.hold is not Hold.NONE and ready and not may_pass:
+            raise Violation("L5", f"'{instance_id}' is held and marked ready for nothing")
         self._compare_calls(instance_id, life, entries.activities)
 
     def _compare_calls(self, instance_id: str, life: Life, stored: dict[ActivityKey, Any]) -> None:

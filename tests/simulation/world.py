@@ -20,7 +20,7 @@ from simulation.machines import EngineMachine
 from simulation.network import Entry, Network, Server
 from simulation.plans import Command, Plan
 from simulation.virtual_loop import BusyLoop, Host, VirtualLoop
-from simulation.watch import Watch
+from simulation.watch import Life, Watch
 from simulation.workloads import GATHERING, STOP, registry
 from tenuto_engine.core.limits import Limits
 from tenuto_engine.core.status import TERMINAL, Status
@@ -252,8 +252,16 @@ class World:
                 continue
             if life.head.status in {Status.SUSPENDED, Status.STALLED}:
                 await self._send(Command(self.loop.now_s, -1, "resume", name))
-            elif life.name in GATHERING:
+            elif life.name in GATHERING and not self._is_to_end_with_its_parent(life):
                 await self._send(Command(self.loop.now_s, -1, "event", name, given=STOP))
+
+    def _is_to_end_with_its_parent(self, life: Life) -> bool:
+        """A terminated tree ends by itself, whatever it waits for: whoever does not is found at the end."""
+        if life.parent is None:
+            return False
+        name = life.parent.instance_id
+        parent = self.watch.lives.get(name) or self.watch.gone.get(name)
+        return parent is not None and parent.head.status is Status.TERMINATED and not self.plan_loses
 
     async def _send(self, command: Command) -> None:
         done = asyncio.Event()

@@ -175,7 +175,8 @@ class Activities:
             parsed = parse_token(token)
             if parsed is not None:
                 self._calls.closed(parsed[0], reason)
-        self._calls.asked(news.calls)
+        if news.calls:
+            self._calls.asked(news.calls)
 
     # -- the other engines ------------------------------------------------------------------------------------------
 
