@@ -113,6 +113,11 @@ class Call:
         self.waiting: list[Callable[[], None]] = []
 
     @property
+    def is_at_work(self) -> bool:
+        """Whether a worker has it, or it waits for one."""
+        return self.session is not None or bool(self.queued_at)
+
+    @property
     def token(self) -> str:
         """The completion token of the current delivery."""
         return token_of(self.key, attempt=self.attempt, deliveries=self.body.deliveries)

@@ -271,7 +271,7 @@ class Calls:
         if entry is None:
             self._results.closed(call.number, call.key, _OVER)
             return
-        if self.held.get(call.key) not in (None, call) or call.writing or not call.is_open:
+        if self.held.get(call.key) not in (None, call) or call.writing or call.is_at_work or not call.is_open:
             return
         call.learn(*entry)
         if call.body.claim != self._context.engine_id:
@@ -287,7 +287,7 @@ class Calls:
 
     def _run(self, call: Call) -> None:
         """Begin, unless it was closed or lost while its input was read."""
-        if call.is_open and call.session is None and call.body.claim == self._context.engine_id:
+        if call.is_open and not call.is_at_work and call.body.claim == self._context.engine_id:
             self._offer(call)
 
     def _settle(self, call: Call, change: Change) -> None:
