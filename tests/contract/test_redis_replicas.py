@@ -89,8 +89,9 @@ async def test_d3_is_unknown_while_a_replica_does_not_confirm(replicated: NewRep
 async def test_d3_goes_on_with_the_replicas_that_are_left(replicated: NewReplicated, release: str) -> None:
     """A replica that is gone is waited for no longer; without any, operations are refused by name, then accepted."""
     primary, first, second = replicated(release)
+    async with opened(primary.url, durability="D3", timeout_s=60.0) as world:
+        await world.create()  # once both have rewritten their files
     async with opened(primary.url, durability="D3", timeout_s=3.0) as world:
-        await world.create()
         first.kill()
         await until_confirmed(world, "one left")
         second.kill()

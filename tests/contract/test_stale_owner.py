@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -55,7 +55,7 @@ async def test_a_commit_under_way_while_the_shard_is_taken_changes_nothing(backe
     store, leases = backend.make()
     held = Held(store)
     settings = make_settings(app=APP, shards=str(SHARDS), durability=backend.durability, lease_seconds="600")
-    async with EngineHere(settings, (held, leases)) as here:
+    async with EngineHere(settings, (cast("Store", held), leases)) as here:
         engine = here.app.engine
         await until(lambda: len(engine.owned.shards) == SHARDS)
         session = engine.connect(Hello("w", workflows=["flow"], max_sticky=10), lambda: None)

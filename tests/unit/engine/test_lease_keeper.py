@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -50,7 +50,7 @@ class Engine:
         self.owned: dict[int, Lease] = {}
         self.told: list[tuple[str, Any]] = []
         self.gives_up = True
-        self.keeper = LeaseKeeper(context, self.store, self, exclusive=False, call=_now)
+        self.keeper = LeaseKeeper(context, cast("LeaseStore", self.store), self, exclusive=False, call=_now)
         self.keeper.describe(draining=False, has_workers=has_workers)
 
     def granted(self, lease: Lease) -> None:
