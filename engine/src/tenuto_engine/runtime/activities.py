@@ -203,12 +203,13 @@ class Activities:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a worker of this engine still runs a call."""
-        return self._calls.is_busy
+        """Whether a worker of this engine still runs a call, or the answer to one is on its way to the store."""
+        return self._calls.is_busy or self._results.storing > 0
 
     def drain(self, reason: str) -> None:
-        """Claim nothing more, and give back at once what no worker has begun."""
+        """Claim nothing more, and give back at once what no worker has begun, also what is being claimed just now."""
         self._calls.is_leaving = True
+        self._calls.left_over = lambda call: self._calls.give_back([call], reason, self._tell_of)
         waiting = [call for call in self._calls.held.values() if call.queued_at]
         if waiting:
             self._calls.give_back(waiting, reason, self._tell_of)

@@ -24,7 +24,7 @@ from tenuto_engine.runtime import turn_metrics
 from tenuto_engine.runtime.call import Call, parse_token, token_of
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.ledger import Change, Ledger, Next
-from tenuto_engine.runtime.results import Results, nothing
+from tenuto_engine.runtime.results import Results, exhausted, nothing
 from tenuto_engine.runtime.tracing import sampled_trace_id
 from tenuto_engine.runtime.watch import Watch
 from tenuto_engine.runtime.workers import Workers, WorkerSession
@@ -32,7 +32,6 @@ from tenuto_engine.runtime.workers import Workers, WorkerSession
 _log = structlog.get_logger(__name__)
 
 TIMEOUT = "ActivityTimeout"
-TOO_MANY_DELIVERIES = "ActivityDeliveriesExhausted"
 # A heartbeat of a call without heartbeat timeout is written this often: it tells of cancellation, and keeps details.
 _BEAT_EVERY_MS = 10_000
 _OVER = "the call is closed: its instance ended, or a deadline has passed"
@@ -41,7 +40,10 @@ _GIVE_BACK_SECONDS = 5.0
 
 
 class Calls:
-    """All calls claimed by this engine, or being claimed; `held` has them by key."""
+    """All calls claimed by this engine, or being claimed; `held` has them by key.
+
+    `is_leaving`: the engine drains: it claims nothing more. `left_over` gets what found no worker then.
+    """
 
     def __init__(self, context: Context, workers: Workers, *, ledger: Ledger, results: Results, watch: Watch) -> None:
         self._context = context
@@ -53,6 +55,7 @@ class Calls:
         self.is_leaving = False
         self.known: Callable[[ActivityKey], Call | None]
         self.released: Callable[[Call], None]
+        self.left_over: Callable[[Call], None] = lambda _: None
 
     # -- handing out ----------------------------------------------------------------------------------------------
 
@@ -65,10 +68,12 @@ class Calls:
 
     def _offer(self, call: Call) -> None:
         session = self._workers.for_activity(call.body.name)
-        if session is None:
-            self._workers.wait_for_activity(call, self._context.monotonic())
-        else:
+        if session is not None:
             self._hand_out(session, call)
+            return
+        self._workers.wait_for_activity(call, self._context.monotonic())
+        if self.is_leaving:
+            self.left_over(call)
 
     def _hand_out(self, session: WorkerSession, call: Call) -> None:
         body, key, context = call.body, call.key, self._context
@@ -209,7 +214,7 @@ class Calls:
             if not lost or call.body.claim != lost or call.body.deliveries != deliveries:
                 return None
             if call.unanswered >= self._context.settings.max_deliveries:
-                self._results.close(call.key, _exhausted(call), call=call)
+                self._results.close(call.key, exhausted(call), call=call)
                 return None
             if runs_here:
                 return self._claimed_here(call)
@@ -252,11 +257,13 @@ class Calls:
 
         def stored(change: Change) -> None:
             self._workers.coming -= 1
-            if change is Change.DONE and call.body.claim:
-                self._begin(call)
-            else:
-                self._settle(call, change)
-            then()
+            try:
+                if change is Change.DONE and call.body.claim:
+                    self._begin(call)
+                else:
+                    self._settle(call, change)
+            finally:
+                then()
 
         self._ledger.change(call, make, stored)
 
@@ -587,11 +594,3 @@ class Calls:
         except TimeoutError:
             _log.warning("activities could not be given back: the store does not answer; their claims run out")
             return []
-
-
-def _exhausted(call: Call) -> ActivityFailed:
-    text = (
-        f"activity '{call.body.name}' of instance '{call.key.instance_id}' was delivered {call.unanswered} times "
-        f"and its worker vanished each time; the limit max_deliveries is reached"
-    )
-    return ActivityFailed(call.key.event_id, Failure(TOO_MANY_DELIVERIES, text, non_retryable=True), call.attempt)
