@@ -423,3 +423,17 @@ async def _store(
     messages = [message_of(message, message_id="m", at_ms=0)] if unread else []
     new = NewInstance(instance_id, head, body, IndexEntry("flow", status, 0), messages)
     await world.store.inner.execute([Create(shard_of(instance_id, SHARDS), new)])
+
+
+async def test_messages_that_an_unknown_engine_may_have_left_go_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the keeper asks who is alive, the store is asked what is unsent: a newcomer's messages may be older."""
+    worker = world.worker()
+    await world.begin("order-1")
+    turn = await worker.turn()
+    monkeypatch.setattr(world.engine.context, "knows_members", lambda: False)
+    before = world.store.reads["read_outbox"]
+    worker.answer(turn, a.StartChild(1, "flow", "child-1"))
+    assert (await worker.turn()).instance_id == "child-1"
+    assert world.store.reads["read_outbox"] > before

@@ -161,6 +161,7 @@ class Engine:
         self.context.membership.exclusive = self.info.exclusive
         self.owned.keeper = self._keeper
         self.context.may_act = lambda: self._keeper.is_confident
+        self.context.knows_members = lambda: self._keeper.knows_members
         self._describe()
         self._tasks.start(self._committer.run(), name="committer")
         self._tasks.start(self.context.nudges.run(), name="nudges")
