@@ -437,3 +437,24 @@ async def test_messages_that_an_unknown_engine_may_have_left_go_first(
     worker.answer(turn, a.StartChild(1, "flow", "child-1"))
     assert (await worker.turn()).instance_id == "child-1"
     assert world.store.reads["read_outbox"] > before
+
+
+async def test_a_call_that_cannot_be_looked_at_stops_no_timer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Timers go on to fire, whatever went wrong with the calls looked after beside them."""
+    worker = world.worker()
+    looks = world.engine._reminders.look
+    broken = 0
+
+    def look() -> None:
+        nonlocal broken
+        broken += 1
+        if broken < 3:
+            raise RuntimeError("a fault of ours")
+        looks()
+
+    monkeypatch.setattr(world.engine._reminders, "look", look)
+    world.engine._reminders.nudge()
+    await a_while()
+    await world.begin("order-1")
+    worker.answer(await worker.turn(), a.CreateTimer(1, 1))
+    assert any(isinstance(event, e.TimerFired) for event in events_of(await worker.turn()))

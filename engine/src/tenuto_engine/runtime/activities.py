@@ -138,8 +138,9 @@ class Activities:
                 self._calls.look(call, now_ms)
             except Exception:  # one call that cannot be handled must not end the watch over all others
                 _log.exception("an activity's deadline could not be handled", **about_call(call.key))
-        if due:
+        try:
             self._entries.look([call for call in due if call.is_open and call.is_owned], now_ms)
+        finally:
             for call in due:
                 # What is being stored is looked at again when the store has answered.
                 if call.is_open and not call.is_closing and not call.writing:
