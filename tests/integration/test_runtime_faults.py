@@ -22,6 +22,7 @@ from tenuto_engine.ports.records import Head, IndexEntry, NewInstance
 from tenuto_engine.runtime import ownership
 from tenuto_engine.runtime.births import message_of
 from tenuto_engine.runtime.clock import StoreClock
+from tenuto_engine.runtime.nudges import News
 
 
 @pytest.fixture
@@ -458,3 +459,32 @@ async def test_a_call_that_cannot_be_looked_at_stops_no_timer(world: World, monk
     await world.begin("order-1")
     worker.answer(await worker.turn(), a.CreateTimer(1, 1))
     assert any(isinstance(event, e.TimerFired) for event in events_of(await worker.turn()))
+
+
+async def test_a_group_that_cannot_be_told_of_is_answered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither counting nor nudging is worth an engine that stores nothing any more."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    worker = world.worker()
+    with monkeypatch.context() as patch:
+        patch.setattr(world.engine._committer, "on_executed", broken)
+        await asyncio.wait_for(world.begin("order-1"), 2)
+    worker.answer(await worker.turn())
+    await until(lambda: world.status("order-1") is Status.RUNNING)
+
+
+async def test_an_engine_that_waits_for_long_is_told_once(world: World) -> None:
+    """It asks several times a second; others that ask later are told as well."""
+    worker = world.worker()
+    await world.begin("order-1")
+    worker.answer(await worker.turn())
+    await until(lambda: world.live("order-1"))
+    number = shard_of("order-1", SHARDS)
+    for _ in range(200):
+        world.engine.owned.nudged(number, News(watch=[("order-1", "patient")]))
+    world.engine.owned.nudged(number, News(watch=[("order-1", "late")]))
+    live = world.live("order-1")
+    assert live is not None
+    assert len(live.on_progress) == 2

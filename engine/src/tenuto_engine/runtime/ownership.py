@@ -146,7 +146,9 @@ class Owned:
             self.calls_changed(shard, news.calls)
         for instance_id, engine_id in news.watch:
             live = shard.live.get(instance_id)
-            if live is not None and len(live.on_progress) < _MOST_WATCHERS:
+            # Whoever waits for long asks again and again.
+            if live is not None and engine_id not in live.watchers and len(live.watchers) < _MOST_WATCHERS:
+                live.watchers.add(engine_id)
                 live.on_progress.append(partial(self._tell, instance_id, engine_id))
 
     def _tell(self, instance_id: str, engine_id: str) -> None:
