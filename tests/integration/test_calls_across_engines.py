@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from faulty import SHARDS, Cluster, Worker, World, a_while, events_of, of_type, until
+from tenuto_engine.codec.records import encode_record
 from tenuto_engine.core import actions as a
 from tenuto_engine.core import events as e
 from tenuto_engine.core.sharding import shard_of
@@ -19,6 +20,7 @@ from tenuto_engine.ports.errors import StoreUnavailable
 from tenuto_engine.ports.inbound import ActivityItem, TurnItem
 from tenuto_engine.ports.operations import Append, Operation, ReplaceActivity
 from tenuto_engine.ports.records import ActivityKey, Hint
+from tenuto_engine.runtime.nudges import News
 
 RETRY = e.RetryPolicy(first_interval_ms=10, max_attempts=5)
 
@@ -449,3 +451,22 @@ async def test_an_engine_whose_membership_may_be_over_takes_no_hints(
         await a_while()
         assert two.idle
     await two.call()
+
+
+async def test_a_claim_by_an_engine_that_never_stood_in_the_roll_is_freed(pair: Cluster) -> None:
+    """An engine that was paused may claim a call before it is listed again, and die at once."""
+    one = pair[0].worker()
+    await until(lambda: len(pair[0].engine.owned.shards) == SHARDS)
+    instance_id = owned_by(pair[0])
+    await scheduled(pair[0], one, instance_id)
+    call = await one.call()
+    number, key = shard_of(instance_id, SHARDS), ActivityKey(1, call.execution_id, instance_id)
+    record = pair.state.shards[number].entries[""].activities[key]
+    entry = pair.entry(instance_id)
+    assert entry is not None
+    later_ms = pair[0].engine.context.clock.now_ms() + 500
+    claim = encode_record(replace(entry, claim="paused", claimed_at_ms=later_ms, deliveries=2))
+    newer = replace(record, revision=record.revision + 1, data=claim)
+    await pair[0].store.execute([ReplaceActivity(number, "", newer, record.revision)])
+    pair[0].engine.owned.nudged(number, News(calls=[key]))
+    assert (await one.call()).deliveries == 3

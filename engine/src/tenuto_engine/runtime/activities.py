@@ -184,6 +184,7 @@ class Activities:
     async def housekeep(self) -> None:
         """Pass on what waits here in vain, take what waits elsewhere, and make up for lost nudges."""
         membership, settings = self._context.membership, self._context.settings
+        self._entries.look_again()
         if not membership.others(settings.version):
             return
         if membership.may_share(settings.version):
