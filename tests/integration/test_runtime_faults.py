@@ -22,6 +22,7 @@ from tenuto_engine.ports.records import Head, IndexEntry, NewInstance
 from tenuto_engine.runtime import ownership
 from tenuto_engine.runtime.births import message_of
 from tenuto_engine.runtime.clock import StoreClock
+from tenuto_engine.runtime.instance import Phase
 from tenuto_engine.runtime.nudges import News
 
 
@@ -488,3 +489,17 @@ async def test_an_engine_that_waits_for_long_is_told_once(world: World) -> None:
     live = world.live("order-1")
     assert live is not None
     assert len(live.on_progress) == 2
+
+
+async def test_a_termination_whose_news_was_lost_reaches_an_instance_that_waits_for_a_worker() -> None:
+    """Another engine has stored it, and its nudge went astray; no worker comes for the instance."""
+    async with World(sweep_seconds=0.05) as world:
+        names = [f"order-{n}" for n in range(100)]
+        for name in names:
+            await world.begin(name)
+        await until(lambda: all((live := world.live(n)) and live.phase is Phase.WAITING for n in names))
+        event = encode_event(e.ExecutionTerminated(None, False, "", ""))
+        for name in names:
+            message = message_of(event, message_id=f"end-{name}", at_ms=1, control=True)
+            await world.store.execute([Append(shard_of(name, SHARDS), name, message)])
+        await until(lambda: all(world.status(name) is Status.TERMINATED for name in names), "terminated")
