@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ from tenuto_engine.runtime.births import message_of
 from tenuto_engine.runtime.clock import StoreClock
 from tenuto_engine.runtime.instance import Phase
 from tenuto_engine.runtime.nudges import News
+from tenuto_engine.runtime.outbox import Outbox
 
 
 @pytest.fixture
@@ -503,3 +505,24 @@ async def test_a_termination_whose_news_was_lost_reaches_an_instance_that_waits_
             message = message_of(event, message_id=f"end-{name}", at_ms=1, control=True)
             await world.store.execute([Append(shard_of(name, SHARDS), name, message)])
         await until(lambda: all(world.status(name) is Status.TERMINATED for name in names), "terminated")
+
+
+async def test_a_shard_whose_takeover_met_a_fault_is_taken_over_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its open calls would be run by nobody, for as long as this engine owns it."""
+    monkeypatch.setattr(ownership, "_LONG_PAUSE_SECONDS", 0.01)
+    async with World() as world:
+        worker = world.worker()
+        await world.begin("order-1")
+        worker.answer(await worker.turn(), a.ScheduleActivity(1, "act"))
+        await worker.call()
+        left = [RuntimeError("a fault of ours")] * SHARDS
+        original = Outbox.taken_over
+
+        def taken_over(*args: Any) -> None:
+            if left:
+                raise left.pop()
+            original(*args)
+
+        monkeypatch.setattr(Outbox, "taken_over", taken_over)
+        await world.restart()
+        assert (await world.worker().call()).event_id == 1

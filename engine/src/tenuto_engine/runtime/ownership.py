@@ -29,6 +29,7 @@ _READY_BATCH = 1_000
 _MOST_READY = 1_000_000
 _OUTBOX_BATCH = 1_000
 _PAUSE_SECONDS = 0.5
+_LONG_PAUSE_SECONDS = 5.0
 # Shards whose records are read at once: a hundred taken in a burst must not stampede the store.
 _TAKEOVERS = 16
 _LINGER_PAUSE_SECONDS = 0.005
@@ -234,6 +235,9 @@ class Owned:
             except StoreUnavailable as error:
                 _log.warning("taking over a shard waits for the store", shard=shard.number, error=str(error))
                 await asyncio.sleep(_PAUSE_SECONDS)
+            except Exception:  # one record that cannot be handled must not leave the shard half taken over for good
+                _log.exception("a shard could not be taken over; trying again", shard=shard.number)
+                await asyncio.sleep(_LONG_PAUSE_SECONDS)
 
     async def _resume(self, shard: Shard) -> None:
         version = self._context.settings.version
