@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from faulty import Cluster, a_while, of_type, until
+from faulty import SHARDS, Cluster, a_while, of_type, until
 from tenuto_engine.core import actions as a
 from tenuto_engine.ports.operations import Append, Commit
 
@@ -68,3 +68,16 @@ async def _ends(task: asyncio.Task[None]) -> bool:
     """Whether it ends although what it should wait for is held."""
     done, _ = await asyncio.wait([task], timeout=0.2)
     return bool(done)
+
+
+async def test_an_engine_whose_only_worker_drains_hands_its_shards_over(pair: Cluster) -> None:
+    """The worker begins nothing any more, however long its activities run: instances go on elsewhere meanwhile."""
+    one, two = pair[0].worker(), pair[1].worker(worker_id="w2")
+    await pair.settled()
+    await pair[0].begin("order-1")
+    one.answer(await one.turn(), a.ScheduleActivity(1, "act"))
+    call = await one.call()
+    pair[0].engine.worker_draining(one.session)
+    await until(lambda: len(pair[1].engine.owned.shards) == SHARDS, "all shards at the other engine")
+    one.complete(call)
+    assert (await two.turn()).instance_id == "order-1"

@@ -51,8 +51,8 @@ class Caretakers:
                     _log.warning("caretakers wait for the store", error=str(error))
         finally:
             ends = await asyncio.gather(*map(self._end, list(self._by_version)), return_exceptions=True)
-            for error in filter(None, ends):
-                _log.error("a caretaker could not be ended; its leases run out", exc_info=error)
+            for failed in filter(None, ends):
+                _log.error("a caretaker could not be ended; its leases run out", exc_info=failed)
 
     async def look(self) -> None:
         """Begin for versions that nobody serves, end for those that somebody serves again or that have no work left."""

@@ -197,7 +197,7 @@ class Engine:
         Only one that has registered a workflow makes an owner: the others could not move an instance.
         """
         now = self.context.monotonic()
-        if any(session.workflows for session in self.workers.sessions.values()):
+        if any(session.workflows and not session.draining for session in self.workers.sessions.values()):
             self._worker_seen_at = now
         has_workers = now - self._worker_seen_at <= self.context.settings.reconnect_grace_seconds
         if self._keeper.describe(draining=self.owned.draining, has_workers=has_workers):
