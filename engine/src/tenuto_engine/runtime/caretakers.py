@@ -49,6 +49,8 @@ class Caretakers:
                     await self.look()
                 except StoreUnavailable as error:
                     _log.warning("caretakers wait for the store", error=str(error))
+                except Exception:  # what one version meets must not end the care for all others
+                    _log.exception("versions without engines could not be looked after")
         finally:
             ends = await asyncio.gather(*map(self._end, list(self._by_version)), return_exceptions=True)
             for failed in filter(None, ends):
