@@ -526,3 +526,31 @@ async def test_a_shard_whose_takeover_met_a_fault_is_taken_over_again(monkeypatc
         monkeypatch.setattr(Outbox, "taken_over", taken_over)
         await world.restart()
         assert (await world.worker().call()).event_id == 1
+
+
+async def test_a_worker_that_comes_back_with_a_closed_call_is_told(world: World) -> None:
+    """Its instance was ended while no stream was open: nobody else would ever cancel what it still runs."""
+    worker = world.worker()
+    await world.begin("order-1")
+    worker.answer(await worker.turn(), a.ScheduleActivity(1, "act"))
+    call = await worker.call()
+    await world.restart()
+    await world.terminate("order-1")
+    await until(lambda: world.status("order-1") is Status.TERMINATED)
+    back = world.worker(running=[call.token])
+    await until(lambda: back.was_told(call), "a cancellation")
+
+
+async def test_a_worker_that_comes_back_with_a_former_delivery_is_told_when_it_beats(world: World) -> None:
+    """Another worker has the call by now; the first one's result counts if it comes first, and its beats do not."""
+    worker = world.worker()
+    await world.begin("order-1")
+    worker.answer(await worker.turn(), a.ScheduleActivity(1, "act"))
+    call = await worker.call()
+    await world.restart()
+    again = await world.worker(worker_id="other").call()
+    assert again.deliveries == 2
+    back = world.worker(running=[call.token])
+    await a_while()
+    back.beat(call)
+    assert back.was_told(call)

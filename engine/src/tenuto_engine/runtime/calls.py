@@ -118,28 +118,33 @@ class Calls:
 
     def resumed(self, session: WorkerSession, running: Sequence[str]) -> None:
         """A worker is back with activities it still runs: they stay its own instead of running again elsewhere."""
-        unknown: list[ActivityKey] = []
+        unknown: dict[str, ActivityKey] = {}
         for token in running:
             parsed = parse_token(token)
-            if parsed is None:
-                session.announced.discard(token)
-                continue
-            call = self.held.get(parsed[0])
-            if call is None:
-                unknown.append(parsed[0])
-            elif call.token == token:
+            call = self.held.get(parsed[0]) if parsed is not None else None
+            if call is not None and call.token == token:
                 self._keep(session, call)
+            elif parsed is not None and call is None:
+                unknown[token] = parsed[0]
+            else:
+                session.announced.discard(token)  # a former delivery, or none at all: its beats are answered so
         if unknown:
-            self._ledger.read(unknown, lambda found: self._resume_unknown(session, found))
+            self._ledger.read([*unknown.values()], lambda found: self._resume_unknown(session, [*unknown], found))
 
     def _resume_unknown(
-        self, session: WorkerSession, found: Sequence[tuple[ActivityRecord, ActivityBody] | None]
+        self, session: WorkerSession, tokens: Sequence[str], found: Sequence[tuple[ActivityRecord, ActivityBody] | None]
     ) -> None:
         """Claim anew what a worker of this engine runs, though another engine, gone by now, handed it out."""
-        for record, body in filter(None, found):
-            token = token_of(record.key, attempt=record.attempt, deliveries=body.deliveries)
-            if session.alive and token in session.announced and record.key not in self.held:
-                self.reclaim(session, self.call_of(record, body))
+        for token, entry in zip(tokens, found, strict=True):
+            if not session.alive or token not in session.announced:
+                continue
+            if entry is None:
+                session.announced.discard(token)
+                session.cancel(token, _OVER)
+            elif token != token_of(entry[0].key, attempt=entry[0].attempt, deliveries=entry[1].deliveries):
+                session.announced.discard(token)
+            elif entry[0].key not in self.held:
+                self.reclaim(session, self.call_of(*entry))
 
     def asked(self, keys: Sequence[ActivityKey]) -> None:
         """An owner asks after calls that the store says are this engine's: those that are not known here are run.
@@ -302,15 +307,11 @@ class Calls:
         if change is Change.CLOSED:
             self._results.closed(call.number, call.key, _OVER)
         elif call.body.claim != self._context.engine_id:
-            self._let_go(call)
+            self.let_go(call)
         elif call.session is None and not call.queued_at:
             self.redeliver(call)
 
-    def lost(self, call: Call) -> None:
-        """Another engine has claimed this call: it took this one for gone."""
-        self._let_go(call)
-
-    def _let_go(self, call: Call) -> None:
+    def let_go(self, call: Call) -> None:
         """Another engine's, or nobody's: the owner looks after it. What a worker still runs of it may yet answer."""
         if self.held.get(call.key) is call:
             del self.held[call.key]
@@ -443,7 +444,7 @@ class Calls:
             stored()
             if change is Change.DONE:
                 self._context.metrics.activity_retries.inc()
-                self._let_go(call)
+                self.let_go(call)
             else:
                 if change is Change.VOID:
                     self._ignored("stale_attempt")
@@ -547,7 +548,7 @@ class Calls:
             open_changes -= 1
             if change is Change.DONE:
                 given.append(call)
-                self._let_go(call)
+                self.let_go(call)
             else:
                 self._settle(call, change)
             if not open_changes:

@@ -164,7 +164,7 @@ class Entries:
             self._calls.adopt(call)
         elif claim and not is_mine:
             if held:
-                self._calls.lost(call)
+                self._calls.let_go(call)  # it took this engine for gone
             if self._context.membership.is_gone(claim, call.body.claimed_at_ms):
                 self._calls.redeliver(call)
             elif not self._context.membership.is_listed(claim):
