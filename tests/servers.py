@@ -92,8 +92,8 @@ class RedisServer:
     def start(self) -> None:
         """Start and wait until it answers, its data loaded."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        command = [str(self._binary), "--port", "0", "--unixsocket", str(self.socket), "--save", ""]
-        command += ["--dir", str(self.directory), "--logfile", str(self.directory / "redis.log")]
+        command = [str(self._binary), "--bind", "127.0.0.1", "--port", "0", "--unixsocket", str(self.socket)]
+        command += ["--save", "", "--dir", str(self.directory), "--logfile", str(self.directory / "redis.log")]
         for name, value in self._settings.items():
             command += [f"--{name.replace('_', '-')}", *value.split(" ")]
         # Python ignores the signal of a file that may grow no further, and so shall the server: it gets the error.
