@@ -6,6 +6,7 @@ import asyncio
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -279,6 +280,35 @@ def test_a_lease_call_to_a_paused_server_ends_in_time(server: PostgresServer) ->
     with pytest.raises(StoreUnavailable, match=r"0\.3 s"):
         leases.members()
     server.resume()
+    assert leases.members() == []
+    leases.close()
+
+
+def test_a_lease_call_ends_in_time_where_the_server_pauses_behind_the_connect(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that was made, and says nothing from then on, does not hold the keeper's thread either."""
+
+    async def make_schema() -> None:
+        async with opened(server.url):
+            pass
+
+    asyncio.run(make_schema())
+    connect = psycopg.connect
+
+    def connect_and_pause(*arguments: Any, **options: Any) -> Any:
+        made = connect(*arguments, **options)
+        server.pause()
+        return made
+
+    leases = PostgresLeaseStore(server.url, app=APP, key_prefix=KEY_PREFIX, timeout_s=0.3)
+    with monkeypatch.context() as patched, ThreadPoolExecutor(1) as keeper:
+        patched.setattr(psycopg, "connect", connect_and_pause)
+        try:
+            with pytest.raises(StoreUnavailable, match=r"0\.3 s"):
+                keeper.submit(leases.members).result(timeout=20)
+        finally:
+            server.resume()
     assert leases.members() == []
     leases.close()
 
