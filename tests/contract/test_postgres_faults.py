@@ -565,6 +565,51 @@ async def test_a_standby_is_refused_and_a_promoted_one_goes_on(
         assert world.store.incarnation() != before
 
 
+def inbox_next(server: PostgresServer) -> int:
+    """How many messages the server's only instance was sent."""
+    with tables_of(server) as client:
+        ((number,),) = client.execute("SELECT inbox_next FROM instances").fetchall()
+        return int(number)
+
+
+async def test_no_link_stays_with_a_former_primary_that_lives_on(
+    replicated: tuple[PostgresServer, PostgresServer], tmp_path: Path
+) -> None:
+    """Where a name passes to another server, the first link that meets it takes all along, those for reads too."""
+    primary, standby = replicated
+    place = tmp_path / "database"
+    place.symlink_to(primary.socket.parent)
+    async with opened(f"postgresql://tenuto@/postgres?host={place}&port=5432") as world:
+        store = world.store
+        assert isinstance(store, PostgresStore)
+        await world.create()
+
+        async def use_all_links() -> list[Outcome]:
+            """Two write and four read."""
+            answers = await asyncio.gather(*[store.execute([Append(0, "order-1", message())]) for _ in range(2)])
+            await asyncio.gather(*[world.stored() for _ in range(4)])
+            return [outcome for (outcome,) in answers]
+
+        await use_all_links()
+        before = store.incarnation()
+        with primary.client() as former, standby.client() as client:
+            position = former.execute("SELECT pg_current_wal_lsn()").fetchone()
+            await until(lambda: client.execute("SELECT pg_last_wal_replay_lsn() >= %s", position).fetchone() == (True,))
+            assert client.execute("SELECT pg_promote(true, 30)").fetchone() == (True,)
+            place.unlink()
+            place.symlink_to(standby.socket.parent)
+            connection = store._writers[0]._connection
+            assert connection is not None
+            former.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
+        while store.incarnation() == before:
+            await use_all_links()
+        count = inbox_next(primary)
+        assert all(isinstance(outcome, Appended) for outcome in await use_all_links())
+        assert inbox_next(primary) == count
+        found = await asyncio.gather(*[world.stored() for _ in range(4)])
+        assert {each.inbox_next for each in found} == {inbox_next(standby)}
+
+
 async def test_a_wait_for_replicas_cut_short_is_not_an_answer(server: PostgresServer) -> None:
     """At D3 a commit that is on the primary alone is unconfirmed, although the server calls it done."""
     async with opened(server.url) as world:
