@@ -494,6 +494,20 @@ async def test_an_operation_that_cannot_be_stored_undoes_no_other(server: Postgr
         assert [text for _, text in await world.inbox()] == ["before", "after"]
 
 
+async def test_an_answer_that_cannot_be_read_has_nothing_executed_twice(server: PostgresServer) -> None:
+    """A status that only a later release knows: that answer is unknown, and the others of the group stand."""
+    async with opened(server.url) as world:
+        await world.create()
+        await world.create("order-2")
+        with tables_of(server) as client:
+            client.execute("UPDATE instances SET status = 99 WHERE instance = 'order-2'")
+        operations: list[Operation] = [Append(0, "order-1", message()), Create(0, new_instance("order-2"))]
+        appended, created = await world.store.execute(operations)
+        assert appended == Appended(0)
+        assert isinstance(created, Unconfirmed)
+        assert len(await world.inbox()) == 1
+
+
 def take_all(server: PostgresServer, taken: ExitStack) -> None:
     """Connect until the server lets nobody in any more."""
     with suppress(psycopg.OperationalError):

@@ -166,7 +166,7 @@ class PostgresStore(PostgresReads):
         if link.warning and self._demand is not None and self._demand.durability == "D3":
             # A wait for the replicas was cut short: committed here, and perhaps nowhere else.
             raise Lost(f"PostgreSQL warned: {link.warning}")
-        return [read_outcome(answer) for (answer,) in rows]
+        return [_read(answer) for (answer,) in rows]
 
     async def _prepare_writing(self, connection: AsyncConnection) -> None:
         if self._demand is None:
@@ -194,6 +194,14 @@ class PostgresStore(PostgresReads):
 
     async def _prepare_reading(self, connection: AsyncConnection) -> None:
         await layout.apply_settings(connection, settings_of(self._target) | {"default_transaction_read_only": "on"})
+
+
+def _read(answer: str) -> Outcome:
+    try:
+        return read_outcome(answer)
+    except ValueError as fault:
+        # It was executed: this must not be taken for a value that could not be sent.
+        return Unconfirmed(f"PostgreSQL gave an answer that this release cannot read: {fault}")
 
 
 def _all(outcome: Outcome, operations: Sequence[Operation]) -> list[Outcome]:
