@@ -165,7 +165,7 @@ class _Flight:
         if link.ack is None:
             return replies, ""
         count = len(commands)
-        lack = link.ack.shortage(replies[count], replies[-1])
+        lack = link.ack.shortage(replies[count], replies[count + 1 :])
         if lack:
             self._owner.acks.short += 1
             # Which replicas there are is looked at again before the next group.
