@@ -140,8 +140,8 @@ async def test_keys_in_redis(one_redis: RedisServer) -> None:
     ]
     assert not unknown
     unseen = [name for name, (rx, _) in patterns.items() if not any(re.fullmatch(rx, key) for key, _ in found)]
-    # Messages leave the outbox within milliseconds.
-    assert set(unseen) <= {"tenuto:{APP/N}:outbox"}
+    # Messages leave the outbox within milliseconds, and marks are written only where replicas are waited for.
+    assert set(unseen) <= {"tenuto:{APP/N}:outbox", "tenuto:{APP/N}:confirmed"}
 
 
 def as_pattern(name: str, prefix: str) -> str:

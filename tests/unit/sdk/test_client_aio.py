@@ -52,10 +52,11 @@ def test_both_clients_offer_the_same_methods() -> None:
 
 async def test_a_repeat_is_the_same_command(fake: FakeManagement, client: WorkflowClient) -> None:
     """While the engine cannot answer, the same request with the same id is sent again."""
-    fake.will("StartInstance", UNAVAILABLE, (grpc.StatusCode.CANCELLED, "stops"), started)
+    broken = (grpc.StatusCode.INTERNAL, "Internal error from Core")  # grpc.aio's words for a broken connection
+    fake.will("StartInstance", UNAVAILABLE, (grpc.StatusCode.CANCELLED, "stops"), broken, started)
     made = await client.schedule_new_workflow("w", input=1)
     assert {(one.command_id, one.instance_id) for one in fake.requests("StartInstance")} == {(made, made)}
-    assert len(fake.requests("StartInstance")) == 3
+    assert len(fake.requests("StartInstance")) == 4
 
 
 async def test_outcomes_are_told_apart(fake: FakeManagement) -> None:

@@ -51,6 +51,8 @@ _ERRORS: Final[dict[grpc.StatusCode, type[RequestError]]] = {
 _REPEATABLE: Final = frozenset(
     {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 )
+# What `grpc.aio` itself says, under INTERNAL, of a call whose connection broke while it was being written.
+_BROKEN_IN_CORE: Final = "Internal error from Core"
 # gRPC has no code for "nothing was done"; these are the words of its core for a connection that was never made, and the
 # engine's for a command that its store refused.
 _REFUSED_BY_STORE: Final = "not executed: "
@@ -134,7 +136,7 @@ class Attempts:
         Raises:
             RequestError: the class for this failure; repeating is useless, or the window is over.
         """
-        if code not in _REPEATABLE:
+        if code not in _REPEATABLE and details != _BROKEN_IN_CORE:
             raise self._refusal(code, details)
         if not details.lower().startswith(_NOT_EXECUTED):
             self._unanswered = True
