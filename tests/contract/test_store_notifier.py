@@ -145,7 +145,14 @@ async def test_what_others_send_on_a_channel_ends_nothing(postgres_server: Postg
     async with _running(notifier, "a") as heard:
         await _heard(notifier, heard, "a", b"1")
         with postgres_server.client() as client:
-            for payload in ("", "nonsense", "1 0 A", "1 x y", "1 0 \u00fc", *(f"{number} 1 AAAA" for number in range(300))):
+            for payload in (
+                "",
+                "nonsense",
+                "1 0 A",
+                "1 x y",
+                "1 0 \u00fc",
+                *(f"{number} 1 AAAA" for number in range(300)),
+            ):
                 client.execute("SELECT pg_notify(%s, %s)", [notifier._channel("a"), payload])
         await _heard(notifier, heard, "a", b"2")
 

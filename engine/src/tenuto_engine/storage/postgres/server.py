@@ -118,8 +118,8 @@ def _check_durability(settings: Mapping[str, str | None], demand: Demand) -> tup
     if tier == "D1":
         if int(settings["wal_writer_delay"] or 0) > _LONGEST_WAL_DELAY_MS:
             raise DurabilityRefused(
-                f"durability D1 loses at most a second, but wal_writer_delay is {settings['wal_writer_delay']} ms, and a"
-                f" crash can lose three times that; set it to {_LONGEST_WAL_DELAY_MS} ms or less, or start with"
+                f"durability D1 loses at most a second, but wal_writer_delay is {settings['wal_writer_delay']} ms, and"
+                f" a crash can lose three times that; set it to {_LONGEST_WAL_DELAY_MS} ms or less, or start with"
                 " --durability D2"
             )
         return "off", True

@@ -177,8 +177,8 @@ class _Flight:
     def _sort_out(self, sent: list[int], unsent: list[int], again: list[int]) -> list[int]:
         """Of what was not executed, return what may be sent again here; the rest is rejected or to go elsewhere.
 
-        Where a later operation of the same shard was executed, or may have been, for its reply is missing, repeating the
-        earlier one would turn their order round.
+        Where a later operation of the same shard was executed, or may have been, for its reply is missing, repeating
+        the earlier one would turn their order round.
         """
         operations, answers = self._operations, self._answers
         last_executed = {operations[i].shard: i for i in sent if i not in unsent}
