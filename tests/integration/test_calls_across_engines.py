@@ -11,13 +11,16 @@ import pytest
 from msgspec.structs import replace
 
 from faulty import SHARDS, Cluster, Worker, World, a_while, events_of, of_type, until
+from tenuto_engine.codec.records import encode_record
 from tenuto_engine.core import actions as a
 from tenuto_engine.core import events as e
 from tenuto_engine.core.sharding import shard_of
 from tenuto_engine.core.status import Status
+from tenuto_engine.ports.errors import StoreUnavailable
 from tenuto_engine.ports.inbound import ActivityItem, TurnItem
 from tenuto_engine.ports.operations import Append, Operation, ReplaceActivity
-from tenuto_engine.ports.records import ActivityKey
+from tenuto_engine.ports.records import ActivityKey, Hint
+from tenuto_engine.runtime.nudges import News
 
 RETRY = e.RetryPolicy(first_interval_ms=10, max_attempts=5)
 
@@ -403,3 +406,67 @@ async def test_a_call_of_a_store_that_went_back_goes_on_from_there(pair: Cluster
     assert (again.attempt, again.deliveries) == (1, 2)
     one.complete(again)
     assert await results(one, e.ActivityCompleted) == [e.ActivityCompleted(1, b"1", 1)]
+
+
+async def test_a_store_that_is_away_is_not_asked_for_hints_without_pause(
+    pair: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that found as many hints as it has slots asks for more at once, but not where nobody answers."""
+    two = pair[1].worker(worker_id="w2", workflows=(), max_activities=4)
+    one = pair[0].worker(max_activities=1)
+    await pair.settled()
+    spill = pair[1].engine._activities._spill
+    asked = 0
+
+    class Away:
+        async def take_hints(self, *_args: object, **_named: object) -> list[Hint]:
+            nonlocal asked
+            asked += 1
+            raise StoreUnavailable("a test says so")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(spill, "_store", Away())
+        spill.may_hold_more = True
+        spill.take()
+        await a_while()
+        assert asked == 1
+    await scheduled(pair[0], one, owned_by(pair[0]), a.ScheduleActivity(1, "act"), a.ScheduleActivity(2, "act"))
+    await two.call()
+
+
+async def test_an_engine_whose_membership_may_be_over_takes_no_hints(
+    pair: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its claims would hold for nobody: the owner would have the call run twice."""
+    two = pair[1].worker(worker_id="w2", workflows=())
+    one = pair[0].worker(max_activities=1)
+    await pair.settled()
+    instance_id = owned_by(pair[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(pair[1].engine.context, "may_act", lambda: False)
+        await scheduled(pair[0], one, instance_id, a.ScheduleActivity(1, "act"), a.ScheduleActivity(2, "act"))
+        await one.call()
+        await until(lambda: pair.state.hints._lists["", "act"], "a hint")
+        pair[1].engine._activities._spill.take(few=True)
+        await a_while()
+        assert two.idle
+    await two.call()
+
+
+async def test_a_claim_by_an_engine_that_never_stood_in_the_roll_is_freed(pair: Cluster) -> None:
+    """An engine that was paused may claim a call before it is listed again, and die at once."""
+    one = pair[0].worker()
+    await until(lambda: len(pair[0].engine.owned.shards) == SHARDS)
+    instance_id = owned_by(pair[0])
+    await scheduled(pair[0], one, instance_id)
+    call = await one.call()
+    number, key = shard_of(instance_id, SHARDS), ActivityKey(1, call.execution_id, instance_id)
+    record = pair.state.shards[number].entries[""].activities[key]
+    entry = pair.entry(instance_id)
+    assert entry is not None
+    later_ms = pair[0].engine.context.clock.now_ms() + 500
+    claim = encode_record(replace(entry, claim="paused", claimed_at_ms=later_ms, deliveries=2))
+    newer = replace(record, revision=record.revision + 1, data=claim)
+    await pair[0].store.execute([ReplaceActivity(number, "", newer, record.revision)])
+    pair[0].engine.owned.nudged(number, News(calls=[key]))
+    assert (await one.call()).deliveries == 3

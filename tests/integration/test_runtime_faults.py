@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,9 @@ from tenuto_engine.ports.records import Head, IndexEntry, NewInstance
 from tenuto_engine.runtime import ownership
 from tenuto_engine.runtime.births import message_of
 from tenuto_engine.runtime.clock import StoreClock
+from tenuto_engine.runtime.instance import Phase
+from tenuto_engine.runtime.nudges import News
+from tenuto_engine.runtime.outbox import Outbox
 
 
 @pytest.fixture
@@ -423,3 +427,130 @@ async def _store(
     messages = [message_of(message, message_id="m", at_ms=0)] if unread else []
     new = NewInstance(instance_id, head, body, IndexEntry("flow", status, 0), messages)
     await world.store.inner.execute([Create(shard_of(instance_id, SHARDS), new)])
+
+
+async def test_messages_that_an_unknown_engine_may_have_left_go_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the keeper asks who is alive, the store is asked what is unsent: a newcomer's messages may be older."""
+    worker = world.worker()
+    await world.begin("order-1")
+    turn = await worker.turn()
+    monkeypatch.setattr(world.engine.context, "knows_members", lambda: False)
+    before = world.store.reads["read_outbox"]
+    worker.answer(turn, a.StartChild(1, "flow", "child-1"))
+    assert (await worker.turn()).instance_id == "child-1"
+    assert world.store.reads["read_outbox"] > before
+
+
+async def test_a_call_that_cannot_be_looked_at_stops_no_timer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Timers go on to fire, whatever went wrong with the calls looked after beside them."""
+    worker = world.worker()
+    looks = world.engine._reminders.look
+    broken = 0
+
+    def look() -> None:
+        nonlocal broken
+        broken += 1
+        if broken < 3:
+            raise RuntimeError("a fault of ours")
+        looks()
+
+    monkeypatch.setattr(world.engine._reminders, "look", look)
+    world.engine._reminders.nudge()
+    await a_while()
+    await world.begin("order-1")
+    worker.answer(await worker.turn(), a.CreateTimer(1, 1))
+    assert any(isinstance(event, e.TimerFired) for event in events_of(await worker.turn()))
+
+
+async def test_a_group_that_cannot_be_told_of_is_answered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither counting nor nudging is worth an engine that stores nothing any more."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    worker = world.worker()
+    with monkeypatch.context() as patch:
+        patch.setattr(world.engine._committer, "on_executed", broken)
+        await asyncio.wait_for(world.begin("order-1"), 2)
+    worker.answer(await worker.turn())
+    await until(lambda: world.status("order-1") is Status.RUNNING)
+
+
+async def test_an_engine_that_waits_for_long_is_told_once(world: World) -> None:
+    """It asks several times a second; others that ask later are told as well."""
+    worker = world.worker()
+    await world.begin("order-1")
+    worker.answer(await worker.turn())
+    await until(lambda: world.live("order-1"))
+    number = shard_of("order-1", SHARDS)
+    for _ in range(200):
+        world.engine.owned.nudged(number, News(watch=[("order-1", "patient")]))
+    world.engine.owned.nudged(number, News(watch=[("order-1", "late")]))
+    live = world.live("order-1")
+    assert live is not None
+    assert len(live.on_progress) == 2
+
+
+async def test_a_termination_whose_news_was_lost_reaches_an_instance_that_waits_for_a_worker() -> None:
+    """Another engine has stored it, and its nudge went astray; no worker comes for the instance."""
+    async with World(sweep_seconds=0.05) as world:
+        names = [f"order-{n}" for n in range(100)]
+        for name in names:
+            await world.begin(name)
+        await until(lambda: all((live := world.live(n)) and live.phase is Phase.WAITING for n in names))
+        event = encode_event(e.ExecutionTerminated(None, False, "", ""))
+        for name in names:
+            message = message_of(event, message_id=f"end-{name}", at_ms=1, control=True)
+            await world.store.execute([Append(shard_of(name, SHARDS), name, message)])
+        await until(lambda: all(world.status(name) is Status.TERMINATED for name in names), "terminated")
+
+
+async def test_a_shard_whose_takeover_met_a_fault_is_taken_over_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its open calls would be run by nobody, for as long as this engine owns it."""
+    monkeypatch.setattr(ownership, "_LONG_PAUSE_SECONDS", 0.01)
+    async with World() as world:
+        worker = world.worker()
+        await world.begin("order-1")
+        worker.answer(await worker.turn(), a.ScheduleActivity(1, "act"))
+        await worker.call()
+        left = [RuntimeError("a fault of ours")] * SHARDS
+        original = Outbox.taken_over
+
+        def taken_over(*args: Any) -> None:
+            if left:
+                raise left.pop()
+            original(*args)
+
+        monkeypatch.setattr(Outbox, "taken_over", taken_over)
+        await world.restart()
+        assert (await world.worker().call()).event_id == 1
+
+
+async def test_a_worker_that_comes_back_with_a_closed_call_is_told(world: World) -> None:
+    """Its instance was ended while no stream was open: nobody else would ever cancel what it still runs."""
+    worker = world.worker()
+    await world.begin("order-1")
+    worker.answer(await worker.turn(), a.ScheduleActivity(1, "act"))
+    call = await worker.call()
+    await world.restart()
+    await world.terminate("order-1")
+    await until(lambda: world.status("order-1") is Status.TERMINATED)
+    back = world.worker(running=[call.token])
+    await until(lambda: back.was_told(call), "a cancellation")
+
+
+async def test_a_worker_that_comes_back_with_a_former_delivery_is_told_when_it_beats(world: World) -> None:
+    """Another worker has the call by now; the first one's result counts if it comes first, and its beats do not."""
+    worker = world.worker()
+    await world.begin("order-1")
+    worker.answer(await worker.turn(), a.ScheduleActivity(1, "act"))
+    call = await worker.call()
+    await world.restart()
+    again = await world.worker(worker_id="other").call()
+    assert again.deliveries == 2
+    back = world.worker(running=[call.token])
+    await a_while()
+    back.beat(call)
+    assert back.was_told(call)

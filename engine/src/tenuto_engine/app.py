@@ -131,8 +131,8 @@ class EngineApp:
 
     async def stop(self) -> None:
         """Drain, release the shards, close everything."""
-        await self._tasks.close()
-        await self.engine.drain()
+        # Together: what caretakers take to end is not taken from the time in which this engine's work may end.
+        await asyncio.gather(self._tasks.close(), self.engine.drain())
         await self._server.stop(0.2)
         await self._runner.cleanup()
         await self.engine.stop()

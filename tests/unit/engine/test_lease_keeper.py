@@ -41,8 +41,10 @@ class Away:
 class Engine:
     """A keeper and what it said to its owner."""
 
-    def __init__(self, world: World, name: str, *, has_workers: bool = True, capacity: int = 1) -> None:
-        settings = RuntimeSettings(shards=SHARDS, lease_seconds=10.0, capacity=capacity)
+    def __init__(
+        self, world: World, name: str, *, has_workers: bool = True, capacity: int = 1, version: str = ""
+    ) -> None:
+        settings = RuntimeSettings(shards=SHARDS, lease_seconds=10.0, capacity=capacity, version=version)
         context = Context(settings, Limits(), metrics=Metrics(app="a", version=""), faults=Faults())
         context.engine_id = name
         context.monotonic = lambda: world.clock.now / 1000
@@ -283,3 +285,77 @@ def test_two_maps_never_make_two_owners(world: World) -> None:
 
 def _is_valid(world: World, lease: Lease) -> bool:
     return world.state.leases[lease.shard, ""].token == lease.token
+
+
+def test_an_engine_that_was_paused_is_unknown_to_other_versions_until_they_have_looked(world: World) -> None:
+    """They send without asking for its messages once its heartbeat has run out, though nobody took its leases."""
+    old, new = world.add("old", version="v1"), world.add("new", version="v2")
+    world.rounds(10)
+    assert (len(old.owned), len(new.owned)) == (SHARDS, SHARDS)
+    world.rounds(15, "new")
+    old.keeper.step()
+    assert not old.owned
+    world.rounds(1, "new")
+    old.keeper.step()
+    assert len(old.owned) == SHARDS
+
+
+def test_an_engine_that_was_paused_alone_keeps_what_nobody_took(world: World) -> None:
+    """Where no other version is, there is nobody to wait for."""
+    a = world.add("a")
+    a.keeper.step()
+    before = dict(a.owned)
+    world.clock.now += 30_000
+    a.keeper.step()
+    assert a.owned == before
+
+
+def test_what_could_not_be_released_is_released_once_the_store_answers(world: World) -> None:
+    """A drain that meets a store away for a moment does not leave its shards to their expiry."""
+    a, b = world.add("a"), world.add("b")
+    a.keeper.step()
+    a.keeper.describe(draining=True, has_workers=True)
+    leases = list(a.owned.values())
+    a.owned.clear()
+    a.keeper.give_up(leases, "drain")
+    a.store.is_away = True
+    a.keeper.step()
+    a.store.is_away = False
+    a.keeper.step()
+    b.keeper.step()
+    assert len(b.owned) == SHARDS
+    assert b.told.count(("granted", "drain")) == SHARDS
+
+
+def test_a_shard_dropped_while_it_was_named_surplus_can_be_handed_over_later(world: World) -> None:
+    """A write was refused just then: what is acquired anew is another ownership."""
+    a = world.add("a")
+    a.keeper.step()
+    a.gives_up = False
+    b = world.add("b")
+    lost = a.owned[3]
+    a.keeper._leaving.add(3)  # as by a round that had read the leases before
+    with a.keeper._lock:
+        del a.keeper._leases[3]
+    a.keeper.step()
+    assert a.owned[3] is not lost
+    a.gives_up = True
+    a.keeper.describe(draining=False, has_workers=False)
+    b.keeper.step()
+    a.keeper.step()
+    assert 3 not in a.owned
+
+
+def test_members_are_unknown_from_the_heartbeat_until_its_answer_was_told(world: World) -> None:
+    """An engine of another version begins to send once the store has this one's heartbeat."""
+    a = world.add("a")
+    a.keeper.step()
+    known = [a.keeper.knows_members]
+    to_tell: list[Callable[[], object]] = []
+    a.keeper._call = lambda function, *arguments: to_tell.append(lambda: function(*arguments))
+    a.keeper.step()
+    known.append(a.keeper.knows_members)
+    for tell in to_tell:
+        tell()
+    known.append(a.keeper.knows_members)
+    assert known == [True, False, True]

@@ -138,8 +138,9 @@ class Activities:
                 self._calls.look(call, now_ms)
             except Exception:  # one call that cannot be handled must not end the watch over all others
                 _log.exception("an activity's deadline could not be handled", **about_call(call.key))
-        if due:
+        try:
             self._entries.look([call for call in due if call.is_open and call.is_owned], now_ms)
+        finally:
             for call in due:
                 # What is being stored is looked at again when the store has answered.
                 if call.is_open and not call.is_closing and not call.writing:
@@ -183,6 +184,7 @@ class Activities:
     async def housekeep(self) -> None:
         """Pass on what waits here in vain, take what waits elsewhere, and make up for lost nudges."""
         membership, settings = self._context.membership, self._context.settings
+        self._entries.look_again()
         if not membership.others(settings.version):
             return
         if membership.may_share(settings.version):
@@ -203,12 +205,13 @@ class Activities:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a worker of this engine still runs a call."""
-        return self._calls.is_busy
+        """Whether a worker of this engine still runs a call, or the answer to one is on its way to the store."""
+        return self._calls.is_busy or self._results.storing > 0
 
     def drain(self, reason: str) -> None:
-        """Claim nothing more, and give back at once what no worker has begun."""
+        """Claim nothing more, and give back at once what no worker has begun, also what is being claimed just now."""
         self._calls.is_leaving = True
+        self._calls.left_over = lambda call: self._calls.give_back([call], reason, self._tell_of)
         waiting = [call for call in self._calls.held.values() if call.queued_at]
         if waiting:
             self._calls.give_back(waiting, reason, self._tell_of)

@@ -24,7 +24,7 @@ from tenuto_engine.runtime import turn_metrics
 from tenuto_engine.runtime.call import Call, parse_token, token_of
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.ledger import Change, Ledger, Next
-from tenuto_engine.runtime.results import Results, nothing
+from tenuto_engine.runtime.results import Results, exhausted, nothing
 from tenuto_engine.runtime.tracing import sampled_trace_id
 from tenuto_engine.runtime.watch import Watch
 from tenuto_engine.runtime.workers import Workers, WorkerSession
@@ -32,7 +32,6 @@ from tenuto_engine.runtime.workers import Workers, WorkerSession
 _log = structlog.get_logger(__name__)
 
 TIMEOUT = "ActivityTimeout"
-TOO_MANY_DELIVERIES = "ActivityDeliveriesExhausted"
 # A heartbeat of a call without heartbeat timeout is written this often: it tells of cancellation, and keeps details.
 _BEAT_EVERY_MS = 10_000
 _OVER = "the call is closed: its instance ended, or a deadline has passed"
@@ -41,7 +40,10 @@ _GIVE_BACK_SECONDS = 5.0
 
 
 class Calls:
-    """All calls claimed by this engine, or being claimed; `held` has them by key."""
+    """All calls claimed by this engine, or being claimed; `held` has them by key.
+
+    `is_leaving`: the engine drains: it claims nothing more. `left_over` gets what found no worker then.
+    """
 
     def __init__(self, context: Context, workers: Workers, *, ledger: Ledger, results: Results, watch: Watch) -> None:
         self._context = context
@@ -53,6 +55,7 @@ class Calls:
         self.is_leaving = False
         self.known: Callable[[ActivityKey], Call | None]
         self.released: Callable[[Call], None]
+        self.left_over: Callable[[Call], None] = lambda _: None
 
     # -- handing out ----------------------------------------------------------------------------------------------
 
@@ -65,10 +68,12 @@ class Calls:
 
     def _offer(self, call: Call) -> None:
         session = self._workers.for_activity(call.body.name)
-        if session is None:
-            self._workers.wait_for_activity(call, self._context.monotonic())
-        else:
+        if session is not None:
             self._hand_out(session, call)
+            return
+        self._workers.wait_for_activity(call, self._context.monotonic())
+        if self.is_leaving:
+            self.left_over(call)
 
     def _hand_out(self, session: WorkerSession, call: Call) -> None:
         body, key, context = call.body, call.key, self._context
@@ -113,28 +118,33 @@ class Calls:
 
     def resumed(self, session: WorkerSession, running: Sequence[str]) -> None:
         """A worker is back with activities it still runs: they stay its own instead of running again elsewhere."""
-        unknown: list[ActivityKey] = []
+        unknown: dict[str, ActivityKey] = {}
         for token in running:
             parsed = parse_token(token)
-            if parsed is None:
-                session.announced.discard(token)
-                continue
-            call = self.held.get(parsed[0])
-            if call is None:
-                unknown.append(parsed[0])
-            elif call.token == token:
+            call = self.held.get(parsed[0]) if parsed is not None else None
+            if call is not None and call.token == token:
                 self._keep(session, call)
+            elif parsed is not None and call is None:
+                unknown[token] = parsed[0]
+            else:
+                session.announced.discard(token)  # a former delivery, or none at all: its beats are answered so
         if unknown:
-            self._ledger.read(unknown, lambda found: self._resume_unknown(session, found))
+            self._ledger.read([*unknown.values()], lambda found: self._resume_unknown(session, [*unknown], found))
 
     def _resume_unknown(
-        self, session: WorkerSession, found: Sequence[tuple[ActivityRecord, ActivityBody] | None]
+        self, session: WorkerSession, tokens: Sequence[str], found: Sequence[tuple[ActivityRecord, ActivityBody] | None]
     ) -> None:
         """Claim anew what a worker of this engine runs, though another engine, gone by now, handed it out."""
-        for record, body in filter(None, found):
-            token = token_of(record.key, attempt=record.attempt, deliveries=body.deliveries)
-            if session.alive and token in session.announced and record.key not in self.held:
-                self.reclaim(session, self.call_of(record, body))
+        for token, entry in zip(tokens, found, strict=True):
+            if not session.alive or token not in session.announced:
+                continue
+            if entry is None:
+                session.announced.discard(token)
+                session.cancel(token, _OVER)
+            elif token != token_of(entry[0].key, attempt=entry[0].attempt, deliveries=entry[1].deliveries):
+                session.announced.discard(token)
+            elif entry[0].key not in self.held:
+                self.reclaim(session, self.call_of(*entry))
 
     def asked(self, keys: Sequence[ActivityKey]) -> None:
         """An owner asks after calls that the store says are this engine's: those that are not known here are run.
@@ -209,7 +219,7 @@ class Calls:
             if not lost or call.body.claim != lost or call.body.deliveries != deliveries:
                 return None
             if call.unanswered >= self._context.settings.max_deliveries:
-                self._results.close(call.key, _exhausted(call), call=call)
+                self._results.close(call.key, exhausted(call), call=call)
                 return None
             if runs_here:
                 return self._claimed_here(call)
@@ -252,11 +262,13 @@ class Calls:
 
         def stored(change: Change) -> None:
             self._workers.coming -= 1
-            if change is Change.DONE and call.body.claim:
-                self._begin(call)
-            else:
-                self._settle(call, change)
-            then()
+            try:
+                if change is Change.DONE and call.body.claim:
+                    self._begin(call)
+                else:
+                    self._settle(call, change)
+            finally:
+                then()
 
         self._ledger.change(call, make, stored)
 
@@ -295,15 +307,11 @@ class Calls:
         if change is Change.CLOSED:
             self._results.closed(call.number, call.key, _OVER)
         elif call.body.claim != self._context.engine_id:
-            self._let_go(call)
+            self.let_go(call)
         elif call.session is None and not call.queued_at:
             self.redeliver(call)
 
-    def lost(self, call: Call) -> None:
-        """Another engine has claimed this call: it took this one for gone."""
-        self._let_go(call)
-
-    def _let_go(self, call: Call) -> None:
+    def let_go(self, call: Call) -> None:
         """Another engine's, or nobody's: the owner looks after it. What a worker still runs of it may yet answer."""
         if self.held.get(call.key) is call:
             del self.held[call.key]
@@ -436,7 +444,7 @@ class Calls:
             stored()
             if change is Change.DONE:
                 self._context.metrics.activity_retries.inc()
-                self._let_go(call)
+                self.let_go(call)
             else:
                 if change is Change.VOID:
                     self._ignored("stale_attempt")
@@ -540,7 +548,7 @@ class Calls:
             open_changes -= 1
             if change is Change.DONE:
                 given.append(call)
-                self._let_go(call)
+                self.let_go(call)
             else:
                 self._settle(call, change)
             if not open_changes:
@@ -587,11 +595,3 @@ class Calls:
         except TimeoutError:
             _log.warning("activities could not be given back: the store does not answer; their claims run out")
             return []
-
-
-def _exhausted(call: Call) -> ActivityFailed:
-    text = (
-        f"activity '{call.body.name}' of instance '{call.key.instance_id}' was delivered {call.unanswered} times "
-        f"and its worker vanished each time; the limit max_deliveries is reached"
-    )
-    return ActivityFailed(call.key.event_id, Failure(TOO_MANY_DELIVERIES, text, non_retryable=True), call.attempt)

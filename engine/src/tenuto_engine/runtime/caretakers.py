@@ -49,19 +49,23 @@ class Caretakers:
                     await self.look()
                 except StoreUnavailable as error:
                     _log.warning("caretakers wait for the store", error=str(error))
+                except Exception:  # what one version meets must not end the care for all others
+                    _log.exception("versions without engines could not be looked after")
         finally:
-            for version in list(self._by_version):
-                await self._end(version)
+            ends = await asyncio.gather(*map(self._end, list(self._by_version)), return_exceptions=True)
+            for failed in filter(None, ends):
+                _log.error("a caretaker could not be ended; its leases run out", exc_info=failed)
 
     async def look(self) -> None:
-        """Begin for versions that nobody serves, end for those that somebody serves again."""
+        """Begin for versions that nobody serves, end for those that somebody serves again or that have no work left."""
         context = self._engine.context
+        shards = range(context.settings.shards)
         for version, caretaker in list(self._by_version.items()):
-            if context.membership.is_served(version) and not caretaker.owned.shards:
+            is_relieved = context.membership.is_served(version) and not caretaker.owned.shards
+            if is_relieved or not await self._has_work(version, shards):
                 await self._end(version)
         if self._engine.owned.draining:
             return
-        shards = range(context.settings.shards)
         for version in await self._store.read_versions(shards):
             is_own = version == context.settings.version or version in self._by_version
             if not is_own and not context.membership.others(version) and await self._has_work(version, shards):
@@ -88,7 +92,8 @@ class Caretakers:
         _log.info("taking care of a version without engines", version=version)
 
     async def _end(self, version: str) -> None:
-        caretaker = self._by_version.pop(version)
+        caretaker = self._by_version[version]
         await caretaker.drain()
         await caretaker.stop_beside()
+        del self._by_version[version]  # not before: whoever is cancelled here leaves it to `run`
         _log.info("no longer taking care of a version", version=version)

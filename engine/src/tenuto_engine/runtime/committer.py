@@ -130,10 +130,12 @@ class Committer:
         began_ns = self._monotonic_ns()
         outcomes = await self._execute(operations)
         seconds = (self._monotonic_ns() - began_ns) / 1e9
-        self._metrics.group_done(operations, outcomes, seconds=seconds, trace_id=self.trace_of(operations))
         if self._faults.armed:
             self._reach(operations, "after")
-        self.on_executed(operations, outcomes)
+        try:
+            self._tell(operations, outcomes, seconds)
+        except Exception:  # instances wait for the answers below, whatever became of counting and nudging
+            _log.exception("a group that was executed could not be told of", operations=len(operations))
         for (_, on_outcome), outcome in zip(group, outcomes, strict=True):
             try:
                 on_outcome(outcome)
@@ -147,11 +149,16 @@ class Committer:
         except Exception as error:  # a driver's fault must not end the loop: then nothing would ever be stored again
             _log.exception("the store failed unexpectedly", operations=len(operations))
             outcomes = [Unconfirmed(f"the store's driver failed: {error!r}")] * len(operations)
+        return outcomes
+
+    def _tell(self, operations: list[Operation], outcomes: list[Outcome], seconds: float) -> None:
+        """Tell who is concerned beside those that asked, before these go on."""
         incarnation = self._store.incarnation()
         if incarnation != self._incarnation:
             self._incarnation = incarnation
             self.on_new_store()
-        return outcomes
+        self._metrics.group_done(operations, outcomes, seconds=seconds, trace_id=self.trace_of(operations))
+        self.on_executed(operations, outcomes)
 
     def _reach(self, operations: list[Operation], when: str) -> None:
         for operation in operations:

@@ -83,6 +83,8 @@ class Context:
         self.monotonic: Callable[[], float] = lambda: self.monotonic_ns() / 1e9
         # Whether the leases certainly have not run out; told by the lease keeper.
         self.may_act: Callable[[], bool] = lambda: True
+        # Whether nobody has come of whom this engine has not heard yet; told by the lease keeper.
+        self.knows_members: Callable[[], bool] = lambda: True
         self.engine_id = self.sources.random_hex(8)
         self.membership = Membership(self.engine_id)
         self.nudges = Nudges(notifier or SilentNotifier(), self.engine_id)

@@ -161,6 +161,7 @@ class Engine:
         self.context.membership.exclusive = self.info.exclusive
         self.owned.keeper = self._keeper
         self.context.may_act = lambda: self._keeper.is_confident
+        self.context.knows_members = lambda: self._keeper.knows_members
         self._describe()
         self._tasks.start(self._committer.run(), name="committer")
         self._tasks.start(self.context.nudges.run(), name="nudges")
@@ -196,7 +197,7 @@ class Engine:
         Only one that has registered a workflow makes an owner: the others could not move an instance.
         """
         now = self.context.monotonic()
-        if any(session.workflows for session in self.workers.sessions.values()):
+        if any(session.workflows and not session.draining for session in self.workers.sessions.values()):
             self._worker_seen_at = now
         has_workers = now - self._worker_seen_at <= self.context.settings.reconnect_grace_seconds
         if self._keeper.describe(draining=self.owned.draining, has_workers=has_workers):

@@ -74,6 +74,8 @@ class Entries:
         self._watch = watch
         self._sweep_limit = _SWEEP_ENTRIES
         self._asked = 0
+        # Claimed by somebody who stands in no roll, and whom no later one has shown to be gone yet.
+        self._doubtful: list[Call] = []
         self.shards: Callable[[], Iterable[Shard]]
 
     # -- what commits write ---------------------------------------------------------------------------------------
@@ -162,9 +164,11 @@ class Entries:
             self._calls.adopt(call)
         elif claim and not is_mine:
             if held:
-                self._calls.lost(call)
+                self._calls.let_go(call)  # it took this engine for gone
             if self._context.membership.is_gone(claim, call.body.claimed_at_ms):
                 self._calls.redeliver(call)
+            elif not self._context.membership.is_listed(claim):
+                self._doubtful.append(call)
         call.hint_at_ms = call.hints = 0
         self._watch.set(call)
 
@@ -197,6 +201,13 @@ class Entries:
                     break
                 except StoreUnavailable:
                     await asyncio.sleep(_PAUSE_SECONDS)
+
+    def look_again(self) -> None:
+        """Decide about calls whose claimant stood in no roll; one that was read since tells more."""
+        doubtful, self._doubtful = self._doubtful, []
+        for call in doubtful:
+            if call.is_open and call.is_owned and not call.writing:
+                self._look_after(call)
 
     async def sweep(self) -> None:
         """Look at entries that are due in the store: one that another engine changed while its nudge was lost."""

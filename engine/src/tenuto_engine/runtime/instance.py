@@ -124,6 +124,7 @@ class LiveInstance:
         "turn",
         "version",
         "waiting_since",
+        "watchers",
         "worker",
     )  # fmt: skip
 
@@ -154,6 +155,7 @@ class LiveInstance:
         self.failures = 0
         self.waiting_since = 0.0
         self.on_progress: list[Callable[[], None]] = []
+        self.watchers: set[str] = set()  # engines that are told, while the instance is in memory
 
     def has_passing_mail(self) -> bool:
         """Whether a message is unread that needs no worker; of a turn recorded in part, only an end cuts it short."""

@@ -11,6 +11,7 @@ engine lets go by itself; correctness never depends on that, because every write
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -83,7 +84,8 @@ class LeaseKeeper:
         self._lock = threading.Lock()
         self._leases: dict[int, Lease] = {}
         self._leaving: set[int] = set()
-        self._to_release: list[tuple[Lease, str]] = []
+        # With the cause, and until when it is worth trying.
+        self._to_release: list[tuple[Lease, str, float]] = []
         settings = context.settings
         self._self = Member(context.engine_id, settings.version, settings.capacity, draining=False, has_workers=False)
         self._away = False
@@ -92,6 +94,7 @@ class LeaseKeeper:
         self._plan: tuple[object, dict[int, str]] = (None, {})
         self._joined_ms: int | None = None
         self._introduced = False
+        self._is_asking = False
         self._jitter = random.Random(context.engine_id)
         self.wake = threading.Event()
 
@@ -102,6 +105,14 @@ class LeaseKeeper:
         """Whether the leases certainly have not run out: they were renewed a while ago."""
         passed = self._context.monotonic() - self._confirmed_at
         return passed < self._context.settings.lease_seconds * _CONFIDENT
+
+    @property
+    def knows_members(self) -> bool:
+        """Whether no round is between asking who is alive and having told it.
+
+        Once the store has this engine's heartbeat, an engine of another version takes it for informed.
+        """
+        return not self._is_asking
 
     @property
     def remaining_seconds(self) -> float:
@@ -128,12 +139,13 @@ class LeaseKeeper:
 
     def give_up(self, leases: Iterable[Lease], cause: str) -> None:
         """Release these soon: nothing of theirs runs here any more."""
+        until = self._context.monotonic() + self._context.settings.lease_seconds
         with self._lock:
             for lease in leases:
                 if self._leases.get(lease.shard) is lease:
                     del self._leases[lease.shard]
                     self._leaving.discard(lease.shard)
-                    self._to_release.append((lease, cause))
+                    self._to_release.append((lease, cause, until))
         self.wake.set()
 
     # -- on the keeper's thread -----------------------------------------------------------------------------------
@@ -143,12 +155,15 @@ class LeaseKeeper:
         asked_ns, began = self._context.monotonic_ns(), self._context.monotonic()
         try:
             self._release()
+            self._is_asking = True
             roll = self._store.heartbeat(self._description(), ttl_ms=self._lease_ms)
             self._call(self._context.clock.learn, roll.now_ms, asked_ns, self._context.monotonic_ns())
             if self._away:
                 self._away = False
                 self._forget_all("store")
                 self._call(self._ownership.store_was_away)
+            if self._context.monotonic() - self._confirmed_at >= self._context.settings.lease_seconds:
+                self._introduce_again(roll)
             self._renew()
             pause = self._follow_map(roll)
             self._confirmed_at = began
@@ -167,7 +182,7 @@ class LeaseKeeper:
     def close(self) -> None:
         """Release everything and leave. Idempotent; a store that does not answer lets them run out."""
         with self._lock:
-            self._to_release += [(lease, "release") for lease in self._leases.values()]
+            self._to_release += [(lease, "release", math.inf) for lease in self._leases.values()]
             self._leases = {}
         try:
             self._release()
@@ -182,11 +197,19 @@ class LeaseKeeper:
             return msgspec.structs.replace(self._self, shards=pack_shards(self._leases))
 
     def _release(self) -> None:
+        """Release what was given up; what the store does not answer is tried again, until it has run out anyway."""
         with self._lock:
             queued, self._to_release = self._to_release, []
-        for cause in dict.fromkeys(cause for _, cause in queued):
-            leases = [lease for lease, why in queued if why == cause]
-            self._store.release(leases, cause=cause)
+        now = self._context.monotonic()
+        for cause in dict.fromkeys(cause for _, cause, _ in queued):
+            leases = [lease for lease, why, _ in queued if why == cause]
+            try:
+                self._store.release(leases, cause=cause)
+            except StoreUnavailable:
+                with self._lock:
+                    self._to_release += [each for each in queued if each[2] > now]
+                raise
+            queued = [each for each in queued if each[1] != cause]
             self._count("release", "ok", len(leases))
             self._call(self._ownership.released, [lease.shard for lease in leases])
 
@@ -221,12 +244,16 @@ class LeaseKeeper:
         let_go_seconds = self._let_go(mine)
         unowned = self._context.settings.shards - len(owners.keys() | self._held())
         self._call(lambda: self._ownership.learned(roll, desired=len(mine), unowned=unowned))
+        self._call(self._told)
         others = [p.remaining_ms for p in peers if p.member.engine_id != self._context.engine_id]
         soon = [ms / 1000 + _AFTER_EXPIRY_SECONDS for ms in (*others, *(h.remaining_ms for h in held))]
         pause = self._context.settings.lease_seconds / 3 * self._jitter.uniform(0.9, 1.1)
         if not self._introduced:
             pause = min(pause, _RETRY_SECONDS)
         return max(min(pause, let_go_seconds, *soon), _AFTER_EXPIRY_SECONDS) if soon else min(pause, let_go_seconds)
+
+    def _told(self) -> None:
+        self._is_asking = False
 
     def _is_introduced(self, roll: Roll) -> bool:
         """Whether every engine of another version has read the roll since this one stands in it.
@@ -241,6 +268,12 @@ class LeaseKeeper:
             self._joined_ms = now_ms
         self._introduced = all(beat_ms > self._joined_ms for beat_ms in beats)
         return self._introduced
+
+    def _introduce_again(self, roll: Roll) -> None:
+        """This engine's heartbeat may have run out, and engines of another version have read a roll without it."""
+        self._introduced, self._joined_ms = False, None
+        if not self._is_introduced(roll):
+            self._forget_all("expiry")
 
     def _owners(self, members: Iterable[Member]) -> dict[int, str]:
         """Who owns what, by the heartbeats; of its own shards this engine knows better."""
@@ -279,6 +312,7 @@ class LeaseKeeper:
         held = [result for result in results if isinstance(result, LeaseHeld)]
         with self._lock:
             self._leases.update((lease.shard, lease) for lease in granted)
+            self._leaving.difference_update(lease.shard for lease in granted)
         for lease in granted:
             self._count("steal" if lease.cause == "expiry" else "acquire", "ok")
             self._call(self._ownership.granted, lease)
@@ -310,7 +344,8 @@ class LeaseKeeper:
             self._moved_at = now
             surplus = surplus[: max(1, int(settings.shards * _PACE))]
         with self._lock:
-            self._leaving.update(lease.shard for lease in surplus)
+            # One that was dropped meanwhile is nothing to hand over.
+            self._leaving.update(lease.shard for lease in surplus if self._leases.get(lease.shard) is lease)
         self._call(self._ownership.surplus, surplus, "rebalance" if self._self.has_workers else "release")
         return stable * _PACE_PAUSE
 

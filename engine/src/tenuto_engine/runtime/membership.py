@@ -10,6 +10,9 @@ from collections.abc import Callable
 
 from tenuto_engine.ports.leases import Member, Roll
 
+# Nothing can have happened so long after a roll that is read every few seconds: the store's clock was set back since.
+_IMPOSSIBLE_MS = 60_000
+
 
 class Membership:
     """The latest roll, and who wants to know of a new one.
@@ -49,7 +52,13 @@ class Membership:
 
     def is_gone(self, engine_id: str, since_ms: int) -> bool:
         """Whether an engine that was alive at `since_ms` (store's clock) has not been seen after it."""
-        return engine_id != self._engine_id and engine_id not in self._members and self._read_at_ms > since_ms
+        if engine_id == self._engine_id or engine_id in self._members:
+            return False
+        return self._read_at_ms > since_ms or since_ms > self._read_at_ms + _IMPOSSIBLE_MS
+
+    def is_listed(self, engine_id: str) -> bool:
+        """Whether an engine stands in the latest roll."""
+        return engine_id in self._members
 
     def learn(self, roll: Roll) -> None:
         """Take a new roll."""

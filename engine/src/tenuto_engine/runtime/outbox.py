@@ -40,10 +40,12 @@ class Outbox:
         """Deliver what a commit has written.
 
         An engine of another version numbers its messages in the same shard, and what it has not delivered yet must go
-        first: a target ignores numbers below the highest it has taken. So the store is asked while there is one, and
-        after a pause in which one may have come unseen.
+        first: a target ignores numbers below the highest it has taken. So the store is asked while there is one, while
+        one may just be coming, and after a pause in which one may have come unseen.
         """
-        if self._context.membership.is_mixed(shard.lease.version) or not self._context.may_act():
+        context = self._context
+        is_sure = context.may_act() and context.knows_members()
+        if not is_sure or context.membership.is_mixed(shard.lease.version):
             shard.outbox_read = False
             self.read_unsent(shard)
             return

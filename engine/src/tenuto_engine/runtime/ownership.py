@@ -29,6 +29,7 @@ _READY_BATCH = 1_000
 _MOST_READY = 1_000_000
 _OUTBOX_BATCH = 1_000
 _PAUSE_SECONDS = 0.5
+_LONG_PAUSE_SECONDS = 5.0
 # Shards whose records are read at once: a hundred taken in a burst must not stampede the store.
 _TAKEOVERS = 16
 _LINGER_PAUSE_SECONDS = 0.005
@@ -38,6 +39,8 @@ _MOST_WATCHERS = 100
 _SETTLE_MS = 1_000
 # Shards whose earliest reminder is read anew in one sweep: another engine may have set one, for a delayed start.
 _REMINDERS_LOOKED_AT = 8
+# Instances of a shard that wait for a worker and are compared with the store in one sweep; there may be very many.
+_WAITING_LOOKED_AT = 16
 
 
 class Owned:
@@ -70,6 +73,7 @@ class Owned:
         self._takeovers = asyncio.Semaphore(_TAKEOVERS)
         self._ready_limit = _READY_BATCH
         self._looked_at = 0
+        self._sweeps = 0
 
     def get(self, number: int) -> Shard | None:
         return self.shards.get(number)
@@ -146,7 +150,9 @@ class Owned:
             self.calls_changed(shard, news.calls)
         for instance_id, engine_id in news.watch:
             live = shard.live.get(instance_id)
-            if live is not None and len(live.on_progress) < _MOST_WATCHERS:
+            # Whoever waits for long asks again and again.
+            if live is not None and engine_id not in live.watchers and len(live.watchers) < _MOST_WATCHERS:
+                live.watchers.add(engine_id)
                 live.on_progress.append(partial(self._tell, instance_id, engine_id))
 
     def _tell(self, instance_id: str, engine_id: str) -> None:
@@ -229,6 +235,9 @@ class Owned:
             except StoreUnavailable as error:
                 _log.warning("taking over a shard waits for the store", shard=shard.number, error=str(error))
                 await asyncio.sleep(_PAUSE_SECONDS)
+            except Exception:  # one record that cannot be handled must not leave the shard half taken over for good
+                _log.exception("a shard could not be taken over; trying again", shard=shard.number)
+                await asyncio.sleep(_LONG_PAUSE_SECONDS)
 
     async def _resume(self, shard: Shard) -> None:
         version = self._context.settings.version
@@ -292,11 +301,13 @@ class Owned:
             return
         settled_ms = self._context.clock.now_ms() - _SETTLE_MS
         crowded = False
+        self._sweeps += 1
         for number, ready in marked.items():
             shard = self.shards.get(number)
             if shard is None:
                 continue
             idle: list[str] = []
+            waiting: list[str] = []
             # Where all marks read are at work here or wait for a worker, those behind them would never be seen.
             if len(ready) >= self._ready_limit and all(i in shard.live or i in shard.loading for i, _ in ready):
                 crowded = True
@@ -306,9 +317,18 @@ class Owned:
                     self._loading.reload(shard, instance_id)
                 elif since_ms < settled_ms and instance.phase is Phase.IDLE:
                     idle.append(instance_id)
-            if idle:
-                await self._look_closer(shard, idle)
+                elif instance.phase is Phase.WAITING:
+                    waiting.append(instance_id)
+            if looked_at := idle + self._some_of(waiting):
+                await self._look_closer(shard, looked_at)
         self._ready_limit = min(2 * self._ready_limit, _MOST_READY) if crowded else _READY_BATCH
+
+    def _some_of(self, waiting: list[str]) -> list[str]:
+        """Instances that wait for a worker may have been terminated unheard; each is looked at in its turn."""
+        if len(waiting) <= _WAITING_LOOKED_AT:
+            return waiting
+        start = self._sweeps * _WAITING_LOOKED_AT % len(waiting)
+        return (waiting[start:] + waiting[:start])[:_WAITING_LOOKED_AT]
 
     async def sweep_reminders(self) -> None:
         """Learn of reminders that others have set: any engine may start an instance for later. A few shards a time."""
@@ -326,7 +346,7 @@ class Owned:
         self._looked_at += _REMINDERS_LOOKED_AT
 
     async def _look_closer(self, shard: Shard, instance_ids: list[str]) -> None:
-        """Instances that look idle but are marked: compare the inbox numbering."""
+        """Instances that look idle, or wait for a worker, but are marked: compare the inbox numbering."""
         try:
             found = await self._store.read_instances(shard.number, instance_ids)
         except StoreUnavailable:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
+import structlog
+
 from tenuto_engine.codec.events import encode_event
 from tenuto_engine.core.events import Event, TimerFired, WokenUp
 from tenuto_engine.ports.errors import StoreUnavailable
@@ -24,6 +26,8 @@ from tenuto_engine.runtime.metrics.groups import reminder_kind
 from tenuto_engine.runtime.shard import Shard
 from tenuto_engine.runtime.tasks import TaskOwner
 from tenuto_engine.runtime.turn_commit import RETENTION_REMINDER, TIMER_REMINDER
+
+_log = structlog.get_logger(__name__)
 
 _BATCH = 256
 _LONGEST_SLEEP_SECONDS = 1.0
@@ -61,24 +65,32 @@ class Reminders:
     async def run(self) -> None:
         """Fire what is due, sleep until the next, until cancelled."""
         while True:
-            now_ms = self._context.clock.now_ms()
-            self.look()
-            earliest = self.next_look_ms()
-            for shard in self.shards():
-                if shard.next_due_ms is None:
-                    continue
-                if shard.next_due_ms <= now_ms and shard.number not in self._busy:
-                    self._busy.add(shard.number)
-                    self._tasks.start(self._fire_due(shard), name=f"reminders-{shard.number}")
-                elif shard.number not in self._busy:
-                    earliest = min(earliest, shard.next_due_ms)
-            seconds = min(max(earliest - now_ms, 1) / 1000, _LONGEST_SLEEP_SECONDS)
+            seconds = _LONGEST_SLEEP_SECONDS
+            try:
+                seconds = min(self._begin_due(), seconds)
+            except Exception:  # what one call or shard meets must not end the timers of all others
+                _log.exception("what is due could not be looked at")
             try:
                 async with asyncio.timeout(seconds):
                     await self._wake.wait()
             except TimeoutError:
                 pass
             self._wake.clear()
+
+    def _begin_due(self) -> float:
+        """Act on what is due; returns after how many seconds the next thing is."""
+        now_ms = self._context.clock.now_ms()
+        self.look()
+        earliest = self.next_look_ms()
+        for shard in self.shards():
+            if shard.next_due_ms is None:
+                continue
+            if shard.next_due_ms <= now_ms and shard.number not in self._busy:
+                self._busy.add(shard.number)
+                self._tasks.start(self._fire_due(shard), name=f"reminders-{shard.number}")
+            elif shard.number not in self._busy:
+                earliest = min(earliest, shard.next_due_ms)
+        return max(earliest - now_ms, 1) / 1000
 
     async def _fire_due(self, shard: Shard) -> None:
         """Fire all due reminders of one shard, batch by batch, and learn when the next one is due."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tenuto_engine.codec.events import encode_event
-from tenuto_engine.core.events import ActivityCompleted, ActivityFailed
+from tenuto_engine.core.events import ActivityCompleted, ActivityFailed, Failure
 from tenuto_engine.core.sharding import shard_of
 from tenuto_engine.ports.operations import Append
 from tenuto_engine.ports.outcomes import Appended, Outcome, Refused
@@ -24,6 +24,7 @@ from tenuto_engine.runtime.shard import Shard
 from tenuto_engine.runtime.tracing import sampled_trace_id
 from tenuto_engine.runtime.turns import Turns
 
+TOO_MANY_DELIVERIES = "ActivityDeliveriesExhausted"
 ANSWERED = "another run of this activity has answered"
 Result = ActivityCompleted | ActivityFailed
 
@@ -33,12 +34,13 @@ def nothing() -> None:
 
 
 class Results:
-    """Stores results and passes them on."""
+    """Stores results and passes them on; `storing` counts those that the store has not answered yet."""
 
     def __init__(self, context: Context, committer: Committer, turns: Turns) -> None:
         self._context = context
         self._committer = committer
         self._turns = turns
+        self.storing = 0
         self.shard_owned: Callable[[int], Shard | None]
         self.deliver: Callable[[Shard, str, int], None]
         self.closed: Callable[[int, ActivityKey, str], None]
@@ -71,7 +73,10 @@ class Results:
             call.is_closing = True
         instance, mail = self._offer_early(number, event, raw, key=key, call=call)
 
+        self.storing += 1
+
         def answered(outcome: Outcome) -> None:
+            self.storing -= 1
             self._context.faults.reach("activity:after", call.body.name if call is not None else "")
             stored()
             metrics = self._context.metrics
@@ -122,3 +127,12 @@ class Results:
         shard = self.shard_owned(number)
         if shard is not None:
             self.deliver(shard, instance_id, message_number)
+
+
+def exhausted(call: Call) -> ActivityFailed:
+    """How a call fails that was handed out too often without an answer."""
+    text = (
+        f"activity '{call.body.name}' of instance '{call.key.instance_id}' was delivered {call.unanswered} times "
+        f"and its worker vanished each time; the limit max_deliveries is reached"
+    )
+    return ActivityFailed(call.key.event_id, Failure(TOO_MANY_DELIVERIES, text, non_retryable=True), call.attempt)

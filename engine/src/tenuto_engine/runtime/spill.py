@@ -84,8 +84,8 @@ class Spill:
             self._again = True
             return
         names, free = self._workers.wanted()
-        if not names or not free or self._calls.is_leaving:
-            return
+        if not names or not free or self._calls.is_leaving or not self._context.may_act():
+            return  # a claim by an engine that may be no member any more would hold for nobody
         if not few and 4 * free < self._workers.activity_slots:
             self.may_hold_more = True
             return
@@ -102,7 +102,8 @@ class Spill:
             if hints:
                 await self._claim(hints)
         except StoreUnavailable:
-            pass  # those taken are told again by their owners
+            # Those taken are told again by their owners; asking at once would ask without pause.
+            self._again = self.may_hold_more = False
         finally:
             self._taking = False
         if self._again or self.may_hold_more:

@@ -40,7 +40,16 @@ class Watch:
 
     def _compact(self) -> None:
         """Forget calls that ended before their moment: they would stay here, with their inputs, until then."""
-        self._heap = [item for item in self._heap if item[0] == item[2].watched_ms and self._is_wanted(item[2])]
+        kept: list[tuple[int, int, Call]] = []
+        for item in self._heap:
+            at_ms, _, call = item
+            if at_ms != call.watched_ms:
+                continue
+            if self._is_wanted(call):
+                kept.append(item)
+            else:
+                call.watched_ms = NEVER_MS  # it may be wanted again, once a worker has it
+        self._heap = kept
         heapq.heapify(self._heap)
         self._compact_at = max(_COMPACT_FROM, 2 * len(self._heap))
 
