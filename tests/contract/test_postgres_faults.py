@@ -6,6 +6,7 @@ import asyncio
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -283,6 +284,35 @@ def test_a_lease_call_to_a_paused_server_ends_in_time(server: PostgresServer) ->
     leases.close()
 
 
+def test_a_lease_call_ends_in_time_where_the_server_pauses_behind_the_connect(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that was made, and says nothing from then on, does not hold the keeper's thread either."""
+
+    async def make_schema() -> None:
+        async with opened(server.url):
+            pass
+
+    asyncio.run(make_schema())
+    connect = psycopg.connect
+
+    def connect_and_pause(*arguments: Any, **options: Any) -> Any:
+        made = connect(*arguments, **options)
+        server.pause()
+        return made
+
+    leases = PostgresLeaseStore(server.url, app=APP, key_prefix=KEY_PREFIX, timeout_s=0.3)
+    with monkeypatch.context() as patched, ThreadPoolExecutor(1) as keeper:
+        patched.setattr(psycopg, "connect", connect_and_pause)
+        try:
+            with pytest.raises(StoreUnavailable, match=r"0\.3 s"):
+                keeper.submit(leases.members).result(timeout=20)
+        finally:
+            server.resume()
+    assert leases.members() == []
+    leases.close()
+
+
 async def test_a_cancelled_group_does_not_leave_its_answer_to_the_next(server: PostgresServer) -> None:
     """An answer still due belongs to nobody: the next group gets its own."""
     async with opened(server.url) as world:
@@ -464,6 +494,20 @@ async def test_an_operation_that_cannot_be_stored_undoes_no_other(server: Postgr
         assert [text for _, text in await world.inbox()] == ["before", "after"]
 
 
+async def test_an_answer_that_cannot_be_read_has_nothing_executed_twice(server: PostgresServer) -> None:
+    """A status that only a later release knows: that answer is unknown, and the others of the group stand."""
+    async with opened(server.url) as world:
+        await world.create()
+        await world.create("order-2")
+        with tables_of(server) as client:
+            client.execute("UPDATE instances SET status = 99 WHERE instance = 'order-2'")
+        operations: list[Operation] = [Append(0, "order-1", message()), Create(0, new_instance("order-2"))]
+        appended, created = await world.store.execute(operations)
+        assert appended == Appended(0)
+        assert isinstance(created, Unconfirmed)
+        assert len(await world.inbox()) == 1
+
+
 def take_all(server: PostgresServer, taken: ExitStack) -> None:
     """Connect until the server lets nobody in any more."""
     with suppress(psycopg.OperationalError):
@@ -533,6 +577,51 @@ async def test_a_standby_is_refused_and_a_promoted_one_goes_on(
         assert isinstance(await world.append("kept"), Appended)
         assert world.store.incarnation().split("/")[0] == before.split("/")[0]
         assert world.store.incarnation() != before
+
+
+def inbox_next(server: PostgresServer) -> int:
+    """How many messages the server's only instance was sent."""
+    with tables_of(server) as client:
+        ((number,),) = client.execute("SELECT inbox_next FROM instances").fetchall()
+        return int(number)
+
+
+async def test_no_link_stays_with_a_former_primary_that_lives_on(
+    replicated: tuple[PostgresServer, PostgresServer], tmp_path: Path
+) -> None:
+    """Where a name passes to another server, the first link that meets it takes all along, those for reads too."""
+    primary, standby = replicated
+    place = tmp_path / "database"
+    place.symlink_to(primary.socket.parent)
+    async with opened(f"postgresql://tenuto@/postgres?host={place}&port=5432") as world:
+        store = world.store
+        assert isinstance(store, PostgresStore)
+        await world.create()
+
+        async def use_all_links() -> list[Outcome]:
+            """Two write and four read."""
+            answers = await asyncio.gather(*[store.execute([Append(0, "order-1", message())]) for _ in range(2)])
+            await asyncio.gather(*[world.stored() for _ in range(4)])
+            return [outcome for (outcome,) in answers]
+
+        await use_all_links()
+        before = store.incarnation()
+        with primary.client() as former, standby.client() as client:
+            position = former.execute("SELECT pg_current_wal_lsn()").fetchone()
+            await until(lambda: client.execute("SELECT pg_last_wal_replay_lsn() >= %s", position).fetchone() == (True,))
+            assert client.execute("SELECT pg_promote(true, 30)").fetchone() == (True,)
+            place.unlink()
+            place.symlink_to(standby.socket.parent)
+            connection = store._writers[0]._connection
+            assert connection is not None
+            former.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
+        while store.incarnation() == before:
+            await use_all_links()
+        count = inbox_next(primary)
+        assert all(isinstance(outcome, Appended) for outcome in await use_all_links())
+        assert inbox_next(primary) == count
+        found = await asyncio.gather(*[world.stored() for _ in range(4)])
+        assert {each.inbox_next for each in found} == {inbox_next(standby)}
 
 
 async def test_a_wait_for_replicas_cut_short_is_not_an_answer(server: PostgresServer) -> None:

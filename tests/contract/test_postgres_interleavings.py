@@ -16,10 +16,10 @@ import pytest
 
 from contract.backends import APP, PostgresBackend
 from contract.dumps import dump
-from contract.worlds import FAR_MS, SHARDS, World, open_call, timer
+from contract.worlds import FAR_MS, SHARDS, World, message, open_call, timer
 from servers import PostgresServer
-from tenuto_engine.ports.operations import Commit
-from tenuto_engine.ports.outcomes import Committed, Fenced
+from tenuto_engine.ports.operations import Append, Commit, FireReminder, Operation, ReplaceActivity
+from tenuto_engine.ports.outcomes import Appended, Committed, Fenced, Refused
 from tenuto_engine.ports.records import OutboxSend, ReminderSet
 from tenuto_engine.storage.postgres import PostgresStore
 from tenuto_engine.storage.postgres.answers import read_outcome
@@ -130,14 +130,14 @@ def _lock(operation: Commit) -> Step:
     return step
 
 
-def _execute(store: PostgresStore, operation: Commit) -> Step:
-    """The whole group, as the store sends it."""
+def _execute(store: PostgresStore, *operations: Operation) -> Step:
+    """The whole group, as the store sends it; answers what its last operation is told."""
     assert store._packer is not None
-    params = store._packer.group([operation], window_ms=1_000)
+    params = store._packer.group(operations, window_ms=FAR_MS)
 
     def step(connection: psycopg.Connection) -> object:
-        ((answer,),) = _drive(connection.pgconn.socket, ask(connection.pgconn, set(), "execute_group", params), SECONDS)
-        return read_outcome(answer)
+        rows = _drive(connection.pgconn.socket, ask(connection.pgconn, set(), "execute_group", params), SECONDS)
+        return read_outcome(rows[-1][0])
 
     return step
 
@@ -240,3 +240,50 @@ async def test_a_renewal_waits_for_no_commit(world: World, postgres_server: Post
         owner.start_next()
         assert owner.settle(log)
     assert await world.history() == [b"slow"]
+
+
+async def test_a_command_repeated_while_it_is_under_way_is_appended_once(
+    world: World, postgres_server: PostgresServer
+) -> None:
+    """The repetition waits for the first, and only then asks whether its id was seen."""
+    assert isinstance(world.store, PostgresStore)
+    command = Append(0, "order-1", message("paid", remember=True))
+    steps = [("execute", _execute(world.store, command)), ("commit", _end("COMMIT"))]
+    with ExitStack() as sessions:
+        first = sessions.enter_context(Session("first", world, postgres_server, steps))
+        again = sessions.enter_context(Session("again", world, postgres_server, steps))
+        log = _drive_all([first, again, first, again])
+
+    assert log.index("first commit") < log.index("again execute")
+    assert again.answers["execute"] == Appended(-1, duplicate=True)
+    assert [text for _, text in await world.inbox()] == ["paid"]
+
+
+@pytest.mark.parametrize("what", ["fire", "replace"])
+async def test_what_is_beside_an_instance_is_locked_after_it(
+    world: World, postgres_server: PostgresServer, what: str
+) -> None:
+    """Two groups on one instance do not wait for each other, whichever part of it they name first."""
+    assert isinstance(world.store, PostgresStore)
+    await world.commit(activities_set=[open_call(1)], reminders_set=[ReminderSet(timer(2), 0)])
+    commit = await world.next_commit(activities_removed=[open_call(1).key], reminders_removed=[timer(2)])
+    lease = world.held[0, ""]
+    named_first: dict[str, list[Operation]] = {
+        "fire": [FireReminder(0, lease.token, "", timer(2), message("due"))],
+        "replace": [ReplaceActivity(0, "", open_call(1, revision=2), 1), Append(0, "order-1", message("more"))],
+    }
+
+    def hold(connection: psycopg.Connection) -> object:
+        return connection.execute("SELECT FROM instances WHERE shard = 0 AND instance = 'order-1' FOR UPDATE")
+
+    with ExitStack() as sessions:
+        enter = sessions.enter_context
+        other = enter(Session("other", world, postgres_server, [("hold", hold), ("end", _end("COMMIT"))]))
+        steps = [("execute", _execute(world.store, commit)), ("commit", _end("COMMIT"))]
+        first = enter(Session("first", world, postgres_server, steps))
+        steps = [("execute", _execute(world.store, *named_first[what])), ("commit", _end("COMMIT"))]
+        second = enter(Session("second", world, postgres_server, steps))
+        _drive_all([other, first, second, other, first, second])
+
+    assert isinstance(first.answers["execute"], Committed)
+    assert second.answers["execute"] == (Refused("gone") if what == "fire" else Appended(0))

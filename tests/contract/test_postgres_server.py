@@ -60,6 +60,7 @@ async def opened(url: str, *, shards: int = SHARDS, durability: str = "D2", key_
         ({"fsync": "off"}, "D2", "fsync"),
         ({"full_page_writes": "off"}, "D2", "full_page_writes"),
         ({"fsync": "off"}, "D3", "fsync"),
+        ({"wal_writer_delay": "2s"}, "D1", "wal_writer_delay is 2000 ms"),
         ({}, "D3", "synchronous_standby_names"),
         ({}, "D9", "D9"),
     ],

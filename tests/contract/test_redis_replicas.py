@@ -10,6 +10,7 @@ import pytest
 
 from contract.redis_worlds import RedisWorld, opened
 from contract.worlds import message, new_instance
+from faulty import until
 from servers import RECENT_REDIS, REDIS_BINARIES, RedisServer, free_port
 from tenuto_engine.core.status import Status
 from tenuto_engine.ports.errors import DurabilityRefused
@@ -102,6 +103,24 @@ async def test_d3_goes_on_with_the_replicas_that_are_left(replicated: NewReplica
         first.start()
         first.follow(primary)
         await until_confirmed(world, "back")  # once it has rewritten its file
+
+
+@recent
+async def test_d3_waits_for_a_replica_that_came_later(replicated: NewReplicated, release: str) -> None:
+    """It may be promoted as the others may: what it does not confirm is unknown, from its first group on."""
+    primary, _, late = replicated(release)
+    late.ask("REPLICAOF", "NO", "ONE")
+    await until(lambda: primary.info("replication")["connected_slaves"] == 1, "one replica is gone")
+    async with opened(primary.url, durability="D3", timeout_s=60.0) as world:
+        await world.create()
+    async with opened(primary.url, durability="D3", timeout_s=SECONDS) as world:
+        await until_confirmed(world, "by one")
+        late.follow(primary)
+        late.pause()
+        outcome = await world.append("by one of two")
+        assert outcome == Unconfirmed("1 of 2 replicas confirmed it in time")
+        late.resume()
+        await until_confirmed(world, "by two")
 
 
 async def until_confirmed(world: RedisWorld, text: str) -> None:

@@ -139,6 +139,24 @@ async def test_long_nudges_and_topics_over_postgres(postgres_server: PostgresSer
         await _heard(second, heard, 'a "b"', b"")
 
 
+async def test_what_others_send_on_a_channel_ends_nothing(postgres_server: PostgresServer) -> None:
+    """Any session of the database may send anything: it is passed over, and nudges go on."""
+    notifier = PostgresNotifier(postgres_server.url, app="shop", key_prefix="tenuto")
+    async with _running(notifier, "a") as heard:
+        await _heard(notifier, heard, "a", b"1")
+        with postgres_server.client() as client:
+            for payload in (
+                "",
+                "nonsense",
+                "1 0 A",
+                "1 x y",
+                "1 0 \u00fc",
+                *(f"{number} 1 AAAA" for number in range(300)),
+            ):
+                client.execute("SELECT pg_notify(%s, %s)", [notifier._channel("a"), payload])
+        await _heard(notifier, heard, "a", b"2")
+
+
 async def test_nudges_go_on_after_postgres_did(new_postgres: Callable[..., PostgresServer]) -> None:
     """A server that was killed and started again carries nudges again, to the same topics."""
     server = new_postgres()

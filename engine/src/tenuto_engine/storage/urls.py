@@ -41,7 +41,14 @@ _REDIS = ("rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster"
 
 
 def _scheme_of(url: str) -> str:
-    scheme = urlsplit(url).scheme
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError:
+        # What the library says of brackets that name no host may be a part of the password.
+        raise StoreRefused(
+            "the host in the state store's URL cannot be read; write IPv6 as [::1]:6379, and escape '[' and ']' in user"
+            " and password as %5B and %5D"
+        ) from None
     if scheme in _REDIS:
         return "redis"
     if scheme not in _DEFAULT_DURABILITY:
@@ -54,6 +61,8 @@ def _scheme_of(url: str) -> str:
 
 def _without_secrets(url: str) -> str:
     """Return what may be shown of a URL: nothing before the host, where a password stands, and no query."""
+    if "@" in url.partition("?")[2]:
+        return "…"  # in the query, or in a password that holds a question mark: it cannot be told
     return url.rsplit("@", maxsplit=1)[-1].partition("?")[0]
 
 

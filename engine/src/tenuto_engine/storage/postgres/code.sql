@@ -203,12 +203,15 @@ CREATE FUNCTION %code%.append_message(
 ) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     i record;
+    is_present boolean;
     open_attempt bigint;
 BEGIN
-    IF m.remember AND is_seen(home, m.id, now_ms, window_ms) THEN RETURN 'duplicate'; END IF;
     SELECT s.key, s.status, s.hold, s.execution_id, s.version, s.inbox_next INTO i FROM instances AS s
     WHERE s.shard = home AND s.instance = to_instance FOR UPDATE;
-    IF NOT FOUND THEN RETURN 'refused not_found'; END IF;
+    is_present := FOUND;
+    -- Behind the lock: a repetition must see what the command itself, still under way, has remembered.
+    IF m.remember AND is_seen(home, m.id, now_ms, window_ms) THEN RETURN 'duplicate'; END IF;
+    IF NOT is_present THEN RETURN 'refused not_found'; END IF;
     IF m.execution_id <> '' AND m.execution_id <> i.execution_id THEN RETURN 'refused stale_execution'; END IF;
     IF i.status IN (4, 5, 6) THEN RETURN 'refused terminal'; END IF;
     IF closed.instance IS NOT NULL THEN
@@ -485,8 +488,8 @@ BEGIN
         PERFORM FROM outbox_last AS o JOIN unnest(sending_shards) AS w (shard) USING (shard)
         ORDER BY o.shard FOR UPDATE OF o;
     END IF;
-    -- A single instance is locked by its own operation.
-    IF cardinality(instance_shards) > 1 THEN
+    -- Before the rows beside them, which no operation may lock first: see `wire.Packer.group`.
+    IF cardinality(instance_shards) > 0 THEN
         PERFORM FROM instances AS i JOIN unnest(instance_shards, instance_ids) AS w (shard, instance)
             USING (shard, instance)
         ORDER BY i.shard, i.instance FOR UPDATE OF i;

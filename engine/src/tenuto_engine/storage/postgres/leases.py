@@ -82,9 +82,7 @@ class PostgresLeaseStore:
         """Execute one statement. A connection that failed is not used again, and nothing is repeated."""
         with self._lock:
             try:
-                connection = self._ready()
-                steps = ask(connection.pgconn, self._prepared, query, params)
-                return _drive(connection.pgconn.socket, steps, self._timeout_s)
+                return self._exchange(self._ready(), query, *params)
             except psycopg.Error as fault:
                 self._drop()
                 shown = " ".join(str(fault).split())
@@ -92,6 +90,10 @@ class PostgresLeaseStore:
             except (Failed, Lost) as fault:
                 self._drop()
                 raise StoreUnavailable(f"the lease store does not answer: {fault}; acquire anew") from fault
+
+    def _exchange(self, connection: psycopg.Connection, query: str, *params: Param) -> list[Row]:
+        steps = ask(connection.pgconn, self._prepared, query, params)
+        return _drive(connection.pgconn.socket, steps, self._timeout_s)
 
     def _ready(self) -> psycopg.Connection:
         if self._connection is not None and is_alive(self._connection.pgconn):
@@ -101,16 +103,10 @@ class PostgresLeaseStore:
         connection = psycopg.connect(text, autocommit=True, prepare_threshold=None)
         try:
             settings = settings_of(self._target)
-            names, values = list(settings), list(settings.values())
-            connection.execute(
-                b"SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s (name, value)",
-                [names, values],
-            )
+            # Not by the library's cursor, which waits without end for a server that stands still.
+            self._exchange(connection, "apply_settings", texts(list(settings)), texts(list(settings.values())))
             # A grant that a crash takes back would let its epoch be given twice, whatever the tier of the state.
-            connection.execute(
-                b"SELECT set_config('synchronous_commit', 'local', false)"
-                b" WHERE current_setting('synchronous_commit') = 'off'"
-            )
+            self._exchange(connection, "wait_for_own_disk")
         except BaseException:
             connection.pgconn.finish()
             raise

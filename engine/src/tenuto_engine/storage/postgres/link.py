@@ -45,6 +45,7 @@ class Link:
         self._connection: AsyncConnection | None = None
         self._prepared: set[str] = set()
         self._is_closed = False
+        self._is_expired = False
         self._turn = asyncio.Lock()
         self.warning = ""
 
@@ -77,6 +78,10 @@ class Link:
         async with self._turn:
             await self._ready()
 
+    def expire(self) -> None:
+        """Connect anew before the next statement; one under way goes on."""
+        self._is_expired = True
+
     async def close(self) -> None:
         """Close for good: later statements raise."""
         self._is_closed = True
@@ -86,7 +91,7 @@ class Link:
     async def _ready(self) -> AsyncConnection:
         if self._is_closed:
             raise NotReady("the store is closed")
-        if self._connection is not None and is_alive(self._connection.pgconn):
+        if self._connection is not None and not self._is_expired and is_alive(self._connection.pgconn):
             return self._connection
         self._drop()
         connection: AsyncConnection | None = None
@@ -105,7 +110,7 @@ class Link:
             _finish(connection)
             raise
         connection.add_notice_handler(self._note)
-        self._connection = connection
+        self._connection, self._is_expired = connection, False
         return connection
 
     def _note(self, notice: psycopg.errors.Diagnostic) -> None:
@@ -184,6 +189,10 @@ class LinkPool:
                 return await link.ask(query, *params)
             finally:
                 self._idle.append(link)
+
+    def expire(self) -> None:
+        for link in self._all:
+            link.expire()
 
     async def close(self) -> None:
         for link in self._all:

@@ -35,6 +35,8 @@ _LONGEST_PAUSE_SECONDS = 5.0
 _PING_SECONDS = 15
 # A payload has less than 8,000 bytes; a longer body goes in pieces.
 _PIECE = 7_000
+# Bodies of which not all pieces have come. The pieces of one are sent together, so more than a few are not ours.
+_MOST_UNFINISHED = 100
 # PostgreSQL cuts names, and channels are names, at 63 bytes.
 _LONGEST_NAME = 63
 
@@ -154,10 +156,18 @@ class PostgresNotifier:
         following, _, piece = rest.partition(" ")
         key = (f"{notify.channel} {number}", notify.pid)
         text = unfinished.pop(key, "") + piece
-        if following == "0":
-            on_nudge(topic, base64.b64decode(text))
-        else:
+        if following != "0":
+            if len(unfinished) >= _MOST_UNFINISHED:
+                unfinished.clear()
             unfinished[key] = text
+            return
+        try:
+            body = base64.b64decode(text, validate=True)
+        except ValueError:
+            # Any session of the database may send on any channel.
+            _log.debug("a nudge could not be read", topic=topic)
+            return
+        on_nudge(topic, body)
 
 
 def _arrivals(connection: AsyncConnection) -> list[Notify]:

@@ -184,6 +184,12 @@ UNION SELECT 'outbox', shard FROM outbox WHERE shard >= $1 UNION SELECT 'leases'
 
 -- -- leases and members -------------------------------------------------------------------------------------------
 
+-- name: apply_settings
+SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) AS s (name, value)
+
+-- name: wait_for_own_disk
+SELECT set_config('synchronous_commit', 'local', false) WHERE current_setting('synchronous_commit') = 'off'
+
 -- name: acquire
 SELECT granted::int::bigint, holder, its_epoch, its_token, remaining_ms, its_cause, free_ms
 FROM acquire($1, $2, $3, $4, $5, $6::bigint = 1)

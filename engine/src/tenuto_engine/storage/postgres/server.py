@@ -15,7 +15,11 @@ from psycopg import AsyncConnection
 
 from tenuto_engine.ports.errors import DurabilityRefused, StoreUnavailable
 
-_SETTINGS: Sequence[str] = ("fsync", "full_page_writes", "synchronous_commit", "synchronous_standby_names")
+_SETTINGS: Sequence[str] = (
+    "fsync", "full_page_writes", "synchronous_commit", "synchronous_standby_names", "wal_writer_delay",
+)  # fmt: skip
+# A commit that waits for nothing is on disk after three times this: within the second that D1 may lose.
+_LONGEST_WAL_DELAY_MS = 333
 # What a session may be told to wait for at a commit: all of them wait for the server's own disk.
 _WAITS = ("on", "remote_apply", "remote_write", "local")
 _OF_REPLICAS = ("on", "remote_apply")
@@ -24,7 +28,8 @@ _FACTS = b"""
 SELECT current_setting('server_version'), pg_is_in_recovery(),
     (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
     current_setting('fsync', true), current_setting('full_page_writes', true),
-    current_setting('synchronous_commit', true), current_setting('synchronous_standby_names', true)
+    current_setting('synchronous_commit', true), current_setting('synchronous_standby_names', true),
+    (extract(epoch FROM current_setting('wal_writer_delay', true)::interval) * 1000)::bigint::text
 """
 _TIMELINE = b"SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)"
 _SYSTEM = b"SELECT system_identifier::text FROM pg_control_system()"
@@ -111,6 +116,12 @@ def _check_durability(settings: Mapping[str, str | None], demand: Demand) -> tup
                 "set it, or start with --durability D0"
             )
     if tier == "D1":
+        if int(settings["wal_writer_delay"] or 0) > _LONGEST_WAL_DELAY_MS:
+            raise DurabilityRefused(
+                f"durability D1 loses at most a second, but wal_writer_delay is {settings['wal_writer_delay']} ms, and"
+                f" a crash can lose three times that; set it to {_LONGEST_WAL_DELAY_MS} ms or less, or start with"
+                " --durability D2"
+            )
         return "off", True
     present = settings["synchronous_commit"]
     if tier == "D3":

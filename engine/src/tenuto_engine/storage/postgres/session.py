@@ -47,11 +47,12 @@ def target_of(url: str, *, app: str, key_prefix: str, lease_ms: int) -> Target:
     try:
         conninfo.conninfo_to_dict(url)
     except psycopg.Error as error:
-        shown = url.rsplit("@", maxsplit=1)[-1]
+        # Behind the first quote stands a part of the URL, which may be the password; so it does in the cause.
+        reason = str(error).partition('"')[0].strip(" :\n")
         raise StoreRefused(
-            f"state store {shown!r} is no URL of PostgreSQL ({error}); "
-            "write postgresql://user:password@host:5432/database"
-        ) from error
+            f"the state store's URL is none of PostgreSQL ({reason}); write postgresql://user:password@host:5432/database"
+            " and escape '%', '/', '@', ':', '?' and '#' in user and password as %25, %2F, %40, %3A, %3F and %23"
+        ) from None
     schema = f"{key_prefix}:{app}"
     if len(schema) > _LONGEST:
         schema = f"{schema[: _LONGEST - 13]}~{hashlib.sha256(schema.encode()).hexdigest()[:12]}"

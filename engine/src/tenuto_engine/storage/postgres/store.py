@@ -166,7 +166,7 @@ class PostgresStore(PostgresReads):
         if link.warning and self._demand is not None and self._demand.durability == "D3":
             # A wait for the replicas was cut short: committed here, and perhaps nowhere else.
             raise Lost(f"PostgreSQL warned: {link.warning}")
-        return [read_outcome(answer) for (answer,) in rows]
+        return [_read(answer) for (answer,) in rows]
 
     async def _prepare_writing(self, connection: AsyncConnection) -> None:
         if self._demand is None:
@@ -177,11 +177,31 @@ class PostgresStore(PostgresReads):
         await layout.prepare(connection, self._target, shards=self._demand.shards)
         await layout.apply_settings(connection, {"synchronous_commit": server.synchronous_commit})
         self._packer = Packer(await layout.type_numbers(connection, self._target))
-        self._incarnation = f"{server.identity}/{await name_life(connection)}"
-        self._server = server
+        self._note(server, await name_life(connection))
+
+    def _note(self, server: Server, life: str) -> None:
+        """Note which server a link has found. Where it is another than before, all links are made anew.
+
+        The others may lead to the former one, which can live on where a name or an address has passed to another: it
+        would go on answering for what is lost. The link that found it is the one that is made anew just now.
+        """
+        incarnation = f"{server.identity}/{life}"
+        if self._incarnation not in ("", incarnation):
+            for link in self._writers:
+                link.expire()
+            self._links.expire()
+        self._incarnation, self._server = incarnation, server
 
     async def _prepare_reading(self, connection: AsyncConnection) -> None:
         await layout.apply_settings(connection, settings_of(self._target) | {"default_transaction_read_only": "on"})
+
+
+def _read(answer: str) -> Outcome:
+    try:
+        return read_outcome(answer)
+    except ValueError as fault:
+        # It was executed: this must not be taken for a value that could not be sent.
+        return Unconfirmed(f"PostgreSQL gave an answer that this release cannot read: {fault}")
 
 
 def _all(outcome: Outcome, operations: Sequence[Operation]) -> list[Outcome]:

@@ -130,6 +130,9 @@ class Packer:
         locks = _Locks()
         rows = [_sized(self._operation(operation, locks)) for operation in operations]
         instances = sorted(locks.instances)
+        if len(operations) == len(instances) == 1 and not isinstance(operations[0], FireReminder):
+            # It locks its instance first by itself, or nothing but the one row beside it.
+            instances = []
         return [
             _array(self._types["operation"], rows),
             bigints([shard for shard, _, _ in locks.leases]),

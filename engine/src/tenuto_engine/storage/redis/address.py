@@ -29,6 +29,10 @@ SCHEMES = (
 )  # fmt: skip
 CLIENT_NAME = "tenuto-engine"
 _PORT = 6379
+_UNREADABLE = (
+    "names a host or port that cannot be read; write host:port, IPv6 as [::1]:6379, and escape"
+    " '/', '@', ':', '?', '[' and ']' in user and password as %2F, %40, %3A, %3F, %5B and %5D"
+)
 _SENTINEL_PORT = 26379
 # The time an answer waits for `wait_replicas`; one round trip and an fsync take a fraction of it.
 _WAIT_MS = 50
@@ -110,7 +114,10 @@ def parse_address(url: str) -> Address:
     Raises:
         StoreRefused: it is not one of the forms above; the message shows the form and no secret.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise StoreRefused(f"a Redis URL {_UNREADABLE}") from None  # the cause may tell a part of the password
     if parts.scheme not in SCHEMES:
         raise StoreRefused(f"a Redis URL begins with one of {', '.join(SCHEMES)}, not {parts.scheme!r}")
     kind: Kind = "server"
@@ -152,10 +159,7 @@ def _read_places(hosts: str, default_port: int) -> tuple[Place, ...]:
             host, _, port = each.partition(":")
         if not host or (port and not (port.isascii() and port.isdecimal() and int(port) < 65_536)):
             # The text may be a part of a password that holds an unescaped '@' or '/'.
-            raise StoreRefused(
-                "a Redis URL names a host or port that cannot be read; write host:port, IPv6 as [::1]:6379, and escape"
-                " '/', '@', ':' and '?' in user and password as %2F, %40, %3A and %3F"
-            )
+            raise StoreRefused(f"a Redis URL {_UNREADABLE}")
         places.append(Place(unquote(host), int(port) if port else default_port))
     return tuple(places)
 
@@ -169,6 +173,8 @@ def _read_path(kind: Kind, path: str, login: dict[str, Any]) -> str:
             raise StoreRefused(
                 "a redis+sentinel:// URL names no service; write redis+sentinel://host:port,host:port/service/database"
             )
+    if "@" in database:
+        raise StoreRefused(f"a Redis URL {_UNREADABLE}")  # a password that holds an unescaped '/'
     if database:
         login.setdefault("db", _read_count("database", database))
     return unquote(service)

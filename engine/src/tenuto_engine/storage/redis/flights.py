@@ -146,7 +146,7 @@ class _Flight:
         if not unsent:
             return again
         self._node.must_load = self._node.must_load or is_flushed
-        return self._sort_out(pending[: len(replies)], unsent, again)
+        return self._sort_out(pending, unsent, again)
 
     async def _exchange_confirmed(self, commands: list[tuple[Any, ...]], pending: list[int]) -> tuple[list[Reply], str]:
         """Send; answer the replies, and what the confirmation lacks. Operations without a reply get their answers."""
@@ -165,7 +165,7 @@ class _Flight:
         if link.ack is None:
             return replies, ""
         count = len(commands)
-        lack = link.ack.shortage(replies[count], replies[-1])
+        lack = link.ack.shortage(replies[count], replies[count + 1 :])
         if lack:
             self._owner.acks.short += 1
             # Which replicas there are is looked at again before the next group.
@@ -177,7 +177,8 @@ class _Flight:
     def _sort_out(self, sent: list[int], unsent: list[int], again: list[int]) -> list[int]:
         """Of what was not executed, return what may be sent again here; the rest is rejected or to go elsewhere.
 
-        Where a later operation of the same shard was executed, repeating the earlier one would turn their order round.
+        Where a later operation of the same shard was executed, or may have been, for its reply is missing, repeating
+        the earlier one would turn their order round.
         """
         operations, answers = self._operations, self._answers
         last_executed = {operations[i].shard: i for i in sent if i not in unsent}

@@ -87,7 +87,7 @@ async def inspect(ask: Ask, demand: Demand) -> Server:
             f" '{replies[2]}'; allow it to this user, upgrade the server, or use D2"
         )
     is_verified = _check_durability(settings, demand)
-    replicas = _count_replicas(facts)
+    replicas = _count(facts)
     _check_replicas(replicas, settings, demand)
     return Server(
         version=_name_version(facts),
@@ -132,7 +132,12 @@ def _refuse_replica(facts: dict[str, str]) -> None:
         )
 
 
-def _count_replicas(facts: dict[str, str]) -> int:
+def count_replicas(reply: bytes) -> int:
+    """How many replicas are connected and in step, by the answer to INFO replication."""
+    return _count(_read_info(reply))
+
+
+def _count(facts: dict[str, str]) -> int:
     return sum(
         1
         for name, value in facts.items()
