@@ -144,4 +144,7 @@ async def test_sentinels_that_are_gone_are_passed_over(group: SentinelGroup) -> 
         group.sentinels[2].kill()
         primary.ask("CLIENT", "KILL", "TYPE", "normal")
         assert isinstance(await world.append("lost"), Rejected | Unconfirmed)
-        assert isinstance(await world.append("refused"), Rejected)
+        refused = await world.append("refused")
+        assert isinstance(refused, Rejected)
+        assert "none of the sentinels 127.0.0.1:" in refused.error
+        assert "redis.asyncio" not in refused.error

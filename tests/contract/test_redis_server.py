@@ -48,7 +48,7 @@ async def opened(url: str, *, shards: int = SHARDS, durability: str = "D1", may_
         ({"appendonly": "no"}, "D1", "appendonly"),
         ({"appendonly": "no"}, "D2", "appendonly"),
         ({"appendfsync": "no"}, "D1", "appendfsync"),
-        ({"appendfsync": "everysec"}, "D2", "appendfsync always"),
+        ({"appendfsync": "everysec"}, "D2", "appendfsync always.*set it, or start with --durability D1"),
         ({"maxmemory": "1gb", "maxmemory_policy": "allkeys-lru"}, "D0", "noeviction"),
         ({}, "D3", "D3"),
         ({}, "D9", "D9"),

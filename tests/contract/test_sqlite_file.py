@@ -123,6 +123,9 @@ async def test_another_app_is_refused(world: World, backend: SqliteBackend) -> N
     other, _ = backend.make(app="other")
     with pytest.raises(StoreRefused, match=r"'shop\.orders'.*'other'"):
         await other.open(shards=SHARDS, durability="D2")
+    elsewhere = SqliteStore(backend.path, app=APP, key_prefix="elsewhere")
+    with pytest.raises(StoreRefused, match=r"or set --key-prefix \S+$"):
+        await elsewhere.open(shards=SHARDS, durability="D2")
 
 
 async def test_a_closed_store_says_so(backend: SqliteBackend) -> None:

@@ -87,6 +87,8 @@ async def test_another_apps_or_a_newer_file_is_refused(tmp_path: Path) -> None:
     leases.close()
     with pytest.raises(StoreRefused, match="give --app"):
         await SqliteAudit(backend.path, app="another", key_prefix=KEY_PREFIX).open()
+    with pytest.raises(StoreRefused, match=r"give --key-prefix \S+$"):
+        await SqliteAudit(backend.path, app=APP, key_prefix="another").open()
     with sqlite3.connect(backend.path) as connection:
         connection.execute("UPDATE layout SET version = 99")
     connection.close()
@@ -162,6 +164,11 @@ async def test_a_redis_without_the_app_is_refused_and_stays_empty(redis_server: 
     await audit.close()
     with redis_server.client() as client:
         assert client.keys(f"{backend.key_prefix}*") == []
+        client.set(f"{backend.key_prefix}:{{{APP}/0}}:outbox-last", "1")
+    audit = audit_redis(backend.url, app=APP, key_prefix=backend.key_prefix)
+    with pytest.raises(StoreRefused, match="is lost, but keys of its shards are there"):
+        await audit.open()
+    await audit.close()
 
 
 # -- PostgreSQL ---------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import pytest
 import tenuto as wf
 from apps import run, served
 from engines import BIN, EngineHere, make_settings
+from tenuto_engine.ports.errors import StoreRefused
 from tenuto_engine.storage.sqlite import SqliteLeaseStore, SqliteStore, WriteGate
 
 
@@ -58,7 +59,8 @@ async def test_a_broken_store_ends_with_1_and_says_what_to_do(path: str) -> None
         "expected: 3 records",
         "1 missing",
         "do:",
-        "1 findings",
+        "\n1 finding\n",
+        "read 4 shards: 1 instance (1 ended), ",
     ):
         assert text in done.stdout
     told = json.loads(command("--state-store", f"sqlite:///{path}", "--output", "json").stdout)
@@ -76,7 +78,7 @@ async def test_logs_are_read_from_files(path: str, tmp_path: Path) -> None:
     assert command(*words, "--lost-seconds", "1").returncode == 0
     log.write_text("nonsense\n")
     broken = command(*words)
-    assert (broken.returncode, "line 1 of the client log" in broken.stderr) == (2, True)
+    assert (broken.returncode, "line 1 of the client log cannot be read" in broken.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -94,3 +96,19 @@ def test_what_cannot_be_read_ends_with_2(url: str, said: str) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
+    assert "write memory:" not in done.stderr
+
+
+async def test_a_file_of_another_names_the_option_that_differs(path: str) -> None:
+    """The advice repeats no option that is right already."""
+    done = command("--state-store", f"sqlite:///{path}", "--key-prefix", "other")
+    assert (done.returncode, done.stderr.endswith("; give --key-prefix tenuto\n")) == (2, True)
+
+
+async def test_a_lost_layout_record_is_told_from_a_new_file(path: str) -> None:
+    """Checker and engine both say that the record is lost, not that the store is new."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM layout")
+    assert "has lost its layout record" in command("--state-store", f"sqlite:///{path}").stderr
+    with pytest.raises(StoreRefused, match="has lost its layout record"):
+        await SqliteStore(path, app="default", key_prefix="tenuto", gate=WriteGate()).open(shards=4, durability="D2")

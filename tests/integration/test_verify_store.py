@@ -437,3 +437,5 @@ def test_the_page_names_every_rule() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "verify.md").read_text(encoding="utf-8")
     rows = [f"| {rule.invariant} | `{name}` | {rule.claim} |" for name, rule in RULES.items()]
     assert re.findall(r"^\| [IL]\d+ \| .*$", page, re.MULTILINE) == rows
+    invariants = [rule.invariant for rule in RULES.values()]
+    assert invariants == sorted(invariants, key=lambda name: (name[0], int(name[1:])))

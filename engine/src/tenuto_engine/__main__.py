@@ -42,7 +42,7 @@ def main() -> NoReturn:
     except (SettingsRefused, StoreRefused, FaultsRefused, ValueError) as error:
         _exit(2, str(error))
     except StoreUnavailable as error:
-        _exit(3, f"the state store cannot be reached: {error}")
+        _exit(3, str(error))
     sys.exit(0)
 
 

@@ -24,6 +24,7 @@ _DURABILITY = {"memory": "D0"} | dict.fromkeys(_REDIS, "D1")
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 MAX_SHARDS = 4096
+_LAST_PORT = 65_535
 
 
 class SettingsRefused(ValueError):
@@ -168,9 +169,11 @@ def _address(given: Mapping[str, str], name: str, default: str) -> str:
     if name == "listen" and value.startswith("unix:") and len(value) > len("unix:"):
         return value
     host, _, port = value.rpartition(":")
-    if not host or not port.isascii() or not port.isdecimal() or int(port) > 65_535:
+    if not host or not port.isascii() or not port.isdecimal():
         forms = "HOST:PORT or unix:PATH" if name == "listen" else "HOST:PORT"
         raise SettingsRefused(f"{_option(name)} is '{value}'; give {forms}, with port 0 to take a free one")
+    if len(port) > 5 or int(port) > _LAST_PORT:
+        raise SettingsRefused(f"{_option(name)} is '{value}', but ports end at {_LAST_PORT}; give 0 to take a free one")
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,18 @@ def test_every_option_has_a_variable() -> None:
     assert from_arguments([], env) == build(sample)
 
 
+def test_every_option_has_its_row() -> None:
+    """The table of docs/running.md has all options, in the order of --help, each with its variable."""
+    page = (Path(__file__).resolve().parents[3] / "docs" / "running.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(--[a-z-]+)` \| (.*?) \| (.*?) \| .+ \|$", page, re.MULTILINE)
+    options = [action.option_strings[-1] for action in parser()._actions if action.dest != "help"]
+    variables = {option: f"`TENUTO_{option[2:].replace('-', '_').upper()}`" for option in options}
+    assert [(option, variable) for option, variable, _ in rows] == [
+        (option, "none" if option == "--release" else variables[option]) for option in options
+    ]
+    assert [option for option, _, default in rows if not default] == []
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -116,6 +129,13 @@ def test_refusals_name_the_option(name: str, value: str) -> None:
         build({name: value})
     assert f"--{name.replace('_', '-')} " in str(refused.value)
     assert value in str(refused.value)
+
+
+def test_a_port_out_of_range_is_called_so() -> None:
+    """HOST:PORT with too high a port is not told to be HOST:PORT."""
+    for port in ("65536", "99999", "9" * 5_000):
+        with pytest.raises(SettingsRefused, match="ports end at 65535"):
+            build({"http": f"127.0.0.1:{port}"})
 
 
 def test_empty_token_file_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tenuto_engine.storage.memory import MemoryLeaseStore, MemoryStore
 from tenuto_engine.storage.postgres import PostgresLeaseStore, PostgresNotifier, PostgresStore
 from tenuto_engine.storage.redis import RedisLeaseStore, RedisNotifier, RedisStore
 from tenuto_engine.storage.sqlite import SqliteLeaseStore, SqliteStore
-from tenuto_engine.storage.urls import default_durability, open_stores
+from tenuto_engine.storage.urls import default_durability, open_audit, open_stores
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,14 @@ def test_other_urls_are_refused_with_the_right_form(url: str) -> None:
     """The refusal shows how a URL is written."""
     with pytest.raises(StoreRefused, match="sqlite:///"):
         open_stores(url, app="shop", key_prefix="tenuto")
+
+
+def test_what_is_no_url_is_called_so() -> None:
+    """A word without a scheme is not called an unknown kind, and a checker is not sent to a store in memory."""
+    with pytest.raises(StoreRefused, match="'foo' is no URL: it must begin with a scheme; write memory:, sqlite:///"):
+        open_stores("foo", app="shop", key_prefix="tenuto")
+    with pytest.raises(StoreRefused, match="unknown kind 'mysql'; write sqlite:///"):
+        open_audit("mysql://x", app="shop", key_prefix="tenuto")
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,11 @@ _DEFAULT_DURABILITY = {
 }
 # The further forms of a Redis URL: with TLS, on a socket, under Sentinel, of a cluster.
 _REDIS = ("rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+_AUDITED = "sqlite:///path, postgresql://host:port/database or redis://host:port/database"
+_FORMS = f"memory:, {_AUDITED}"
 
 
-def _scheme_of(url: str) -> str:
+def _scheme_of(url: str, *, forms: str = _FORMS) -> str:
     try:
         scheme = urlsplit(url).scheme
     except ValueError:
@@ -52,10 +54,8 @@ def _scheme_of(url: str) -> str:
     if scheme in _REDIS:
         return "redis"
     if scheme not in _DEFAULT_DURABILITY:
-        raise StoreRefused(
-            f"state store {_without_secrets(url)!r} has an unknown kind {scheme!r}; "
-            "use memory:, sqlite:///path, postgresql://host:port/database or redis://host:port/database"
-        )
+        wrong = f"has an unknown kind {scheme!r}" if scheme else "is no URL: it must begin with a scheme"
+        raise StoreRefused(f"state store {_without_secrets(url)!r} {wrong}; write {forms}")
     return scheme
 
 
@@ -152,7 +152,7 @@ def open_audit(url: str, *, app: str, key_prefix: str) -> AuditedStore:
     Raises:
         StoreRefused: the URL means no known store, or one that only its own process can see.
     """
-    scheme = _scheme_of(url)
+    scheme = _scheme_of(url, forms=_AUDITED)
     if scheme == "memory":
         raise StoreRefused("a store in memory can only be seen by the process that has it; give another --state-store")
     if scheme == "sqlite":

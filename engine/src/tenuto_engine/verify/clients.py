@@ -57,7 +57,7 @@ def read_log(text: bytes) -> list[Line]:
         try:
             lines.append(_decode(raw))
         except msgspec.MsgspecError as error:
-            raise ValueError(f"line {number} of the client log is none: {error}") from error
+            raise ValueError(f"line {number} of the client log cannot be read: {error}") from error
     return lines
 
 

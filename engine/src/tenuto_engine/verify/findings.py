@@ -51,6 +51,8 @@ RULES: dict[str, Rule] = {
     "activity-key": Rule("I7", "the idempotency key of a call is the same for every attempt", _REPORT),
     "child-lost": Rule("I8", "each open child runs, or its start or its result is on the way", _WAKE),
     "child-parent": Rule("I8", "a running child is open in the execution that started it", _REPORT),
+    "outbox-numbers": Rule("I8", "outbox messages are addressed and numbered as they were sent", _REPORT),
+    "outbox-unreadable": Rule("I8", "every outgoing message can be decoded", _REPORT),
     "start-lost": Rule("I9", "an acknowledged start has made its instance", _CLIENT),
     "start-differs": Rule("I9", "an instance has the name and input it was started with", _REPORT),
     "terminate-lost": Rule("I14", "terminating a tree reaches every open child", "terminate the child by its own id"),
@@ -58,13 +60,11 @@ RULES: dict[str, Rule] = {
     "retention-lost": Rule("I15", "what has ended has the reminder that purges it", "purge the instance"),
     "index-differs": Rule("I16", "the visibility indexes name each instance once, as it stands", _REPORT),
     "open-count": Rule("I16", "the stored counts of open instances are those of a recount", _REPORT),
-    "outbox-numbers": Rule("I8", "outbox messages are addressed and numbered as they were sent", _REPORT),
-    "outbox-unreadable": Rule("I8", "every outgoing message can be decoded", _REPORT),
     "plaintext": Rule("I19", "no record shows the text that a codec should hide", "see which client wrote it uncoded"),
     "ready-lost": Rule("L1", "what has unread messages and is not on hold is marked ready", _WAKE),
-    "ready-void": Rule("L5", "only what may run is marked ready", _LEAVE),
     "not-ended": Rule("L1", "everything that can end has ended", "see what it waits for: tenuto trace INSTANCE"),
     "backlog": Rule("L3", "nothing is left to deliver", "see which engine owns the shard, and its log"),
+    "ready-void": Rule("L5", "only what may run is marked ready", _LEAVE),
 }
 
 

@@ -39,7 +39,7 @@ def read_ledger(text: bytes) -> list[Run]:
         try:
             runs.append(_decode(raw))
         except msgspec.MsgspecError as error:
-            raise ValueError(f"line {number} of the ledger is none: {error}") from error
+            raise ValueError(f"line {number} of the ledger cannot be read: {error}") from error
     return runs
 
 

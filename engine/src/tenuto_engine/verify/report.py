@@ -47,10 +47,10 @@ def as_text(report: Report) -> Iterator[str]:
     counts = report.counts
     yield f"{report.store.description}, layout {report.store.layout_version}"
     yield (
-        f"read {counts.shards} shards: {counts.instances:,} instances ({counts.ended:,} ended),"
-        f" {counts.events:,} events, {counts.unread:,} unread messages, {counts.activities:,} open"
-        f" activities, {counts.reminders:,} reminders,"
-        f" {counts.outbox:,} messages between shards"
+        f"read {_so_many(counts.shards, 'shard')}: {_so_many(counts.instances, 'instance')} ({counts.ended:,} ended),"
+        f" {_so_many(counts.events, 'event')}, {_so_many(counts.unread, 'unread message')},"
+        f" {_so_many(counts.activities, 'open activity', 'open activities')}, {_so_many(counts.reminders, 'reminder')},"
+        f" {_so_many(counts.outbox, 'message')} between shards"
     )
     for finding in report.findings[:_SHOWN]:
         rule = RULES[finding.rule]
@@ -65,13 +65,17 @@ def as_text(report: Report) -> Iterator[str]:
         yield f"\n... and {len(report.findings) - _SHOWN:,} more; --output json has all"
     if counts.unarmed_timers:
         yield (
-            f"\nnote: {counts.unarmed_timers:,} timers without a reminder: cancelled by their workflows, which leaves"
-            " no record"
+            f"\nnote: {_so_many(counts.unarmed_timers, 'timer')} without a reminder: cancelled by the workflow, which"
+            " leaves no record"
         )
     if report.unsettled:
         yield (
-            f"\nnote: {report.unsettled:,} things never stood still long enough to be judged;"
+            f"\nnote: {_so_many(report.unsettled, 'thing')} never stood still long enough to be judged;"
             " verify again when it is quieter"
         )
     yield ""
-    yield f"{len(report.findings):,} findings" if report.findings else "nothing found: all invariants hold"
+    yield _so_many(len(report.findings), "finding") if report.findings else "nothing found: all invariants hold"
+
+
+def _so_many(count: int, one: str, many: str = "") -> str:
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

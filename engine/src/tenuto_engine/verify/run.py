@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from tenuto_engine.core.status import TERMINAL
+from tenuto_engine.core.status import TERMINAL, Hold
 from tenuto_engine.ports.audit import AuditedStore, AuditInfo, InstanceAudit, ShardAudit
 from tenuto_engine.ports.errors import UnreadableRecord
 from tenuto_engine.verify.clients import Clients, check_clients, check_missing
@@ -182,7 +182,8 @@ def _check_beside(facts: Facts, audit: InstanceAudit, plan: Plan) -> None:
     if plan.ledger is not None:
         check_ledger(plan.ledger, facts)
     if plan.settled and facts.head.status not in TERMINAL:
-        text = f"{facts.head.status.name}, hold {facts.head.hold.name}, {len(facts.inbox)} unread"
+        hold = "" if facts.head.hold is Hold.NONE else f", on hold ({facts.head.hold.name})"
+        text = f"{facts.head.status.name}{hold}, {len(facts.inbox)} unread messages"
         facts.found.add("not-ended", "metadata", expected="a terminal status", found=text)
     if plan.plaintext:
         _search(facts.found, plan.plaintext, [("metadata", audit.stored.metadata), *audit.records])

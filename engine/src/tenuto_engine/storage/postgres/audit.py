@@ -57,11 +57,14 @@ class PostgresAudit:
         except Failed as fault:
             if fault.code != _UNDEFINED_TABLE:
                 raise
-            rows = []
+            raise StoreRefused(
+                f"there is no store in schema {self._target.schema!r}, where that of app {self._target.app!r} "
+                f"(key prefix {self._target.key_prefix!r}) would be; check --state-store, --app and --key-prefix"
+            ) from fault
         if not rows:
             raise StoreRefused(
-                f"schema {self._target.schema!r} has no layout record: there is no store of app {self._target.app!r} "
-                f"(key prefix {self._target.key_prefix!r}); check --state-store, --app and --key-prefix"
+                f"schema {self._target.schema!r} has lost its layout record, which engines write first of all;"
+                " restore a backup of it"
             )
         ((version, needs, self._shards, app, key_prefix, release),) = rows
         newest = read_migrations()[-1].number
@@ -71,7 +74,10 @@ class PostgresAudit:
                 " verify it with the release that wrote it"
             )
         if (app, key_prefix) != (self._target.app, self._target.key_prefix):
-            raise StoreRefused(f"schema {self._target.schema!r} holds the state of app {app!r}; give --app {app}")
+            raise StoreRefused(
+                f"schema {self._target.schema!r} holds the state of app {app!r} (key prefix {key_prefix!r});"
+                f" give --app {app} --key-prefix {key_prefix}"
+            )
         return AuditInfo(f"PostgreSQL {release}", version, self._shards)
 
     async def close(self) -> None:

@@ -18,7 +18,7 @@ import psycopg
 from tenuto_engine.ports.errors import StoreUnavailable
 from tenuto_engine.ports.leases import Lease, LeaseHeld, Member, Present, Roll
 from tenuto_engine.storage.postgres.exchange import Failed, Late, Lost, Row, Steps, Wait, ask, is_alive
-from tenuto_engine.storage.postgres.session import connection_text, settings_of, target_of
+from tenuto_engine.storage.postgres.session import connection_text, reason_of, settings_of, target_of
 from tenuto_engine.storage.postgres.wire import Param, bigint, bigints, texts
 
 _encode = msgspec.json.encode
@@ -85,11 +85,10 @@ class PostgresLeaseStore:
                 return self._exchange(self._ready(), query, *params)
             except psycopg.Error as fault:
                 self._drop()
-                shown = " ".join(str(fault).split())
-                raise StoreUnavailable(f"the lease store cannot be reached: {shown}; retry") from fault
+                raise StoreUnavailable(f"PostgreSQL cannot be reached: {reason_of(fault)}") from fault
             except (Failed, Lost) as fault:
                 self._drop()
-                raise StoreUnavailable(f"the lease store does not answer: {fault}; acquire anew") from fault
+                raise StoreUnavailable(f"PostgreSQL: {fault}") from fault
 
     def _exchange(self, connection: psycopg.Connection, query: str, *params: Param) -> list[Row]:
         steps = ask(connection.pgconn, self._prepared, query, params)

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 from psycopg.pq import ConnStatus, TransactionStatus
 
 from tenuto_engine.storage.postgres.exchange import Failed, Late, Lost, NotReady, Row, Steps, Wait, ask, is_alive
-from tenuto_engine.storage.postgres.session import Target, connection_text
+from tenuto_engine.storage.postgres.session import Target, connection_text, reason_of
 from tenuto_engine.storage.postgres.wire import Param
 
 # Failures after which a connection stands as before: those of a value, of a limit, of a lock, of a full disk. After
@@ -105,7 +105,7 @@ class Link:
             raise NotReady("PostgreSQL cannot be reached: no answer in time") from fault
         except psycopg.Error as fault:
             _finish(connection)
-            raise NotReady(f"PostgreSQL cannot be reached: {' '.join(str(fault).split())}") from fault
+            raise NotReady(f"PostgreSQL cannot be reached: {reason_of(fault)}") from fault
         except BaseException:
             _finish(connection)
             raise

@@ -81,6 +81,12 @@ def connection_text(target: Target, *, timeout_s: float, sessions: str = "read-w
     return conninfo.make_conninfo(target.url, **missing)
 
 
+def reason_of(fault: psycopg.Error) -> str:
+    """What libpq says of a connection, in one line, without the words that only repeat that there is none."""
+    said = " ".join(str(fault).split())
+    return said.removeprefix("connection failed: ").removeprefix("connection is bad: ")
+
+
 def quoted(name: str) -> str:
     """Return a schema's name as an identifier; `target_of` admits no quotes in it."""
     return f'"{name}"'

@@ -68,6 +68,11 @@ class RedisAudit:
         )
         version, shards, facts = replies
         if version is None or shards is None:
+            if await self._has_keys():
+                raise StoreRefused(
+                    f"the layout record {layout} is lost, but keys of its shards are there; restore a backup, or start"
+                    " an engine with the --shards that the store was made with, which writes the record anew"
+                )
             raise StoreRefused(f"there is no store under {layout}; check --state-store, --app and --key-prefix")
         if not version.isdigit() or not shards.isdigit():
             raise StoreRefused(f"the layout record {layout} is not one of ours: {version!r}, {shards!r}")
@@ -114,6 +119,12 @@ class RedisAudit:
                 yield raw.decode(errors="replace")
             if int(cursor) == 0:
                 return
+
+    async def _has_keys(self) -> bool:
+        for part in await self._links.parts():
+            async for _ in self._scan(part):
+                return True
+        return False
 
     async def strays(self) -> list[Defect]:
         await self._look_around()

@@ -92,7 +92,7 @@ class RedisLeaseStore:
                 for i, reply in zip(flushed, self._clients.send([commands[i] for i in flushed]), strict=True):
                     replies[i] = reply
         except (RedisError, OSError) as fault:
-            raise StoreUnavailable(f"the lease store does not answer: {fault}; acquire anew") from fault
+            raise StoreUnavailable(f"Redis: {str(fault) or 'no answer in time'}") from fault
         for reply in replies:
             if isinstance(reply, Exception):
                 raise StoreUnavailable(f"the lease store refused: {reply}") from reply

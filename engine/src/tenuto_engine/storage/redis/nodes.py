@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, cast
 
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.backoff import NoBackoff
 
 from tenuto_engine.storage.redis.address import CLIENT_NAME, Address, Place
@@ -143,13 +143,23 @@ class SentinelLocator:
         # The library's stubs leave much of it unknown.
         self._sentinel: Any = cast("Any", Sentinel)(list(address.places), sentinel_kwargs=settings)
         self._service = address.service
+        self._asked = ", ".join(f"{place.host}:{place.port}" for place in address.places)
 
     async def __call__(self) -> Place:
         """Raises redis-py's MasterNotFoundError, a connection error, where no sentinel names one."""
-        return Place(*await self._sentinel.discover_master(self._service))
+        try:
+            return Place(*await self._sentinel.discover_master(self._service))
+        except MasterNotFoundError:
+            # The library shows how its connections look inside.
+            raise MasterNotFoundError(no_primary(self._service, self._asked)) from None
 
     async def close(self) -> None:
         await self._sentinel.aclose()
+
+
+def no_primary(service: str, asked: str) -> str:
+    """What is said where no sentinel named a primary: it did not answer, or has none of that name that is up."""
+    return f"none of the sentinels {asked} answers and knows a primary of service '{service}'"
 
 
 def sentinel_arguments(address: Address) -> dict[str, Any]:

@@ -84,7 +84,7 @@ async def inspect(ask: Ask, demand: Demand) -> Server:
     if demand.durability == "D3" and isinstance(replies[2], ResponseError):
         raise DurabilityRefused(
             f"durability D3 needs the command WAITAOF (Redis 7.2 or later, Valkey), but the server answers"
-            f" '{replies[2]}'; allow it to this user, upgrade the server, or use D2"
+            f" '{replies[2]}'; allow it to this user, upgrade the server, or start with --durability D2 or D1"
         )
     is_verified = _check_durability(settings, demand)
     replicas = _count(facts)
@@ -147,10 +147,12 @@ def _count(facts: dict[str, str]) -> int:
 
 def _check_replicas(replicas: int, settings: dict[str, str] | None, demand: Demand) -> None:
     if replicas < demand.replicas:
-        reason = f"durability {demand.durability}" if demand.durability == "D3" else "wait_replicas"
+        is_asked, is_d3 = replicas < demand.wait_replicas, demand.durability == "D3"
+        reason = "wait_replicas" if is_asked else "durability D3"
+        ways = ["leave wait_replicas out of the URL"] * is_asked + ["start with --durability D2 or D1"] * is_d3
         raise DurabilityRefused(
             f"{reason} needs {demand.replicas} connected replica(s), but the primary has {replicas}; connect replicas"
-            " (replicaof), or use durability D2 without wait_replicas"
+            f" (replicaof), or {' and '.join(ways)}"
         )
     if not replicas or settings is None or demand.durability == "D0":
         return
@@ -238,7 +240,11 @@ def _check_durability(settings: dict[str, str] | None, demand: Demand) -> bool:
         warn_once("appendfsync is everysec: at D3 each answer waits up to a second for it; set appendfsync always")
     if (demand.durability in ("D1", "D3") and fsync == "no") or (demand.durability == "D2" and fsync != "always"):
         wanted = "always" if demand.durability == "D2" else "everysec or always"
-        raise DurabilityRefused(f"durability {demand.durability} needs appendfsync {wanted}, but it is {fsync}; set it")
+        less = "D0" if fsync == "no" else "D1"
+        raise DurabilityRefused(
+            f"durability {demand.durability} needs appendfsync {wanted}, but it is {fsync}; set it, or start with"
+            f" --durability {less}"
+        )
     return True
 
 

@@ -30,7 +30,7 @@ from tenuto_engine.ports.records import (
 )
 from tenuto_engine.storage.clock import system_ms
 from tenuto_engine.storage.records import METADATA, visible_in
-from tenuto_engine.storage.sqlite.layout import BUSY_MS
+from tenuto_engine.storage.sqlite.layout import BUSY_MS, differing
 from tenuto_engine.storage.sqlite.sql import QUERIES, read_migrations
 
 
@@ -70,7 +70,9 @@ class SqliteAudit:
 
     def _accept(self, row: tuple[Any, ...] | None) -> AuditInfo:
         if row is None:
-            raise StoreRefused(f"{self._path} has no layout record; it was never opened by an engine")
+            raise StoreRefused(
+                f"{self._path} has lost its layout record, which engines write first of all; restore a backup of it"
+            )
         version, self._shards, *whose = row
         newest = len(read_migrations())
         if version > newest:
@@ -79,9 +81,10 @@ class SqliteAudit:
                 " verify it with the release that wrote it"
             )
         if tuple(whose) != self._whose:
+            options = differing((whose[0], whose[1]), self._whose)
             raise StoreRefused(
                 f"{self._path} holds the state of app {whose[0]!r} (key prefix {whose[1]!r}), not of"
-                f" {self._whose[0]!r} (key prefix {self._whose[1]!r}); give --app {whose[0]}"
+                f" {self._whose[0]!r} (key prefix {self._whose[1]!r}); give {options}"
             )
         return AuditInfo(f"sqlite {self._path}", version, self._shards)
 

@@ -60,13 +60,16 @@ def connect(path: str, *, synchronous: str, busy_ms: int = 0, read_only: bool = 
     return connection
 
 
-def _stored_layout(connection: sqlite3.Connection) -> tuple[int, Layout] | None:
+def _stored_layout(connection: sqlite3.Connection, path: str) -> tuple[int, Layout] | None:
     found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'layout'").fetchone()
     if found is None:
         return None
-    version, shards, app, key_prefix = connection.execute(
-        "SELECT version, shards, app, key_prefix FROM layout"
-    ).fetchone()
+    row = connection.execute("SELECT version, shards, app, key_prefix FROM layout").fetchone()
+    if row is None:
+        raise StoreRefused(
+            f"{path} has lost its layout record, which engines write first of all; restore a backup of it"
+        )
+    version, shards, app, key_prefix = row
     return version, Layout(shards, app, key_prefix)
 
 
@@ -96,8 +99,15 @@ def _refuse(path: str, version: int, stored: Layout, *, wanted: Layout, newest: 
     if (stored.app, stored.key_prefix) != (wanted.app, wanted.key_prefix):
         raise StoreRefused(
             f"{path} holds the state of app {stored.app!r} (key prefix {stored.key_prefix!r}), not of {wanted.app!r} "
-            f"(key prefix {wanted.key_prefix!r}); give each app a file of its own, or set --app {stored.app}"
+            f"(key prefix {wanted.key_prefix!r}); give each a file of its own, or set "
+            f"{differing((stored.app, stored.key_prefix), (wanted.app, wanted.key_prefix))}"
         )
+
+
+def differing(stored: tuple[str, str], wanted: tuple[str, str]) -> str:
+    """The options that lead to what is stored, for those of app and key prefix that differ."""
+    options = zip(("--app", "--key-prefix"), stored, wanted, strict=True)
+    return " ".join(f"{option} {there}" for option, there, asked in options if there != asked)
 
 
 def prepare(
@@ -117,7 +127,7 @@ def prepare(
     scripts = read_migrations() if migrations is None else migrations
     connection.execute("BEGIN IMMEDIATE")
     try:
-        found = _stored_layout(connection)
+        found = _stored_layout(connection, path)
         if found is not None:
             _refuse(path, *found, wanted=wanted, newest=len(scripts))
         version = 0 if found is None else found[0]
