@@ -224,8 +224,9 @@ class LeaseKeeper:
         lost = [lease for lease, kept in zip(leases, renewed, strict=True) if not kept]
         self._count("renew", "ok", len(leases) - len(lost))
         self._count("renew", "lost", len(lost))
+        if lost:
+            _log.warning("leases lost: others own these shards, or the store has forgotten them", shards=len(lost))
         for lease in lost:
-            _log.warning("shard lost to another owner", shard=lease.shard)
             self.drop(lease)
             self._call(self._ownership.lost, lease, "expiry")
 
@@ -313,6 +314,9 @@ class LeaseKeeper:
         with self._lock:
             self._leases.update((lease.shard, lease) for lease in granted)
             self._leaving.difference_update(lease.shard for lease in granted)
+        for cause in dict.fromkeys(lease.cause for lease in granted):
+            count = sum(lease.cause == cause for lease in granted)
+            _log.info("shards taken over" if cause else "shards taken", shards=count, cause=cause or "free")
         for lease in granted:
             self._count("steal" if lease.cause == "expiry" else "acquire", "ok")
             self._call(self._ownership.granted, lease)
