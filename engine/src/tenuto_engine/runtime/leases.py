@@ -96,6 +96,7 @@ class LeaseKeeper:
         self._introduced = False
         self._is_asking = False
         self._jitter = random.Random(context.engine_id)
+        self._to_reconnect = False
         self.wake = threading.Event()
 
     # -- from any thread ------------------------------------------------------------------------------------------
@@ -129,6 +130,11 @@ class LeaseKeeper:
         self.wake.set()
         return True
 
+    def reconnect(self) -> None:
+        """The state is on another server than before: ask that one for leases too, not one that lives on beside it."""
+        self._to_reconnect = True
+        self.wake.set()
+
     def drop(self, lease: Lease) -> None:
         """A write was refused or is unknown: this lease is void for us; acquire anew soon."""
         with self._lock:
@@ -154,6 +160,9 @@ class LeaseKeeper:
         """Do one round; returns after how many seconds the next one is due. Never raises."""
         asked_ns, began = self._context.monotonic_ns(), self._context.monotonic()
         try:
+            if self._to_reconnect:
+                self._to_reconnect = False
+                self._store.close()
             self._release()
             self._is_asking = True
             roll = self._store.heartbeat(self._description(), ttl_ms=self._lease_ms)

@@ -164,6 +164,7 @@ class Owned:
     def store_changed(self) -> None:
         """The store restarted or another server took its place: writes may be lost, so everything is loaded anew."""
         _log.warning("the store was restarted, failed over or replaced; acquiring all shards and loading them anew")
+        self.keeper.reconnect()
         for shard in list(self.shards.values()):
             self.fenced(shard)
 
