@@ -179,7 +179,7 @@ class LeaseKeeper:
             return pause
         except StoreUnavailable as error:
             if not self._away:
-                _log.warning("store does not answer the lease keeper", error=str(error))
+                _log.warning("leases cannot be renewed: the store does not answer; trying again", error=str(error))
         except Exception:  # the thread must live: without it leases run out unseen while their shards go on here
             _log.exception("lease keeper failed")
         self._away = True
