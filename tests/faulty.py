@@ -46,7 +46,7 @@ from tenuto_engine.storage.memory import MemoryLeaseStore, MemoryNotifier, Memor
 
 SHARDS = 4
 _HEAVY = 1_000
-SECONDS = 8.0  # until something is certainly wrong
+SECONDS = 30.0  # until something is certainly wrong
 Wanted = Callable[[Operation], bool]
 
 

@@ -134,6 +134,13 @@ async def test_a_second_lease_store_sees_the_same_leases(world: World) -> None:
         other.close()
 
 
+async def test_a_closed_lease_store_connects_anew(world: World) -> None:
+    """Closing lets go of the connection, not of the leases."""
+    lease = _take(world.leases, "a")
+    world.leases.close()
+    assert world.leases.renew([lease], lease_ms=FAR_MS) == [True]
+
+
 # -- members ------------------------------------------------------------------------------------------------------
 
 

@@ -15,9 +15,11 @@ from prometheus_client.parser import text_string_to_metric_families
 import tenuto as wf
 from apps import SECONDS, ended, served
 from clusters import MakeStores, balanced, on_memory, on_redis, pods
+from engines import EngineHere, make_settings
 from faulty import until
 from servers import RedisServer
 from tenuto_engine.core.sharding import shard_of
+from tenuto_engine.ports.errors import ShardsDiffer
 
 Steps = Generator[Any, Any, Any]
 
@@ -167,6 +169,29 @@ def _drained(page: str) -> float:
 def test_ids_of_this_file_fall_into_many_shards() -> None:
     """Else the tests above would prove little."""
     assert len({shard_of(f"any-{n}", 16) for n in range(30)}) > 8
+
+
+async def test_an_emptied_store_is_noticed_and_marked_anew(one_redis: RedisServer) -> None:
+    """All keys are deleted under running engines: they begin anew, and no other number of shards is accepted."""
+    prefix = f"emptied-{uuid4().hex}"
+    stores = on_redis(one_redis.url, prefix)
+    async with pods(stores, 2, serve=lambda _: serving(Counter()), lease_seconds="1") as two:
+        await two[0].client.schedule_new_workflow(patient, instance_id="lost")
+        with one_redis.client() as redis, redis.pipeline() as pipeline:
+            for key in list(redis.scan_iter(match=f"{prefix}:*")):
+                pipeline.delete(key)
+            pipeline.execute()
+        layout = f"{prefix}:{{default}}:layout"
+        with one_redis.client() as redis:
+            await until(lambda: redis.exists(layout), "the layout written anew")
+        other = make_settings(shards="8", lease_seconds="1", durability="D0")
+        with pytest.raises(ShardsDiffer):
+            async with EngineHere.on(other, stores()):
+                pass
+        assert await two[0].client.get_workflow_state("lost") is None
+        instance_id = await two[1].client.schedule_new_workflow(patient)
+        await two[0].client.raise_workflow_event(instance_id, "go", data="anew")
+        assert (await ended(two[0].client, instance_id)).result() == ["anew", 6]
 
 
 # -- versions -----------------------------------------------------------------------------------------------------

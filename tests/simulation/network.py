@@ -282,6 +282,9 @@ class SimStore:
     async def close(self) -> None:
         """Nothing is held."""
 
+    async def recheck(self) -> None:
+        """What is checked stands in the server's memory."""
+
     def incarnation(self) -> str:
         return f"life-{self._life}"
 

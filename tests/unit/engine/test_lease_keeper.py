@@ -26,12 +26,16 @@ class Away:
     def __init__(self, inner: LeaseStore) -> None:
         self._inner = inner
         self.is_away = False
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._inner, name)
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            if self.is_away and name != "close":
+            if self.is_away:
                 raise StoreUnavailable("no answer")
             return method(*args, **kwargs)
 
@@ -252,6 +256,16 @@ def test_a_shard_whose_lease_was_taken_is_lost_at_the_next_round(world: World) -
     a.keeper.step()
     assert set(a.owned) == set(range(SHARDS)) - {3}
     assert ("lost", "expiry") in a.told
+
+
+def test_after_another_server_answered_the_connection_is_made_anew(world: World) -> None:
+    """Once, before the next round asks anything."""
+    a = world.add("a")
+    a.keeper.step()
+    a.keeper.reconnect()
+    a.keeper.step()
+    a.keeper.step()
+    assert a.store.closed == 1
 
 
 def test_closing_releases_everything(world: World) -> None:

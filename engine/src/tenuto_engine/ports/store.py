@@ -74,6 +74,13 @@ class Store(Protocol):
         """
         ...
 
+    async def recheck(self) -> None:
+        """Check again, on every connection, what `open` checks: the store was emptied, or went back, unnoticed.
+
+        The layout record is compared, or written where it is gone. Raises as `open` does.
+        """
+        ...
+
     async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Execute a group in order; answer each. Never raises for a fault of the store."""
         ...

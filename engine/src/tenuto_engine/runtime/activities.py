@@ -216,10 +216,12 @@ class Activities:
         if waiting:
             self._calls.give_back(waiting, reason, self._tell_of)
 
-    async def give_back_all(self, reason: str) -> None:
+    async def give_back_all(self, reason: str) -> int:
         """Give back every call that is not answered, with the reason; it is delivered again by whoever owns its shard.
 
-        What a worker still runs goes on there; its result counts if it comes in time. Returns once the store has all of
-        it, or does not answer.
+        What a worker still runs goes on there; its result counts if it comes in time. Returns how many, once the store
+        has all of it, or does not answer.
         """
-        self._tell_of(await self._calls.give_back_all(reason))
+        given = await self._calls.give_back_all(reason)
+        self._tell_of(given)
+        return len(given)

@@ -52,8 +52,8 @@ _T = TypeVar("_T")
 
 LONGEST_WAIT_SECONDS = 30.0
 _POLL_SECONDS = 0.25
-# A caller can wait this long without noticing; a turn takes a few milliseconds.
-_EFFECT_SECONDS = 1.0
+# A turn takes a few milliseconds; an owner that did not get the nudge finds the command in its sweep, within a second.
+_EFFECT_SECONDS = 2.5
 _FAILED = frozenset({Status.FAILED, Status.TERMINATED})
 _HELD = frozenset({Status.SUSPENDED, Status.STALLED})
 _REPLACES = {0: frozenset[Status](), 1: TERMINAL, 2: _FAILED, 3: frozenset[Status]()}

@@ -249,7 +249,9 @@ class Engine:
         # Asked again and again, but only here: telling the drain of every answer would cost each one a call.
         while self._is_busy() and self.context.monotonic() < self._drain_until:  # noqa: ASYNC110
             await asyncio.sleep(_DRAIN_PAUSE_SECONDS)
-        await self._activities.give_back_all(f"engine {self.context.engine_id} was drained before it ended")
+        given = await self._activities.give_back_all(f"engine {self.context.engine_id} was drained before it ended")
+        if given:
+            _log.warning("activities given back, they did not end in the drain time", activities=given)
         self.owned.let_go("drain")
 
     def _is_busy(self) -> bool:

@@ -96,6 +96,7 @@ class LeaseKeeper:
         self._introduced = False
         self._is_asking = False
         self._jitter = random.Random(context.engine_id)
+        self._to_reconnect = False
         self.wake = threading.Event()
 
     # -- from any thread ------------------------------------------------------------------------------------------
@@ -129,6 +130,11 @@ class LeaseKeeper:
         self.wake.set()
         return True
 
+    def reconnect(self) -> None:
+        """The state is on another server than before: ask that one for leases too, not one that lives on beside it."""
+        self._to_reconnect = True
+        self.wake.set()
+
     def drop(self, lease: Lease) -> None:
         """A write was refused or is unknown: this lease is void for us; acquire anew soon."""
         with self._lock:
@@ -154,6 +160,9 @@ class LeaseKeeper:
         """Do one round; returns after how many seconds the next one is due. Never raises."""
         asked_ns, began = self._context.monotonic_ns(), self._context.monotonic()
         try:
+            if self._to_reconnect:
+                self._to_reconnect = False
+                self._store.close()
             self._release()
             self._is_asking = True
             roll = self._store.heartbeat(self._description(), ttl_ms=self._lease_ms)
@@ -224,8 +233,9 @@ class LeaseKeeper:
         lost = [lease for lease, kept in zip(leases, renewed, strict=True) if not kept]
         self._count("renew", "ok", len(leases) - len(lost))
         self._count("renew", "lost", len(lost))
+        if lost:
+            _log.warning("leases lost: others own these shards, or the store has forgotten them", shards=len(lost))
         for lease in lost:
-            _log.warning("shard lost to another owner", shard=lease.shard)
             self.drop(lease)
             self._call(self._ownership.lost, lease, "expiry")
 
@@ -313,6 +323,9 @@ class LeaseKeeper:
         with self._lock:
             self._leases.update((lease.shard, lease) for lease in granted)
             self._leaving.difference_update(lease.shard for lease in granted)
+        for cause in dict.fromkeys(lease.cause for lease in granted):
+            count = sum(lease.cause == cause for lease in granted)
+            _log.info("shards taken over" if cause else "shards taken", shards=count, cause=cause or "free")
         for lease in granted:
             self._count("steal" if lease.cause == "expiry" else "acquire", "ok")
             self._call(self._ownership.granted, lease)

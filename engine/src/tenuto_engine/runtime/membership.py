@@ -33,6 +33,11 @@ class Membership:
         """All members, this engine included once its first heartbeat was taken; ordered by id."""
         return list(self._members.values())
 
+    @property
+    def ids(self) -> set[str]:
+        """The ids of all members."""
+        return set(self._members)
+
     def others(self, version: str) -> list[Member]:
         """The other members of a version."""
         return [m for m in self._members.values() if m.version == version and m.engine_id != self._engine_id]

@@ -8,7 +8,7 @@ from functools import partial
 
 import structlog
 
-from tenuto_engine.ports.errors import StoreUnavailable
+from tenuto_engine.ports.errors import StoreRefused, StoreUnavailable
 from tenuto_engine.ports.leases import Lease, Roll
 from tenuto_engine.ports.records import ActivityKey, OutboxRecord
 from tenuto_engine.ports.store import Store
@@ -33,6 +33,8 @@ _LONG_PAUSE_SECONDS = 5.0
 # Shards whose records are read at once: a hundred taken in a burst must not stampede the store.
 _TAKEOVERS = 16
 _LINGER_PAUSE_SECONDS = 0.005
+# What happens to many shards at once is one line in the log.
+_TOGETHER_SECONDS = 0.2
 # Engines that wait for one instance are told; more of them would find out by asking.
 _MOST_WATCHERS = 100
 # An instance may be marked ready and look idle for as long as its message is on the way from the store to memory.
@@ -73,6 +75,9 @@ class Owned:
         self._takeovers = asyncio.Semaphore(_TAKEOVERS)
         self._ready_limit = _READY_BATCH
         self._looked_at = 0
+        self._epochs: dict[int, int] = {}
+        self._dropped: set[int] = set()
+        self._went_back = False
         self._sweeps = 0
 
     def get(self, number: int) -> Shard | None:
@@ -85,6 +90,9 @@ class Owned:
         former = self.shards.get(lease.shard)
         if former is not None:
             self._close(former)
+        if lease.epoch <= self._epochs.get(lease.shard, 0):
+            self._store_went_back(lease)
+        self._epochs[lease.shard] = lease.epoch
         shard = Shard(lease)
         self.shards[lease.shard] = shard
         self._context.nudges.follow([lease.shard])
@@ -110,7 +118,11 @@ class Owned:
 
     def learned(self, roll: Roll, *, desired: int, unowned: int) -> None:
         """A round of the keeper read who is alive."""
+        before = self._context.membership.ids
         self._context.membership.learn(roll)
+        now = self._context.membership.ids
+        if before and before != now:
+            _log.info("engines changed", joined=sorted(now - before), gone=sorted(before - now), engines=len(now))
         self._context.metrics.shards(desired=desired, owned=len(self.shards), unowned=unowned)
         if self._to_announce:
             # Not before: while no roll was read, this engine looks alone, and would tell nobody.
@@ -121,21 +133,57 @@ class Owned:
         """Tell the others, once the keeper's next heartbeat says so, that this engine's standing has changed."""
         self._to_announce = True
 
+    def _store_went_back(self, lease: Lease) -> None:
+        """An epoch never falls while the store keeps what it has acknowledged."""
+        if self._went_back:
+            return
+        self._went_back = True
+        self._tasks.start(self._recheck(), name="went-back")
+        _log.error(
+            "the store has lost what it had acknowledged: it was emptied, or went back to an earlier moment",
+            shard=lease.shard,
+            epoch=lease.epoch,
+            epoch_before=self._epochs[lease.shard],
+        )
+
+    async def _recheck(self) -> None:
+        """See whether the store may still be used, and mark it as this app's where the mark is gone."""
+        while self._went_back:
+            try:
+                await self._store.recheck()
+                self._went_back = False
+            except StoreRefused as error:
+                _log.error("the store is no longer for this engine; it stores nothing there", error=str(error))
+                await asyncio.sleep(self._context.settings.lease_seconds)
+            except StoreUnavailable:
+                await asyncio.sleep(_PAUSE_SECONDS)
+
     def store_was_away(self) -> None:
         _log.info("store answers again; acquiring all shards anew")
 
     def store_changed(self) -> None:
         """The store restarted or another server took its place: writes may be lost, so everything is loaded anew."""
-        _log.warning("the store is another one than before; dropping all memory and acquiring all shards anew")
+        _log.warning("the store was restarted, failed over or replaced; acquiring all shards and loading them anew")
+        self.keeper.reconnect()
         for shard in list(self.shards.values()):
             self.fenced(shard)
 
     def fenced(self, shard: Shard) -> None:
         """A write was refused or its outcome is unknown: drop the memory of the shard, and its lease."""
         if shard.alive:
-            _log.warning("dropping a shard's memory after a refused or unconfirmed write", shard=shard.number)
+            if not self._dropped:
+                asyncio.get_running_loop().call_later(_TOGETHER_SECONDS, self._log_dropped)
+            self._dropped.add(shard.number)
             self._close(shard)
             self.keeper.drop(shard.lease)
+
+    def _log_dropped(self) -> None:
+        dropped, self._dropped = sorted(self._dropped), set()
+        _log.warning(
+            "dropped the memory of shards after refused or unconfirmed writes; loading them anew",
+            shards=len(dropped),
+            first=dropped[0],
+        )
 
     # -- what other engines say -----------------------------------------------------------------------------------
 

@@ -66,6 +66,9 @@ class MemoryStore:
         """Always the same: what is in memory lives as long as this process."""
         return "memory"
 
+    async def recheck(self) -> None:
+        """What is in memory is looked after by nobody else."""
+
     async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
         state = self.state
         now_ms = state.clock()

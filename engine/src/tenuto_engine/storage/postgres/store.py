@@ -100,6 +100,12 @@ class PostgresStore(PostgresReads):
         """The server's identity and life at the last connect for writing; empty before the first."""
         return self._incarnation
 
+    async def recheck(self) -> None:
+        for link in self._writers:
+            link.expire()
+        self._links.expire()
+        await self._writers[0].connect()
+
     async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Execute a group in order; answer each. See the port."""
         if not operations:

@@ -28,7 +28,7 @@ _log = structlog.get_logger(__name__)
 # Nudges that wait for the server. More would only be news of what the sweep has found by then.
 _MOST_WAITING = 10_000
 _FIRST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 5.0
+_LONGEST_PAUSE_SECONDS = 2.0
 # Never published: a connection must listen to something before it can be read.
 _ALWAYS = "always"
 # A connection that says nothing for so long is asked whether it still lives.

@@ -145,6 +145,11 @@ class RedisStore(RedisListing):
         assert self._single is not None
         return self._single.server.incarnation if self._single.server is not None else ""
 
+    async def recheck(self) -> None:
+        for node in [self._single] if self._single is not None else await self._owners():
+            node.expire()
+            await node.check()
+
     async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
         """Execute a group in order; answer each. See the port."""
         if not operations:

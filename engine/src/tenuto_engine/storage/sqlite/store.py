@@ -120,6 +120,9 @@ class SqliteStore:
         """Always the same: there is no server that could be another one."""
         return "sqlite"
 
+    async def recheck(self) -> None:
+        """The file is locked against all others while it is open."""
+
     async def execute(self, operations: Sequence[Operation]) -> list[Outcome]:
         if self._writer is None:
             raise self._closed()
