@@ -54,11 +54,21 @@ async def turns(worker: Worker, *instance_ids: str) -> dict[str, TurnItem]:
     return items
 
 
+async def in_turn(world: World, instance_id: str) -> None:
+    """Wait until a worker was given the instance's turn."""
+    await until(lambda: (live := world.live(instance_id)) is not None and live.phase is Phase.TURN)
+
+
+async def completed(world: World, instance_id: str) -> None:
+    """Wait for the instance's end."""
+    await until(lambda: world.status(instance_id) is Status.COMPLETED)
+
+
 async def begun(world: World) -> None:
     """Start the culprit, and once its turn is sent the innocent ones."""
     for instance_id in ("culprit", *INNOCENTS):
         await world.begin(instance_id)
-        await until(lambda instance_id=instance_id: (live := world.live(instance_id)) and live.phase is Phase.TURN)
+        await in_turn(world, instance_id)
 
 
 async def test_turns_behind_a_blocking_one_go_to_another_worker(world: World) -> None:
@@ -72,7 +82,7 @@ async def test_turns_behind_a_blocking_one_go_to_another_worker(world: World) ->
     assert [failures(world, name) for name in ("culprit", *INNOCENTS)] == [1, 0, 0]
     for name in INNOCENTS:
         other.answer(items[name], a.CompleteExecution(1, None))
-        await until(lambda name=name: world.status(name) is Status.COMPLETED)
+        await completed(world, name)
     await world.begin("later")
     await turns(other, "later")
     assert timeouts(world) == 1
@@ -94,7 +104,7 @@ async def test_turns_behind_a_blocking_one_wait_for_its_worker(world: World) -> 
     worker.answer(old[INNOCENTS[0]], outcome=TurnOutcome.NEED_HISTORY)  # not forgotten in time, and of no effect
     for name in INNOCENTS:
         worker.answer(items[name], a.CompleteExecution(1, None))
-        await until(lambda name=name: world.status(name) is Status.COMPLETED)
+        await completed(world, name)
     assert timeouts(world) == 1
 
 
@@ -151,4 +161,4 @@ async def test_a_workflow_that_blocks_again_and_again_stalls_alone(
     items = await turns(worker, *INNOCENTS)
     for name in INNOCENTS:
         worker.answer(items[name], a.CompleteExecution(1, None))
-        await until(lambda name=name: world.status(name) is Status.COMPLETED)
+        await completed(world, name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -190,7 +190,7 @@ class ActivityRunner:
         self._finish(key, result)
 
     @contextmanager
-    def _limited(self, run: ActivityRun) -> Iterator[None]:
+    def _limited(self, run: ActivityRun) -> Generator[None]:
         """Cancel the current task when the attempt's time is over, and let its code know why before."""
         call, task = run.call, asyncio.current_task()
 
