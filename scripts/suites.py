@@ -57,7 +57,7 @@ SUITES = (
     Suite(name="unit", budget_s=120, paths=("tests/unit", "tests/architecture")),
     Suite(name="property", budget_s=240, paths=("tests/property",)),
     Suite(name="transcript", budget_s=60, paths=("tests/transcript",)),
-    Suite(name="contract", budget_s=240, paths=("tests/contract",)),
+    Suite(name="contract", budget_s=600, paths=("tests/contract",)),
     Suite(name="simulation", budget_s=120, paths=("tests/simulation",)),
     Suite(name="integration", budget_s=300, paths=("tests/integration",)),
     Suite(name="crash", budget_s=600, paths=("tests/crash",), alone=True),
