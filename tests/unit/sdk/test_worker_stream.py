@@ -334,8 +334,8 @@ async def test_a_blocked_worker_says_where(engine: FakeEngine, caplog: pytest.Lo
 
 
 async def test_an_asynchronous_activity_ends_at_its_timeout(engine: FakeEngine) -> None:
-    """A coroutine that outlives start-to-close is cancelled and answered as timed out, freeing its place."""
-    cancelled = asyncio.Event()
+    """A coroutine that outlives start-to-close is told why and cancelled, and answered as the engine would put it."""
+    reasons = list[str]()
     runtime = new_runtime(engine)
 
     @runtime.activity
@@ -343,15 +343,54 @@ async def test_an_asynchronous_activity_ends_at_its_timeout(engine: FakeEngine) 
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            cancelled.set()
+            reasons.append(ctx.cancellation_reason)
             raise
+
+    item = pb.ActivityItem(token="t", name="endless", instance_id="i", attempt=2, start_to_close_ms=5)
+    async with runtime:
+        await connected(engine)
+        engine.push(pb.EngineMessage(activities=[item]))
+        await engine.wait_for(lambda: any(m.activities for m in engine.seen))
+    failure = msgspec.msgpack.decode(next(m.activities[0].failure for m in engine.seen if m.activities), type=e.Failure)
+    words = "attempt 2 of activity 'endless' of instance 'i' did not end within its start-to-close timeout of 5 ms"
+    assert (failure.type, failure.message) == ("ActivityTimeout", words)
+    assert reasons == [words]
+
+
+async def test_an_overdue_activity_that_nobody_waits_for_answers_nothing(engine: FakeEngine) -> None:
+    """Cancelled by the engine while it still cleans up after its own timeout, it ends in silence, and is gone."""
+    cleaning, may_end = asyncio.Event(), asyncio.Event()
+    runtime = new_runtime(engine)
+
+    @runtime.activity
+    async def slow_to_end(ctx: wf.WorkflowActivityContext) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cleaning.set()
+            try:
+                await may_end.wait()
+            except asyncio.CancelledError:
+                assert ctx.cancellation_reason == "the workflow has ended"
+                raise
+
+    @runtime.activity
+    async def quick(ctx: wf.WorkflowActivityContext) -> str:
+        return "done"
 
     async with runtime:
         await connected(engine)
-        engine.push(pb.EngineMessage(activities=[pb.ActivityItem(token="t", name="endless", start_to_close_ms=5)]))
+        slow = pb.ActivityItem(token="t", name="slow_to_end", instance_id="i", start_to_close_ms=5)
+        engine.push(pb.EngineMessage(activities=[slow]))
+        await asyncio.wait_for(cleaning.wait(), 20)
+        engine.push(
+            pb.EngineMessage(
+                cancelled=[pb.Cancelled(token="t", reason="the workflow has ended")],
+                activities=[pb.ActivityItem(token="q", name="quick", instance_id="j")],
+            )
+        )
         await engine.wait_for(lambda: any(m.activities for m in engine.seen))
-    assert cancelled.is_set()
-    assert next(m.activities[0].failure for m in engine.seen if m.activities)
+    assert [answer.token for m in engine.seen for answer in m.activities] == ["q"]
 
 
 async def test_a_result_beyond_the_engine_limit_fails_by_name(engine: FakeEngine) -> None:

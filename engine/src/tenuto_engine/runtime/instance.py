@@ -61,6 +61,7 @@ class Turn:
         "commit_id",
         "full",
         "mail",
+        "reached_at",
         "received",
         "releases",
         "resumes",
@@ -88,7 +89,8 @@ class Turn:
         self.full = False  # the worker was sent the whole history
         self.resumes = resumes  # goes on with a turn recorded in part: no new TurnStarted
         self.session: WorkerSession | None = None
-        self.sent_at = 0.0
+        self.sent_at = 0.0  # when it was handed to the worker
+        self.reached_at = 0.0  # when all of it was on the stream, its history too
         self.answer: TurnAnswer | None = None
 
 

@@ -215,6 +215,8 @@ class Loading:
                 await asyncio.sleep(_PAUSE_SECONDS)
         if instance.turn is not turn or turn.session is not session or not session.alive:
             return
+        if turn.commit_id != item.commit_id:  # taken from this worker meanwhile, and given to it again
+            return
         if turn.resumes:
             _split_open_turn(item, pages)
         self._context.metrics.replayed_events.inc(sum(map(len, pages)))
@@ -222,6 +224,7 @@ class Loading:
             session.send_turn(_chunk(item, page))
         item.history = pages[-1] if pages else []
         session.send_turn(item)
+        turn.reached_at = self._context.monotonic()
 
 
 def _initial_state(instance_id: str, head: Head, body: MetadataBody) -> InstanceState:

@@ -52,6 +52,11 @@ def turn_answered(context: Context, instance: LiveInstance, turn: Turn, answer: 
         context.metrics.replays[outcome].inc()
 
 
+def turn_timed_out(context: Context) -> None:
+    """A worker has not answered in time."""
+    context.metrics.turns["timeout"].inc()
+
+
 def payloads_asked(context: Context, events: list[Event]) -> None:
     """The payloads that a turn's actions bring."""
     for event in events:

@@ -33,7 +33,7 @@ from tenuto_engine.ports.inbound import TurnAnswer, TurnItem, TurnOutcome
 from tenuto_engine.ports.operations import Commit
 from tenuto_engine.ports.outcomes import Committed, Conflict, Fenced, Outcome, Rejected, Unconfirmed
 from tenuto_engine.ports.records import ReminderKey, ReminderSet
-from tenuto_engine.runtime import turn_metrics
+from tenuto_engine.runtime import overdue, turn_metrics
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase, Turn
@@ -196,7 +196,7 @@ class Turns:
         if not turn.sent_at:
             turn_metrics.turn_begins(self._context, instance, turn)
         turn.session = session
-        turn.sent_at = self._context.monotonic()
+        turn.sent_at, turn.reached_at = self._context.monotonic(), 0.0
         turn.full = instance.worker is not session
         session.turns[instance.id] = instance
         self._send(instance, turn, session)
@@ -218,6 +218,7 @@ class Turns:
             self.loader.send_with_history(instance, turn, session, item)
         else:
             session.send_turn(item)
+            turn.reached_at = self._context.monotonic()
 
     def session_ready(self, session: WorkerSession) -> None:
         """A worker connected or has a free slot: hand it what waited."""
@@ -239,9 +240,12 @@ class Turns:
 
     def answered(self, session: WorkerSession, answer: TurnAnswer) -> None:
         """A worker answers a turn. Answers to turns that were given up meanwhile are dropped."""
+        was_blocked, session.blocked = session.blocked, False
         instance = session.turns.get(answer.instance_id)
         turn = instance.turn if instance is not None else None
         if instance is None or turn is None or turn.commit_id != answer.commit_id or turn.session is not session:
+            if was_blocked:
+                self.session_ready(session)
             return
         del session.turns[answer.instance_id]
         self._context.faults.reach("turn:after", instance.workflow_name())
@@ -539,20 +543,13 @@ class Turns:
         self._submit(instance, commit, out)
 
     def sweep_overdue(self, sessions: Sequence[WorkerSession]) -> None:
-        """Count turns that were not answered in time as failed; their worker hangs or lost them."""
-        limit = self._context.monotonic() - self._context.settings.turn_timeout_seconds
+        """Count turns that were not answered in time as failed; what waits behind them goes elsewhere."""
         for session in sessions:
-            for instance in list(session.turns.values()):
-                turn = instance.turn
-                if (
-                    turn is not None
-                    and turn.session is session
-                    and turn.sent_at < limit
-                    and instance.phase is Phase.TURN
-                ):
-                    session.turns.pop(instance.id, None)
-                    session.forget(instance.id, instance.state.execution_id)
-                    self._turn_failed(instance, f"no answer within {self._context.settings.turn_timeout_seconds:g} s")
+            failed, stuck = overdue.take(session, self._context)
+            for instance in stuck:
+                self._hand_out(instance)
+            for instance in failed:
+                self._turn_failed(instance, f"no answer within {self._context.settings.turn_timeout_seconds:g} s")
 
 
 def _release(state: InstanceState) -> None:

@@ -35,6 +35,7 @@ class WorkerSession:
         self.sticky = hello.max_sticky > 0
         self.alive = True
         self.draining = False
+        self.blocked = False  # it has not answered a turn in time, and nothing since
         self.turns: dict[str, LiveInstance] = {}
         self.given = 0  # instances that were not held elsewhere
         self.runs: dict[str, Call] = {}
@@ -68,6 +69,10 @@ class WorkerSession:
     def forget(self, instance_id: str, execution_id: str) -> None:
         self.outgoing.forget.append((instance_id, execution_id))
         self._wake()
+
+    def unsend(self, instance_id: str) -> None:
+        """Do not send a turn that still waits for the stream."""
+        self.outgoing.turns = [item for item in self.outgoing.turns if item.instance_id != instance_id]
 
     def announce_drain(self) -> None:
         self.outgoing.draining = True
@@ -156,7 +161,7 @@ class Workers:
 
     def next_turns(self, session: WorkerSession) -> list[LiveInstance]:
         """Take instances that waited and that this session may run, up to its free slots."""
-        if not self._turns or session.draining:
+        if not self._turns or session.draining or session.blocked:
             return []
         free = session.max_turns - len(session.turns)
         taken: list[LiveInstance] = []
@@ -241,4 +246,5 @@ def _is_queued(call: Call) -> bool:
 
 def _may_run(session: WorkerSession, name: str) -> bool:
     """Whether a worker can take a turn of workflow `name` now."""
-    return name in session.workflows and not session.draining and len(session.turns) < session.max_turns
+    is_open = not session.draining and not session.blocked
+    return is_open and name in session.workflows and len(session.turns) < session.max_turns

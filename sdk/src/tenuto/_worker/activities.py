@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tenuto._payloads import Payloads
@@ -23,6 +24,7 @@ from tenuto._worker.activity_run import ActivityRun
 from tenuto._worker.outbox import Outbox
 from tenuto._worker.registry import ActivityCode, Registry
 from tenuto._worker.threads import ThreadPool
+from tenuto.errors import ActivityCancelled
 
 _Key = tuple[str, str, int, int]
 _Result = tuple[bytes | None, bytes]
@@ -140,7 +142,7 @@ class ActivityRunner:
         """A run has ended; None: it was cancelled before it had a result."""
         self._tasks.pop(key, None)
         run = self._running.pop(key)
-        if result is not None and not (run.is_cancelled and result[1]):
+        if result is not None and not (run.may_not_fail and result[1]):
             beat = run.take_unsent() if result[1] else None
             if beat is not None:
                 self._outbox.add_beat(beat)
@@ -172,24 +174,42 @@ class ActivityRunner:
         result: _Result | None
         try:
             arguments = self._arguments(code, run)
-            with activity_span(call):
-                if call.start_to_close_ms:
-                    async with asyncio.timeout(call.start_to_close_ms / 1000):
-                        value = await code.function(*arguments)
-                else:
-                    value = await code.function(*arguments)
+            with activity_span(call), self._limited(run):
+                value = await code.function(*arguments)
         except BaseException as error:  # See _run_sync.
-            if run.is_cancelled and not isinstance(error, KeyboardInterrupt):
-                self._finish(key, None)
-                return
-            if isinstance(error, KeyboardInterrupt) or _is_cancelled_from_outside(error):
+            if isinstance(error, KeyboardInterrupt) or (not run.is_cancelled and _is_cancelled_from_outside(error)):
                 raise  # The worker stops: this is no result, the engine delivers the call again.
-            if isinstance(error, TimeoutError) and call.start_to_close_ms and not error.args:
-                error = TimeoutError(f"no end within its start-to-close timeout of {call.start_to_close_ms:,} ms")
-            result = _failed(call, error)
+            if run.may_not_fail:
+                result = None
+            elif run.is_overdue and isinstance(error, (asyncio.CancelledError, ActivityCancelled)):
+                result = None, encode_failure(Failure(type="ActivityTimeout", message=run.reason or ""))
+            else:
+                result = _failed(call, error)
         else:
             result = self._encode(call, value)
         self._finish(key, result)
+
+    @contextmanager
+    def _limited(self, run: ActivityRun) -> Generator[None]:
+        """Cancel the current task when the attempt's time is over, and let its code know why before."""
+        call, task = run.call, asyncio.current_task()
+
+        def end() -> None:
+            if task is not None and not run.is_cancelled:
+                # The engine says it in the same words: its message may be first.
+                text = (
+                    f"attempt {call.attempt} of activity '{call.name}' of instance '{call.instance_id}' did not end "
+                    f"within its start-to-close timeout of {call.start_to_close_ms} ms"
+                )
+                run.cancel(text, is_overdue=True)
+                task.cancel(text)
+
+        timer = self._loop.call_later(call.start_to_close_ms / 1000, end) if call.start_to_close_ms else None
+        try:
+            yield
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def _arguments(self, code: ActivityCode, run: ActivityRun) -> tuple[Any, ...]:
         call = run.call

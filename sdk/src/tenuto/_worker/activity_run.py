@@ -36,6 +36,7 @@ class ActivityRun:
         "call",
         "every_s",
         "has_begun",
+        "is_overdue",
         "reason",
         "tokens",
     )
@@ -47,6 +48,7 @@ class ActivityRun:
         self._payloads = payloads
         self._send = send
         self.has_begun = False
+        self.is_overdue = False  # cancelled by its own timer: its failure is still an answer that somebody waits for
         self.every_s = call.heartbeat_ms / 3_000 or _DEFAULT_SECONDS
         self._sent_at = float("-inf")
         self._unsent: bytes | None = None
@@ -54,13 +56,18 @@ class ActivityRun:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether nobody waits for this run any more."""
+        """Whether the code is told to end: nobody waits for this run any more, or its time is over."""
         return self.reason is not None
 
-    def cancel(self, reason: str) -> None:
+    @property
+    def may_not_fail(self) -> bool:
+        """Whether nobody waits for a failure of this run."""
+        return self.is_cancelled and not self.is_overdue
+
+    def cancel(self, reason: str, *, is_overdue: bool = False) -> None:
         """Let the code know."""
         with _lock:
-            self.reason = reason
+            self.reason, self.is_overdue = reason, is_overdue
             if self._event is not None:
                 self._event.set()
 

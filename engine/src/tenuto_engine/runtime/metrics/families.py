@@ -115,7 +115,9 @@ class Metrics:
 
     def _declare_workflows(self, catalog: Catalog) -> None:
         counters, histograms = catalog.counters, catalog.histograms
-        self.turns = counters("tenuto_workflow_turns_total", "Turns answered by workers, by outcome", "outcome")
+        self.turns = counters(
+            "tenuto_workflow_turns_total", "Turns answered by workers or given up, by outcome", "outcome"
+        )
         self._workflows_started = counters("tenuto_workflow_started_total", "Instances created", "type")
         self._workflows_ended = counters("tenuto_workflow_completed_total", "Executions ended", "type", "status")
         catalog.live("tenuto_workflow_running", "Instances of the owned shards that have not ended")
