@@ -31,7 +31,14 @@ _SUITES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("transcript", ("tests/transcript",)),
     ("contract", ("tests/contract", "-k", "memory")),
     ("property", ("tests/property/test_core_laws.py", "tests/property/test_stores_agree.py")),
-    ("integration", ("tests/integration/test_runtime_faults.py", "tests/integration/test_many_engines.py")),
+    (
+        "integration",
+        (
+            "tests/integration/test_runtime_faults.py",
+            "tests/integration/test_takeover_timers.py",
+            "tests/integration/test_many_engines.py",
+        ),
+    ),
 )
 # For the drivers, which the simulation does not run: the cases that every store must pass, on one server.
 _DRIVER_SUITES: tuple[tuple[str, tuple[str, ...]], ...] = (
