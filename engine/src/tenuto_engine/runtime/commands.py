@@ -54,6 +54,7 @@ LONGEST_WAIT_SECONDS = 30.0
 _POLL_SECONDS = 0.25
 # A turn takes a few milliseconds; an owner that did not get the nudge finds the command in its sweep, within a second.
 _EFFECT_SECONDS = 2.5
+_LOADING_SECONDS = 0.01
 _FAILED = frozenset({Status.FAILED, Status.TERMINATED})
 _HELD = frozenset({Status.SUSPENDED, Status.STALLED})
 _REPLACES = {0: frozenset[Status](), 1: TERMINAL, 2: _FAILED, 3: frozenset[Status]()}
@@ -294,13 +295,15 @@ class Commands:
                 if _is_in_effect(event, live.indexed):
                     return
                 await self._progress(live, left)
-            elif self._owned.get(self._shard(instance_id)) is not None or not await self._awaits(event, instance_id):
+            elif not await self._awaits(event, instance_id):
                 return
+            elif self._owned.get(self._shard(instance_id)) is not None:
+                await asyncio.sleep(min(_LOADING_SECONDS, left))  # it is on its way into memory
             else:
                 await self._progress_elsewhere(instance_id, min(_POLL_SECONDS, left))
 
     async def _awaits(self, event: Event, instance_id: str) -> bool:
-        """Whether the owner, another engine, has still to see a command. An unreadable store is not waited for."""
+        """Whether the owner has still to see a command. An unreadable store is not waited for."""
         try:
             stored = await self._store.read_instance(self._shard(instance_id), instance_id)
         except StoreUnavailable:
