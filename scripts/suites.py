@@ -40,7 +40,7 @@ SUITES = (
         budget_s=30,
         commands=((f"{BIN}/ruff", "format", "--check", "."), (f"{BIN}/ruff", "check", ".")),
     ),
-    Suite(name="types", budget_s=180, commands=((f"{BIN}/mypy",), (f"{BIN}/pyright",)), paths=("tests/typing",)),
+    Suite(name="types", budget_s=240, commands=((f"{BIN}/mypy",), (f"{BIN}/pyright",)), paths=("tests/typing",)),
     Suite(name="imports", budget_s=30, commands=((f"{BIN}/lint-imports", "--no-logo"),)),
     Suite(
         name="proto",
@@ -59,8 +59,8 @@ SUITES = (
     Suite(name="transcript", budget_s=60, paths=("tests/transcript",)),
     Suite(name="contract", budget_s=600, paths=("tests/contract",)),
     Suite(name="simulation", budget_s=120, paths=("tests/simulation",)),
-    Suite(name="integration", budget_s=300, paths=("tests/integration",)),
-    Suite(name="crash", budget_s=600, paths=("tests/crash",), alone=True),
+    Suite(name="integration", budget_s=500, paths=("tests/integration",)),
+    Suite(name="crash", budget_s=1200, paths=("tests/crash",), alone=True),
     # A minute of faults, up to two of healing, and the tools' own tests.
     Suite(name="chaos", budget_s=400, paths=("tests/chaos",), alone=True),
     Suite(
