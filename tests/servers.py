@@ -279,8 +279,11 @@ class PostgresServer:
             return
         # Stopped first, for it would start others until it ends: one that is not in the list outlives it for a moment,
         # and the next start finds the memory of the server in use.
+        first = psutil.Process(self.pid)
         with suppress(psutil.NoSuchProcess):
-            psutil.Process(self.pid).suspend()
+            first.suspend()
+            while first.status() not in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}:
+                pass
         processes = self._processes()
         for process in processes:
             with suppress(psutil.NoSuchProcess):
