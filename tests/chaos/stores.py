@@ -191,6 +191,8 @@ class PostgresStoreServer:
     def __init__(self) -> None:
         self._server = PostgresServer()
         self._is_up = False
+        # Faults overlap, and are healed in threads: the server is started once, and not ended while it starts.
+        self._turn = threading.RLock()
 
     @property
     def place(self) -> Place:
@@ -207,32 +209,38 @@ class PostgresStoreServer:
         return self._server.url_of("postgres", Path(place.path).parent)
 
     def start(self) -> None:
-        if not self._is_up:
-            self._server.start()
-            self._is_up = True
+        with self._turn:
+            if not self._is_up:
+                self._server.start()
+                self._is_up = True
 
     def stop(self) -> None:
         self._server.close()
         self._is_up = False
 
     def restart(self) -> None:
-        self._server.stop()
-        self._is_up = False
+        with self._turn:
+            self._server.stop()
+            self._is_up = False
 
     def kill(self) -> None:
-        self._server.kill()
-        self._is_up = False
+        with self._turn:
+            self._server.kill()
+            self._is_up = False
 
     def lose_second(self) -> None:
         raise AssertionError("this server loses nothing that it has committed")
 
     def pause(self) -> None:
-        self._server.pause()
+        with self._turn:
+            if self._is_up:
+                self._server.pause()
 
     def heal(self) -> None:
-        if self._is_up:
-            self._server.resume()
-        self.start()
+        with self._turn:
+            if self._is_up:
+                self._server.resume()
+            self.start()
 
     def flush_scripts(self) -> None:
         """End every session, with all that was prepared in it."""
