@@ -55,6 +55,8 @@ SUITES = (
         needs=("scripts/metrics_page.py",),
     ),
     Suite(name="unit", budget_s=120, paths=("tests/unit", "tests/architecture")),
+    # Every rule's fixtures, the labelled corpus, speed by counts: all of the linter.
+    Suite(name="rules", budget_s=120, paths=("tests/lint",)),
     Suite(name="property", budget_s=240, paths=("tests/property",)),
     Suite(name="transcript", budget_s=60, paths=("tests/transcript",)),
     Suite(name="contract", budget_s=600, paths=("tests/contract",)),
