@@ -59,8 +59,7 @@ EDITS = {
     "timer": ORIGINAL.replace(CHARGE, "    yield ctx.create_timer(timedelta(milliseconds=1))\n" + CHARGE),
     "clock": ORIGINAL.replace(
         CHARGE,
-        "    if datetime.now().year > 2000:\n        yield ctx.call_activity(inspect, input=item)\n    else:\n    "
-        + CHARGE,
+        "    if datetime.now().year > 2000:\n    " + CHARGE.replace("charge,", "inspect,") + "    else:\n    " + CHARGE,
     ),
 }
 

@@ -30,8 +30,11 @@ class Cause(msgspec.Struct, frozen=True):
     details: list[str] = []
 
 
-def likely_causes(scene: Scene, change: Change, suspects: Suspects) -> list[Cause]:
-    """The causes. What the linter found comes first where the code is unchanged, or can still do what is recorded."""
+def likely_causes(scene: Scene, change: Change, suspects: Suspects, branch: str) -> list[Cause]:
+    """The causes. What the linter found comes first where the code is unchanged, or can still do what is recorded.
+
+    `branch`: the `if` of which the code took the other arm, if it is one.
+    """
     recorded_hash = scene.recorded_hash()
     findings = [
         f"{each.rule} at {each.place}: {each.message}" + (f" Instead: {each.instead}" if each.instead else "")
@@ -48,10 +51,13 @@ def likely_causes(scene: Scene, change: Change, suspects: Suspects) -> list[Caus
             "the environment, the order of a set, a global variable or another release of a dependency decides what it "
             "asks for"
         )
-        return [Cause(behaves, findings)]
+        return [Cause(behaves, [f"the other way was taken at {branch}", *findings] if branch else findings)]
+    if branch:
+        other_way = "a branch goes another way than when this was recorded; what decides it must not vary by itself"
+        return [Cause(other_way, [branch, *findings]), Cause(f"the branch is new: {_was_now(scene)}")]
     if suspects.found and change.is_branch:
-        branch = "a branch goes another way than before, and what decides it differs from replay to replay"
-        return [Cause(branch, findings), Cause(edit)]
+        other_way = "a branch goes another way than when this was recorded, by something that varies by itself"
+        return [Cause(other_way, findings), Cause(edit)]
     if suspects.found:
         return [Cause(edit), Cause("what the code asks for depends on something that differs each time", findings)]
     return [Cause(edit, findings)]
@@ -86,6 +92,13 @@ def _edit(scene: Scene, change: Change) -> str:
             )
         case Kind.ENDS_OTHERWISE:
             return f"the end was changed: recorded is that {was}, and now {now}"
+
+
+def _was_now(scene: Scene) -> str:
+    recorded, attempted = scene.difference.recorded, scene.difference.attempted
+    assert recorded is not None, "a branch is found by what is recorded"
+    now = "nothing" if attempted is None else _named(attempted)
+    return f"without it the code asked for {_named(recorded)}, and asks for {now} now"
 
 
 def _named(operation: RecordedOperation | actions.Action) -> str:

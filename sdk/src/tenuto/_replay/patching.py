@@ -56,6 +56,15 @@ class _Place(msgspec.Struct):
         return [line[len(self.indent) :] if line.startswith(self.indent) else line for line in found]
 
 
+class Branch(msgspec.Struct, frozen=True):
+    """An `if`: where it stands, its condition, and the arm that the code did not take."""
+
+    source: str
+    condition: str
+    place: _Place
+    other: list[ast.stmt]
+
+
 def make_snippet(scene: Scene, change: Change, text: str, source: str) -> Snippet | None:
     """The patch for a change at `source` ("folder/file.py:12"), a line of the file `text`; None where none can be made.
 
@@ -104,6 +113,43 @@ def _indented(place: _Place, where: str, lines: list[str], note: str) -> Snippet
 def _lines_text(first: ast.stmt, last: ast.stmt, file: str) -> str:
     end = last.end_lineno or last.lineno
     return f"line {first.lineno} of {file}" if end == first.lineno else f"lines {first.lineno} to {end} of {file}"
+
+
+def find_branch(scene: Scene, text: str, source: str) -> Branch | None:
+    """The `if` around the line that asks for something else, whose other arm asks for what is recorded; else None.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError: the text is no Python that can be read.
+    """
+    recorded = scene.difference.recorded
+    if recorded is None:
+        return None
+    file, _, number = source.rpartition(":")
+    line, (kind, name), best = int(number), key_of(recorded), None
+    for body, function, is_in_loop in _bodies(ast.parse(text), None, is_in_loop=False):
+        for statement in body:
+            if not isinstance(statement, ast.If) or function is None:
+                continue
+            arms = [statement.body, statement.orelse]
+            taken = [any(each.lineno <= line <= (each.end_lineno or 0) for each in arm) for arm in arms]
+            other = arms[taken.index(False)] if any(taken) else []
+            if any(_is_call_of(call, kind, name) for each in other for call in _asking(each)):
+                place = _place(text, statement, body, function, is_in_loop=is_in_loop)
+                best = Branch(f"{file}:{statement.lineno}", ast.unparse(statement.test), place, other)
+    return best
+
+
+def branch_snippet(scene: Scene, branch: Branch, text: str) -> Snippet | None:
+    """The patch for a branch that is new: old instances go where they went without it."""
+    place = branch.place
+    if any(map(_is_long_text, ast.walk(place.statement))):
+        return None
+    head = f"if {place.context}.is_patched({_patch_name(scene, Change(Kind.REPLACED), text)}):"
+    inner = place.lines[branch.other[0].lineno - 1][: branch.other[0].col_offset]
+    old = place.lines[branch.other[0].lineno - 1 : branch.other[-1].end_lineno]
+    old = [line[len(inner) :] if line.startswith(inner) else line for line in old]
+    where = _lines_text(place.statement, place.statement, branch.source.rpartition(":")[0])
+    return _indented(place, f"in place of {where}", _branches(head, place.text_of(place.statement), old), "")
 
 
 # -- finding the statement

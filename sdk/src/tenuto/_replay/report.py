@@ -10,13 +10,15 @@ import inspect
 import shlex
 from typing import Final
 
+import msgspec
+
 from tenuto._replay import actions
 from tenuto._replay.alignment import CHANGED, INSERTED, MISSING, Row, Rows, align
 from tenuto._replay.causes import Cause, is_patch_right, likely_causes
 from tenuto._replay.changes import Change, find_change
 from tenuto._replay.comparison import RecordedOperation, describe, title
 from tenuto._replay.operations import source_of
-from tenuto._replay.patching import Snippet, make_snippet
+from tenuto._replay.patching import Branch, Snippet, branch_snippet, find_branch, make_snippet
 from tenuto._replay.scene import Investigator, Scene, Suspects
 from tenuto.errors import NonDeterminismError
 
@@ -71,13 +73,15 @@ def _sections(scene: Scene, investigator: Investigator | None) -> list[str]:
     mentioned = None if investigator is None else investigator.mentioned(scene.function)
     suspects = Suspects() if investigator is None else investigator.suspects(scene.function)
     change = find_change(scene, later, mentioned)
+    code = _read(scene, change, investigator)
+    branch = "" if code.branch is None else f"{code.branch.source}: if {code.branch.condition}"
     parts = [
         "\n".join(_facts(scene)),
         "\n".join(_side_by_side(align(scene, before, later, change))),
-        "\n".join(_causes(likely_causes(scene, change, suspects))),
+        "\n".join(_causes(likely_causes(scene, change, suspects, branch))),
     ]
     if is_patch_right(scene, change, suspects):
-        parts.append(_patch_text(scene, change, investigator))
+        parts.append(_patch_text(code))
     parts.append("\n".join(_operator(scene)))
     return parts
 
@@ -143,25 +147,37 @@ def _cell(operation: RecordedOperation | actions.Action | None) -> str:
 # -- what to do
 
 
-def _patch_text(scene: Scene, change: Change, investigator: Investigator | None) -> str:
-    """The snippet; a sentence where it cannot be made from the code."""
-    attempted = scene.difference.attempted
-    source = getattr(attempted, "source", "") or scene.waits_at or _own_source(scene)
-    text = investigator.text_of(source, scene.function) if investigator is not None and source else None
+class _Code(msgspec.Struct, frozen=True):
+    """What the file says at the line that differs; nothing where it cannot be read."""
+
+    branch: Branch | None = None
     snippet: Snippet | None = None
-    if text is not None:
-        try:
-            snippet = make_snippet(scene, change, text, source)
-        except (SyntaxError, ValueError, RecursionError):
-            snippet = None
+
+
+def _read(scene: Scene, change: Change, investigator: Investigator | None) -> _Code:
+    source = getattr(scene.difference.attempted, "source", "") or scene.waits_at or _own_source(scene)
+    text = investigator.text_of(source, scene.function) if investigator is not None and source else None
+    if text is None:
+        return _Code()
+    try:
+        branch = find_branch(scene, text, source) if change.is_branch else None
+        made = make_snippet(scene, change, text, source) if branch is None else branch_snippet(scene, branch, text)
+    except (SyntaxError, ValueError, RecursionError):  # It may have been replaced since it was loaded.
+        return _Code()
+    return _Code(branch, made)
+
+
+def _patch_text(code: _Code) -> str:
+    """The snippet; a sentence where it cannot be made from the code."""
+    snippet = code.snippet
     if snippet is None:
         return (
             'if the change is meant: put the new code into `if ctx.is_patched("name-of-the-change"):` and the old code '
             "into its `else:`; then old instances go on as they began, and new ones run the new code"
         )
     lines = [f"if the change is meant: old instances go on, and new ones run the new code, with this {snippet.where}:"]
-    lines += ["", *snippet.lines, ""]
-    return "\n".join([*lines, f"({snippet.note})"] if snippet.note else lines)
+    lines += ["", *snippet.lines, *(["", f"({snippet.note})"] if snippet.note else [])]
+    return "\n".join(lines)
 
 
 def _operator(scene: Scene) -> list[str]:
