@@ -15,7 +15,7 @@ import msgspec
 from tenuto._replay import actions
 from tenuto._replay.alignment import CHANGED, INSERTED, MISSING, Row, Rows, align
 from tenuto._replay.causes import Cause, is_patch_right, likely_causes
-from tenuto._replay.changes import Change, find_change
+from tenuto._replay.changes import Change, Kind, find_change
 from tenuto._replay.comparison import RecordedOperation, describe, title
 from tenuto._replay.operations import source_of
 from tenuto._replay.patching import Branch, Snippet, branch_snippet, find_branch, make_snippet
@@ -74,7 +74,10 @@ def _sections(scene: Scene, investigator: Investigator | None) -> list[str]:
     suspects = Suspects() if investigator is None else investigator.suspects(scene.function)
     change = find_change(scene, later, mentioned)
     code = _read(scene, change, investigator)
-    branch = "" if code.branch is None else f"{code.branch.source}: if {code.branch.condition}"
+    branch = ""
+    if code.branch is not None:
+        branch = f"{code.branch.source}: if {code.branch.condition}"
+        change = Change(Kind.REPLACED, later[:1], is_branch=True)
     parts = [
         "\n".join(_facts(scene)),
         "\n".join(_side_by_side(align(scene, before, later, change))),
