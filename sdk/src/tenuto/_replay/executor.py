@@ -34,7 +34,6 @@ from tenuto._replay.scene import Investigator, Scene
 from tenuto._replay.stepping import Raised, Returned, SteppedCode
 from tenuto.errors import NonDeterminismError, PayloadError, TaskFailedError, TenutoError
 
-
 _NOTHING_RERUN: frozenset[int] = frozenset()
 
 
