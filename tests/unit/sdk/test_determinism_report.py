@@ -22,7 +22,7 @@ from tenuto._replay.scene import Suspect
 from tenuto._worker.investigation import CodeInvestigator
 from tenuto._worker.registry import Registry
 
-CLOCK = Suspect("TEN101", "before/orders.py:30", "the clock is read.", "ctx.current_utc_datetime")
+CLOCK = Suspect("TEN101", "before/orders.py:30", "the clock is read", "Use ctx.current_utc_datetime.")
 
 
 def registered(module: types.ModuleType) -> Registry:
@@ -99,7 +99,7 @@ def test_a_branch_on_the_clock_is_named_and_offers_no_patch(written: World, tmp_
     report = report_of(replay(written, registered(load(tmp_path / "after", EDITS["clock"])), found=[CLOCK]))
     causes = report.partition("likely causes")[2]
     assert causes.splitlines()[1].startswith("  1. a branch goes another way")
-    assert "- TEN101 at before/orders.py:30: the clock is read. Instead: ctx.current_utc_datetime" in causes
+    assert "- TEN101 at before/orders.py:30: the clock is read. Use ctx.current_utc_datetime." in causes
     assert "is_patched" not in report
 
 

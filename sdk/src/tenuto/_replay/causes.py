@@ -37,7 +37,7 @@ def likely_causes(scene: Scene, change: Change, suspects: Suspects, branch: str)
     """
     recorded_hash = scene.recorded_hash()
     findings = [
-        f"{each.rule} at {each.place}: {each.message}" + (f" Instead: {each.instead}" if each.instead else "")
+        f"{each.rule} at {each.place}: {each.message.rstrip('.')}. {each.instead}".rstrip()
         for each in suspects.found[:_MOST_FINDINGS]
     ]
     if len(suspects.found) > _MOST_FINDINGS:
