@@ -141,6 +141,24 @@ async def test_the_commands_show_the_whole_report(tmp_path: Path) -> None:
         assert "code " in said("workflow", "history", "o-1")
 
 
+async def test_the_log_has_each_difference_once(
+    here: EngineHere, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of many instances that meet the same difference, the first one's report is logged whole, then a line for each."""
+    names = ["o-1", "o-2", "o-3"]
+    async with deployed(here, load(tmp_path / "release_1", ORIGINAL)) as client:
+        for name in names:
+            await client.schedule_new_workflow("order", input="tea", instance_id=name)
+            await waits_for_event(client, name)
+    async with deployed(here, load(tmp_path / "release_2", EDITS["removed"])) as client:
+        for name in names:
+            await client.raise_workflow_event(name, "picked up")
+            await reached(client, name, "STALLED")
+    lines = [record.getMessage() for record in caplog.records if "stalls" in record.getMessage()]
+    assert [len(line.splitlines()) > 20 for line in lines] == [True, False, False]
+    assert "'o-3' stalls with UNEXPECTED_ACTIVITY like instance 'o-1'" in lines[2]
+
+
 async def test_it_goes_on_at_the_version_that_wrote_it(here: EngineHere, tmp_path: Path) -> None:
     """The old code need only come back; results and events that arrived while it stalled are there."""
     first = load(tmp_path / "release_1", ORIGINAL)
