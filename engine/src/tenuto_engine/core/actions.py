@@ -1,7 +1,7 @@
 """Actions: what replayed workflow code asks for, in the order it asked.
 
 The SDK encodes them as a msgpack array of tagged arrays (proto/ENCODING.md); `event_id` is the SDK's counter.
-`source` is "file:line" of the user's statement, recorded for error messages; it may be empty.
+`source` is "file:line" of the user's statement, recorded for error messages; it may be empty. `foreign`: see `core.events`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ class ScheduleActivity(msgspec.Struct, array_like=True, frozen=True, tag=1):
     schedule_to_close_ms: int = 0
     heartbeat_ms: int = 0
     source: str = ""
+    foreign: bytes = b""
 
 
 class CreateTimer(msgspec.Struct, array_like=True, frozen=True, tag=2):
     event_id: int
     due_at_ms: int
     source: str = ""
+    foreign: bytes = b""
 
 
 class CancelTimer(msgspec.Struct, array_like=True, frozen=True, tag=3):
@@ -41,6 +43,7 @@ class StartChild(msgspec.Struct, array_like=True, frozen=True, tag=4):
     input: PayloadBytes = None
     version: str = ""
     source: str = ""
+    foreign: bytes = b""
 
 
 class SendEvent(msgspec.Struct, array_like=True, frozen=True, tag=5):
@@ -73,6 +76,7 @@ class ContinueAsNew(msgspec.Struct, array_like=True, frozen=True, tag=8):
     keep_events: bool = True
     version: str = ""
     carryover: list[EventRaised] = []
+    foreign: bytes = b""
 
 
 Action = (

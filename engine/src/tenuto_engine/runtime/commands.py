@@ -168,6 +168,7 @@ class Commands:
             1,
             span.trace_parent,
             request.start_at_ms,
+            request.foreign,
         )
         new = new_instance(
             started,
@@ -549,7 +550,7 @@ class Commands:
         started = next(e for e in [*plan.history, *history] if isinstance(e, ExecutionStarted))
         if not plan.history:
             parts = (new_id, execution_id, started.input, started.version, None, 1, started.trace_parent)
-            started = ExecutionStarted(started.name, *parts)
+            started = ExecutionStarted(started.name, *parts, foreign=started.foreign)
         messages = [
             (event, f"{execution_id}/rerun/{i}")
             for i, event in enumerate([*received, rerun] if plan.history else received)

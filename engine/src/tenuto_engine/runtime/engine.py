@@ -310,8 +310,8 @@ class Engine:
             "worker connected",
             worker=session.id,
             sdk=session.sdk,
-            workflows=len(session.workflows),
-            activities=len(session.activities),
+            workflows=len(session.workflows.known),
+            activities=len(session.activities.known),
             running=len(hello.running),
         )
         self._describe()
