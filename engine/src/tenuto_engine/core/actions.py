@@ -1,7 +1,8 @@
 """Actions: what replayed workflow code asks for, in the order it asked.
 
 The SDK encodes them as a msgpack array of tagged arrays (proto/ENCODING.md); `event_id` is the SDK's counter.
-`source` is "file:line" of the user's statement, recorded for error messages; it may be empty. `foreign`: see `core.events`.
+`source` is "file:line" of the user's statement, recorded for error messages; it may be empty.
+`foreign`: see `core.events`.
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ class InstanceView(msgspec.Struct, frozen=True):
 class StartRequest(msgspec.Struct, frozen=True):
     """A start; see `tenuto.v1.StartInstanceRequest`. `reuse_policy` has its numbers; the engine makes empty ids.
 
-    `foreign`: see `core.events`.
+    `foreign`: see `core.events`. `replaces`: the terminal statuses whose instance is replaced, in place of a policy.
     """
 
     command_id: str
@@ -160,6 +160,7 @@ class StartRequest(msgspec.Struct, frozen=True):
     version: str = ""
     trace_parent: str = ""
     foreign: bytes = b""
+    replaces: frozenset[int] | None = None
 
 
 class Started(msgspec.Struct, frozen=True):

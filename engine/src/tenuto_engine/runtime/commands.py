@@ -174,7 +174,7 @@ class Commands:
             started,
             start_id=request.command_id or self._context.new_id(),
             now_ms=self._context.clock.now_ms(),
-            replace=_REPLACES[request.reuse_policy],
+            replace=_replaced(request),
         )
         outcome = await self._create(new)
         if isinstance(outcome, Created):
@@ -563,6 +563,12 @@ class Commands:
             history=[encode_event(event) for event in plan.history],
             rerun_of=request.instance_id,
         )
+
+
+def _replaced(request: StartRequest) -> frozenset[Status]:
+    if request.replaces is None:
+        return _REPLACES[request.reuse_policy]
+    return TERMINAL & {Status(number) for number in request.replaces}
 
 
 def _is_in_effect(event: Event, status: Status) -> bool:

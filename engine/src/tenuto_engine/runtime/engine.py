@@ -334,6 +334,10 @@ class Engine:
                 session.runs.pop(token, None)
         self._activities.session_lost(session)
 
+    def others_know(self, session: WorkerSession, *, workflow: str = "", activity: str = "") -> bool:
+        """Whether another worker may have the workflow or activity that this one says it lacks."""
+        return self.workers.others_know(session, workflow=workflow, activity=activity)
+
     def turn_answered(self, session: WorkerSession, answer: TurnAnswer) -> None:
         self._turns.answered(session, answer)
 
