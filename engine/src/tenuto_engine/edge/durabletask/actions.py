@@ -33,11 +33,13 @@ class Translator(msgspec.Struct, frozen=True):
     Attributes:
         dialect: whose messages they are.
         instance_id: the instance.
+        app: this engine's application; calls to another one are refused.
         version: the dialect's own version of the execution, kept by the next one where it names none.
     """
 
     dialect: Dialect
     instance_id: str
+    app: str
     version: str = ""
 
     def translate(self, given: Iterable[Any]) -> list[a.Action]:
@@ -46,11 +48,22 @@ class Translator(msgspec.Struct, frozen=True):
         ending: a.Action | None = None
         for action in given:
             kind = action.WhichOneof("orchestratorActionType")
+            if self.dialect is DAPR:
+                self._refuse_other_app(action)
             if kind == "completeOrchestration":
                 ending = self._ending(action.completeOrchestration, max(action.id, 0))
             else:
                 made.append(self._operation(kind, action))
         return made if ending is None else [*made, ending]
+
+    def _refuse_other_app(self, action: Any) -> None:
+        target = action.router.targetAppID
+        if target and target != self.app:
+            raise Unsupported(
+                f"instance '{self.instance_id}' of application '{self.app}' calls application '{target}', but an "
+                "application calls only its own workflows and activities; leave app_id out, or call the other "
+                "application from an activity"
+            )
 
     def _operation(self, kind: str | None, action: Any) -> a.Action:
         match kind:

@@ -48,11 +48,13 @@ class ClientEdge:
     Args:
         commands: what carries out their wishes.
         dialect: what they speak.
+        app: this engine's application; requests for another one are refused.
         new_id: makes ids for instances that their starter gave none.
     """
 
-    def __init__(self, commands: Management, dialect: Dialect, *, new_id: Callable[[], str]) -> None:
+    def __init__(self, commands: Management, dialect: Dialect, *, app: str, new_id: Callable[[], str]) -> None:
         self._commands = commands
+        self._app = app
         self._dialect = dialect
         self._new_id = new_id
 
@@ -64,6 +66,7 @@ class ClientEdge:
 
     async def start(self, r: Any) -> Any:
         """Create an instance."""
+        self._refuse_other_app(r)
         instance_id = r.instanceId or self._new_id()
         kept = self._dialect.pb.ExecutionStartedEvent()
         if r.version.value:
@@ -86,6 +89,15 @@ class ClientEdge:
         )
         return self._dialect.pb.CreateInstanceResponse(instanceId=started.instance_id)
 
+    def _refuse_other_app(self, r: Any) -> None:
+        if self._dialect is not DAPR or not r.router.targetAppID or r.router.targetAppID == self._app:
+            return
+        raise CommandRefused(
+            "invalid",
+            f"an instance was asked of application '{r.router.targetAppID}', but this engine serves "
+            f"'{self._app}' alone; leave app_id out, or connect to an engine of that application",
+        )
+
     async def _reuse(self, r: Any, instance_id: str) -> tuple[bool, frozenset[int]]:
         """Whether an existing instance is left alone, and otherwise in which statuses it is replaced."""
         if self._dialect is DAPR and not r.HasField("orchestrationIdReusePolicy"):
@@ -96,7 +108,8 @@ class ClientEdge:
             return True, frozenset()
         if statuses - TERMINAL:
             await self._end_running(instance_id, statuses)
-        return False, statuses | ({Status.TERMINATED} if statuses - TERMINAL else frozenset())
+            statuses |= {int(Status.TERMINATED)}
+        return False, statuses
 
     async def _end_running(self, instance_id: str, statuses: frozenset[int]) -> None:
         view = await self._commands.get(instance_id, payloads=False)
@@ -133,6 +146,7 @@ class ClientEdge:
 
     async def rerun(self, r: Any) -> Any:
         """Run a copy of an instance from one of its operations."""
+        self._refuse_other_app(r)
         started = await self._commands.rerun(
             RerunRequest(
                 "",
@@ -150,6 +164,7 @@ class ClientEdge:
 
     async def get(self, r: Any) -> Any:
         """An instance's state; a missing one is no error."""
+        self._refuse_other_app(r)
         view = await self._commands.get(r.instanceId, payloads=r.getInputsAndOutputs)
         return self._found(view)
 
@@ -276,6 +291,7 @@ class ClientEdge:
 
     async def raise_event(self, r: Any) -> Any:
         """Raise an external event; one for an instance that has ended is dropped."""
+        self._refuse_other_app(r)
         if self._dialect.shows_stalled:
             view = await self._commands.get(r.instanceId, payloads=False)
             if view is not None and view.status == Status.STALLED:
@@ -286,6 +302,7 @@ class ClientEdge:
 
     async def terminate(self, r: Any) -> Any:
         """End an instance; one that is missing or has ended stays as it is."""
+        self._refuse_other_app(r)
         try:
             await self._commands.terminate(
                 "",
@@ -311,6 +328,7 @@ class ClientEdge:
         return self._dialect.pb.ResumeResponse()
 
     async def _control(self, command: Any, r: Any) -> None:
+        self._refuse_other_app(r)
         try:
             await command("", r.instanceId, r.reason.value, _REQUESTED_BY)
         except CommandRefused as refused:
@@ -319,6 +337,7 @@ class ClientEdge:
 
     async def purge(self, r: Any) -> Any:
         """Erase instances that have ended: one, several, or all that a filter names."""
+        self._refuse_other_app(r)
         match r.WhichOneof("request"):
             case "purgeInstanceFilter":
                 deleted = await self._purge_found(r.purgeInstanceFilter, recursive=r.recursive)

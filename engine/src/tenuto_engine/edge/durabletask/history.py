@@ -41,18 +41,38 @@ class HistoryRenderer:
         self.patches: list[str] = []
         self.variant = ""
         self.workflow = ""
+        # What is in no table (a rerun's mark) has no counterpart in the dialects.
+        self._writers: dict[type, Callable[[Any, Any], None]] = {
+            e.TurnStarted: self._turn,
+            e.ExecutionStarted: self._started,
+            e.ActivityScheduled: self._activity,
+            e.ActivityCompleted: self._activity_completed,
+            e.ActivityFailed: self._activity_failed,
+            e.TimerCreated: self._timer,
+            e.TimerFired: self._timer_fired,
+            e.ChildCreated: self._child,
+            e.ChildCompleted: self._child_completed,
+            e.ChildFailed: self._child_failed,
+            e.EventRaised: self._raised,
+            e.EventSent: self._sent,
+            e.ExecutionSuspended: self._suspended,
+            e.ExecutionResumed: self._resumed,
+            e.ExecutionTerminated: self._terminated,
+            e.ExecutionCompleted: self._completed,
+            e.ExecutionFailed: self._failed,
+        }
 
     def render(self, recorded: Iterable[e.Event], into: Any) -> None:
         """Append the events to a repeated field of `HistoryEvent`."""
         for event in recorded:
-            write = _WRITERS.get(type(event))
+            write = self._writers.get(type(event))
             if write is None or (self._for_worker and type(event) in _NOT_FOR_WORKERS):
                 continue
             if isinstance(event, e.TurnStarted):
                 self._at_ms = event.at_ms
             made = into.add(eventId=_NO_ACTION)
             set_moment(made.timestamp, self._at_ms)
-            write(self, event, made)
+            write(event, made)
 
     def _turn(self, event: e.TurnStarted, made: Any) -> None:
         made.orchestratorStarted.SetInParent()
@@ -177,23 +197,3 @@ _NOT_FOR_WORKERS = frozenset(
         e.ExecutionFailed,
     }
 )
-# What is in no table (a rerun's mark) has no counterpart in the dialects.
-_WRITERS: dict[type, Callable[[HistoryRenderer, Any, Any], None]] = {
-    e.TurnStarted: HistoryRenderer._turn,
-    e.ExecutionStarted: HistoryRenderer._started,
-    e.ActivityScheduled: HistoryRenderer._activity,
-    e.ActivityCompleted: HistoryRenderer._activity_completed,
-    e.ActivityFailed: HistoryRenderer._activity_failed,
-    e.TimerCreated: HistoryRenderer._timer,
-    e.TimerFired: HistoryRenderer._timer_fired,
-    e.ChildCreated: HistoryRenderer._child,
-    e.ChildCompleted: HistoryRenderer._child_completed,
-    e.ChildFailed: HistoryRenderer._child_failed,
-    e.EventRaised: HistoryRenderer._raised,
-    e.EventSent: HistoryRenderer._sent,
-    e.ExecutionSuspended: HistoryRenderer._suspended,
-    e.ExecutionResumed: HistoryRenderer._resumed,
-    e.ExecutionTerminated: HistoryRenderer._terminated,
-    e.ExecutionCompleted: HistoryRenderer._completed,
-    e.ExecutionFailed: HistoryRenderer._failed,
-}

@@ -39,7 +39,8 @@ def durabletask_service(
 ) -> Service:
     """The handler of one dialect, to register at its server."""
     pb = dialect.pb
-    client, worker = ClientEdge(commands, dialect, new_id=new_id), WorkerEdge(engine, dialect, new_id=new_id)
+    client = ClientEdge(commands, dialect, app=engine.describe().app, new_id=new_id)
+    worker = WorkerEdge(engine, dialect, new_id=new_id)
     plain: dict[str, tuple[Any, type[Any]]] = {
         "Hello": (client.hello, Empty),
         "StartInstance": (client.start, pb.CreateInstanceRequest),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -93,8 +94,10 @@ def status_number(dialect: Dialect, status: int) -> int:
     return _RUNNING if status == Status.STALLED and not dialect.shows_stalled else number
 
 
-def statuses_of(numbers: Any) -> frozenset[int]:
+def statuses_of(numbers: Iterable[int]) -> frozenset[int]:
     """Our statuses for theirs; numbers that no instance of ours ever has are left out."""
     known = {number: status for status, number in _STATUS.items()}
-    found = {known[number] for number in numbers if number in known}
-    return frozenset(found | ({Status.STALLED} if Status.RUNNING in found else set()))
+    found: set[int] = {known[number] for number in numbers if number in known}
+    if Status.RUNNING in found:
+        found.add(Status.STALLED)
+    return frozenset(found)

@@ -208,8 +208,11 @@ class WorkerEdge(Generic[AnySession]):
         if one.patches != patches[: len(one.patches)] and one.patches:
             text = f"Patch mismatch. History patches: {one.patches}, current patches: {patches}. "
             return _failed(one, TurnOutcome.NON_DETERMINISTIC, Failure("PATCH_MISMATCH", text, non_retryable=True))
+        actions: list[Action]
         try:
-            actions = Translator(self._dialect, one.instance_id, one.version).translate(given)
+            actions = Translator(self._dialect, one.instance_id, self._engine.describe().app, one.version).translate(
+                given
+            )
         except VersionNotAvailable:
             text = (
                 f"no connected worker has version '{one.variant}' of workflow '{one.name}', on which instance "
