@@ -171,6 +171,7 @@ async def serve(settings: Settings, opened: Stores, *, faults: Faults, tracing: 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await app.start()
-    print(f"tenuto-engine listening on {app.address}, http on {app.http_address}", flush=True)  # noqa: T201 - scripts read the port here
+    more = f", durabletask on {app.durabletask_address}" if app.durabletask_address else ""
+    print(f"tenuto-engine listening on {app.address}{more}, http on {app.http_address}", flush=True)  # noqa: T201 - scripts read the port here
     await stop.wait()
     await app.stop()

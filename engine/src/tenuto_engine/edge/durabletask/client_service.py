@@ -160,6 +160,11 @@ class ClientEdge:
         )
         return self._dialect.pb.RerunWorkflowFromEventResponse(newInstanceID=started.instance_id)
 
+    async def rewind(self, r: Any) -> Any:
+        """Run a failed instance again from what failed."""
+        await self._commands.rewind("", r.instanceId, r.reason.value, _REQUESTED_BY)
+        return self._dialect.pb.RewindInstanceResponse()
+
     # -- looking
 
     async def get(self, r: Any) -> Any:

@@ -27,7 +27,6 @@ _LEFT_OUT = {
     "QueryEntities": _ENTITIES,
     "CleanEntityStorage": _ENTITIES,
     "AbandonTaskEntityWorkItem": _ENTITIES,
-    "RewindInstance": "rewinding is not supported by this engine; restart the instance, or rerun it from an operation",
     "SkipGracefulOrchestrationTerminations": "ending many instances at once is not supported; terminate each",
     "CreateTaskHub": "task hubs are not supported by this engine; give each application an engine with its own --app",
     "DeleteTaskHub": "task hubs are not supported by this engine; purge the instances instead",
@@ -58,6 +57,7 @@ def durabletask_service(
         plain["RerunWorkflowFromEvent"] = (client.rerun, pb.RerunWorkflowFromEventRequest)
     else:
         plain["ListInstanceIds"] = (client.list_ended_ids, pb.ListInstanceIdsRequest)
+        plain["RewindInstance"] = (client.rewind, pb.RewindInstanceRequest)
         plain["RestartInstance"] = (client.restart, pb.RestartInstanceRequest)
 
     async def wait_start(request: Any, context: CallContext) -> Any:

@@ -8,7 +8,7 @@ do not send it back, by the instance and the task.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Generic
 
 import msgspec
@@ -23,7 +23,7 @@ from tenuto_engine.edge.durabletask.dialects import DAPR, Dialect
 from tenuto_engine.edge.durabletask.history import VARIANT_PREFIX, HistoryRenderer
 from tenuto_engine.edge.durabletask.values import failure_of, payload, set_text
 from tenuto_engine.edge.handlers import CallContext
-from tenuto_engine.ports.inbound import ActivityAnswer, ActivityItem, Hello, TurnAnswer, TurnItem, TurnOutcome
+from tenuto_engine.ports.inbound import ActivityAnswer, ActivityItem, Hello, Outgoing, TurnAnswer, TurnItem, TurnOutcome
 from tenuto_engine.ports.serving import AnySession, WorkerHost
 
 _log = structlog.get_logger(__name__)
@@ -68,6 +68,7 @@ class WorkerEdge(Generic[AnySession]):
         self._engine = engine
         self._dialect = dialect
         self._new_id = new_id
+        self._chunks: dict[str, list[bytes]] = {}
         self._turns: dict[str, _Dispatched] = {}
         self._tasks: dict[str, _Dispatched] = {}
         self._statuses: dict[str, bytes] = {}
@@ -81,28 +82,28 @@ class WorkerEdge(Generic[AnySession]):
         queued = asyncio.Event()
         session = self._engine.connect(_hello(request, self._dialect, self._new_id()), queued.set)
         ping = self._ping(request)
-        chunks: dict[str, list[bytes]] = {}
         try:
             while True:
-                try:
-                    async with asyncio.timeout(_PING_SECONDS):
-                        await queued.wait()
-                except TimeoutError:
+                if not await _set_in_time(queued):
                     if ping is not None:
                         yield ping
                     continue
                 queued.clear()
                 while (outgoing := session.take_outgoing()) is not None:
-                    for turn in outgoing.turns:
-                        if turn.more:
-                            chunks.setdefault(turn.commit_id, []).extend(turn.history)
-                        else:
-                            yield self._turn_item(session, turn, [*chunks.pop(turn.commit_id, ()), *turn.history])
-                    for activity in outgoing.activities:
-                        yield self._activity_item(session, activity)
+                    for item in self._items(session, outgoing):
+                        yield item
         finally:
             self._engine.disconnect(session)
             self._forget(session)
+
+    def _items(self, session: Any, outgoing: Outgoing) -> Iterator[Any]:
+        for turn in outgoing.turns:
+            if turn.more:
+                self._chunks.setdefault(turn.commit_id, []).extend(turn.history)
+            else:
+                yield self._turn_item(session, turn, [*self._chunks.pop(turn.commit_id, ()), *turn.history])
+        for activity in outgoing.activities:
+            yield self._activity_item(session, activity)
 
     def _ping(self, request: Any) -> Any:
         """The item that keeps the stream from looking dead, or None for workers that would choke on it."""
@@ -291,6 +292,16 @@ class WorkerEdge(Generic[AnySession]):
             del self._tasks[one.token]
             self._engine.activity_answered(one.session, ActivityAnswer(one.token, rejected=True))
         return self._dialect.pb.AbandonActivityTaskResponse()
+
+
+async def _set_in_time(queued: asyncio.Event) -> bool:
+    """Whether something was queued before the stream was silent for too long."""
+    try:
+        async with asyncio.timeout(_PING_SECONDS):
+            await queued.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 def _hello(request: Any, dialect: Dialect, worker_id: str) -> Hello:
