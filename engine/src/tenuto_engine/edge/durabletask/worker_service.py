@@ -68,7 +68,6 @@ class WorkerEdge(Generic[AnySession]):
         self._engine = engine
         self._dialect = dialect
         self._new_id = new_id
-        self._chunks: dict[str, list[bytes]] = {}
         self._turns: dict[str, _Dispatched] = {}
         self._tasks: dict[str, _Dispatched] = {}
         self._statuses: dict[str, bytes] = {}
@@ -82,6 +81,7 @@ class WorkerEdge(Generic[AnySession]):
         queued = asyncio.Event()
         session = self._engine.connect(_hello(request, self._dialect, self._new_id()), queued.set)
         ping = self._ping(request)
+        chunks: dict[str, list[bytes]] = {}
         try:
             while True:
                 if not await _set_in_time(queued):
@@ -90,18 +90,18 @@ class WorkerEdge(Generic[AnySession]):
                     continue
                 queued.clear()
                 while (outgoing := session.take_outgoing()) is not None:
-                    for item in self._items(session, outgoing):
+                    for item in self._items(session, outgoing, chunks):
                         yield item
         finally:
             self._engine.disconnect(session)
             self._forget(session)
 
-    def _items(self, session: Any, outgoing: Outgoing) -> Iterator[Any]:
+    def _items(self, session: Any, outgoing: Outgoing, chunks: dict[str, list[bytes]]) -> Iterator[Any]:
         for turn in outgoing.turns:
             if turn.more:
-                self._chunks.setdefault(turn.commit_id, []).extend(turn.history)
+                chunks.setdefault(turn.commit_id, []).extend(turn.history)
             else:
-                yield self._turn_item(session, turn, [*self._chunks.pop(turn.commit_id, ()), *turn.history])
+                yield self._turn_item(session, turn, [*chunks.pop(turn.commit_id, ()), *turn.history])
         for activity in outgoing.activities:
             yield self._activity_item(session, activity)
 
