@@ -16,6 +16,7 @@ from engines import EngineProcess, short_folder
 from servers import free_port
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
 TIMEOUT_SECONDS = 180
 
 
