@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from interop.programs import HERE, ROOT, Addresses, report, value_of
 
 EXPECTED: dict[str, Any] = {
@@ -31,7 +32,15 @@ def libraries() -> Path:
     folder = ROOT / ".cache" / "interop" / "java"
     stamp = folder / "made-from"
     if not stamp.exists() or stamp.read_bytes() != project.read_bytes():
-        copy = ["mvn", "-B", "-q", "-f", project, "dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
+        copy: list[str | Path] = [
+            "mvn",
+            "-B",
+            "-q",
+            "-f",
+            project,
+            "dependency:copy-dependencies",
+            f"-DoutputDirectory={folder}",
+        ]
         subprocess.run(copy, check=True)
         stamp.write_bytes(project.read_bytes())
     return folder

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from interop.programs import HERE, ROOT, Addresses, report, value_of
 
 SOURCES = HERE / "javascript"

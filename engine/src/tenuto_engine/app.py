@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 
 from tenuto_engine.edge.auth import TokenInterceptor, read_token
+from tenuto_engine.edge.dapr_http import DaprHttpEdge
 from tenuto_engine.edge.durabletask.dialects import DAPR, MICROSOFT
 from tenuto_engine.edge.durabletask.service import durabletask_service
 from tenuto_engine.edge.handlers import Service, new_server
@@ -71,10 +72,11 @@ class EngineApp:
         self._token = read_token(settings.token_file) if settings.token_file else b""
         self._context = context
         self._servers: list[grpc.aio.Server] = []
-        self._runner: web.AppRunner
+        self._runners: list[web.AppRunner] = []
         self.address = ""
         self.durabletask_address = ""
         self.http_address = ""
+        self.dapr_http_address = ""
 
     async def start(self) -> None:
         """Open the store, then listen. Raises StoreRefused, StoreUnavailable, SettingsRefused (an address in use)."""
@@ -130,26 +132,38 @@ class EngineApp:
         return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
 
     async def _listen_http(self) -> None:
-        host, _, port = self.settings.http.rpartition(":")
         edge = HttpEdge(self.engine, token=self._token)
-        self._runner = web.AppRunner(edge.application(), access_log=None)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host.strip("[]"), int(port))
+        self.http_address = await self._serve_http(edge.application(), "--http", self.settings.http)
+        if self.settings.dapr_http:
+            dapr = DaprHttpEdge(
+                self.engine.commands,
+                app=self.settings.runtime.app,
+                token=self._token,
+                max_bytes=self.settings.limits.payload_bytes,
+                new_id=self._context.new_id,
+            )
+            application = dapr.application()
+            self.dapr_http_address = await self._serve_http(application, "--dapr-http", self.settings.dapr_http)
+
+    async def _serve_http(self, application: web.Application, option: str, listen: str) -> str:
+        """Listen with this application; returns the address, with the port that was taken."""
+        host, _, port = listen.rpartition(":")
+        runner = web.AppRunner(application, access_log=None)
+        self._runners.append(runner)
+        await runner.setup()
         try:
-            await site.start()
+            await web.TCPSite(runner, host.strip("[]"), int(port)).start()
         except OSError as error:
-            raise SettingsRefused(
-                f"cannot listen on --http {self.settings.http} ({error}); give another port"
-            ) from error
-        bound = self._runner.addresses[0]
-        self.http_address = f"{bound[0]}:{bound[1]}"
+            raise SettingsRefused(f"cannot listen on {option} {listen} ({error}); give another port") from error
+        bound = runner.addresses[0]
+        return f"{bound[0]}:{bound[1]}"
 
     async def stop(self) -> None:
         """Drain, release the shards, close everything."""
         # Together: what caretakers take to end is not taken from the time in which this engine's work may end.
         await asyncio.gather(self._tasks.close(), self.engine.drain())
         await asyncio.gather(*(server.stop(0.2) for server in self._servers))
-        await self._runner.cleanup()
+        await asyncio.gather(*(runner.cleanup() for runner in self._runners))
         await self.engine.stop()
         await asyncio.to_thread(self._tracing.close)
         _log.info("engine stopped")

@@ -36,10 +36,10 @@ class Settings(msgspec.Struct, frozen=True):
 
     `listen`: HOST:PORT or unix:PATH of the app API, where Dapr's SDKs are served too; `listen_durabletask`: the same
     for Microsoft's Durable Task SDKs, whose messages differ; empty: they are not served. `http`: HOST:PORT of health,
-    metrics and drain; port 0 takes a free one. `durability`: D0 to D3; the default is what the store delivers by itself
-    (memory D0, Redis D1, others D2). `lease_store`: a Redis that keeps the leases of a state store in PostgreSQL;
-    empty: they are kept beside the state. `token_file`: file with the token that clients must send; empty: none is
-    asked for.
+    metrics and drain; port 0 takes a free one; `dapr_http`: the same for Dapr's workflow API over HTTP; empty: off.
+    `durability`: D0 to D3; the default is what the store delivers by itself (memory D0, Redis D1, others D2).
+    `lease_store`: a Redis that keeps the leases of a state store in PostgreSQL; empty: they are kept beside the state.
+    `token_file`: file with the token that clients must send; empty: none is asked for.
     """
 
     state_store: str
@@ -52,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True):
     listen: str = "127.0.0.1:50001"
     http: str = "127.0.0.1:7071"
     listen_durabletask: str = ""
+    dapr_http: str = ""
     token_file: str = ""
     log_format: str = "text"
     log_level: str = "info"
@@ -86,6 +87,11 @@ def parser() -> argparse.ArgumentParser:
         "--listen-durabletask",
         metavar="ADDRESS",
         help="HOST:PORT or unix:PATH for Microsoft's Durable Task SDKs, by custom port 4001 (default: off)",
+    )
+    option(
+        "--dapr-http",
+        metavar="HOST:PORT",
+        help="Dapr's workflow API over HTTP, by custom 127.0.0.1:3500 (default: off)",
     )
     option("--http", metavar="HOST:PORT", help="health, metrics and drain (default: 127.0.0.1:7071)")
     option("--token-file", metavar="FILE", help="bearer token that clients must send (default: none)")
@@ -152,6 +158,7 @@ def build(given: Mapping[str, str]) -> Settings:
         durability_unverified=given.get("durability_unverified", "") in {"1", "true", "yes"},
         listen=_address(given, "listen", "127.0.0.1:50001"),
         listen_durabletask=_address(given, "listen_durabletask", "") if given.get("listen_durabletask") else "",
+        dapr_http=_address(given, "dapr_http", "") if given.get("dapr_http") else "",
         http=_address(given, "http", "127.0.0.1:7071"),
         token_file=_token_file(given),
         log_format=_one_of(given, "log_format", "text", LOG_FORMATS),
