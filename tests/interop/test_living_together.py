@@ -13,16 +13,22 @@ import pytest
 import tenuto as wf
 from environments import python_of
 from interop.programs import HERE, Addresses, report, serving, value_of
+from servers import NEWEST_REDIS, RedisServer
 from tenuto.client import WorkflowClient
 
 SECONDS = 60
+
+
+def python() -> Path:
+    """The interpreter with Dapr's newest SDK."""
+    return python_of("requirements/interop/dapr119.txt")
 
 
 @contextmanager
 def dapr_worker(address: str, **environment: str) -> Iterator[None]:
     """A running worker of Dapr's SDK."""
     host, _, port = address.partition(":")
-    command: list[str | Path] = [python_of("requirements/interop/dapr119.txt"), HERE / "python" / "dapr_worker.py", host, port]
+    command: list[str | Path] = [python(), HERE / "python" / "dapr_worker.py", host, port]
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("TENUTO_", "DAPR_"))}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=clean | environment)
     try:
@@ -71,10 +77,47 @@ def test_the_token_of_dapr_is_enough(tmp_path: Path) -> None:
     token.write_text("secret")
     with serving("--token-file", str(token)) as addresses:
         host, _, port = addresses.dapr.partition(":")
-        command: list[str | Path] = [
-            python_of("requirements/interop/dapr119.txt"),
-            *(HERE / "python" / "dapr_features.py", host, port, "chain"),
-        ]
+        command: list[str | Path] = [python(), HERE / "python" / "dapr_features.py", host, port, "chain"]
         assert value_of(report(command, DAPR_API_TOKEN="secret"), "chain") == ["COMPLETED", 8]
         refused = report(command, DAPR_API_TOKEN="another")["chain"]
         assert "UNAUTHENTICATED" in refused["error"]
+
+
+def test_dapr_finds_the_engine_by_its_own_variables(both_dialects: Addresses) -> None:
+    """Without host and port, DAPR_GRPC_PORT or DAPR_GRPC_ENDPOINT say where the engine is."""
+    host, _, port = both_dialects.dapr.partition(":")
+    command: list[str | Path] = [python(), HERE / "python" / "dapr_features.py", "-", "-", "chain"]
+    for variables in ({"DAPR_GRPC_PORT": port}, {"DAPR_GRPC_ENDPOINT": f"http://{host}:{port}"}):
+        assert value_of(report(command, **variables), "chain") == ["COMPLETED", 8]
+
+
+@pytest.mark.timeout(180)
+def test_another_engine_takes_over(tmp_path: Path) -> None:
+    """Two engines on one Redis, a Dapr worker at each: one engine is killed, and its instances go on at the other."""
+    redis = RedisServer(tmp_path, release=NEWEST_REDIS)
+    redis.start()
+    options = ("--lease-seconds", "2", "--app", "together")
+    with (
+        closing_server(redis),
+        serving(*options, store=redis.url) as first,
+        serving(*options, store=redis.url) as second,
+        dapr_worker(first.dapr),
+        dapr_worker(second.dapr),
+        WorkflowClient(engine=second.dapr) as client,
+    ):
+        ids = [client.schedule_new_workflow("survivor") for _ in range(20)]
+        for instance_id in ids:
+            client.raise_workflow_event(instance_id, "go", data=4)
+        first.engine.kill()
+        for instance_id in ids:
+            client.raise_workflow_event(instance_id, "go", data="on")
+        for instance_id in ids:
+            assert client.wait_for_workflow_completion(instance_id, timeout_in_seconds=SECONDS).result() == [8, "on"]
+
+
+@contextmanager
+def closing_server(server: RedisServer) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        server.stop()

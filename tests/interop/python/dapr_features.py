@@ -19,7 +19,8 @@ from datetime import datetime, timedelta, timezone
 import dapr.ext.workflow as wf
 from dapr.ext.workflow.aio import DaprWorkflowClient as AsyncClient
 
-HOST, PORT, *WANTED = sys.argv[1:]
+# "-" leaves it to the SDK, which reads its own variables.
+HOST, PORT, *WANTED = (None if word == "-" else word for word in sys.argv[1:])
 WAIT = 30
 runtime = wf.WorkflowRuntime(host=HOST, port=PORT)
 failures: dict[str, int] = {}

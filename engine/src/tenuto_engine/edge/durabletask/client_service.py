@@ -105,7 +105,8 @@ class ClientEdge:
         policy = r.orchestrationIdReusePolicy
         statuses = statuses_of(policy.replaceableStatus)
         if policy.action == _IGNORE:
-            return True, frozenset()
+            view = await self._commands.get(instance_id, payloads=False)
+            return view is not None and view.status in statuses, frozenset()
         if statuses - TERMINAL:
             await self._end_running(instance_id, statuses)
             statuses |= {int(Status.TERMINATED)}
