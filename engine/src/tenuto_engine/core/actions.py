@@ -21,14 +21,14 @@ class ScheduleActivity(msgspec.Struct, array_like=True, frozen=True, tag=1):
     schedule_to_close_ms: int = 0
     heartbeat_ms: int = 0
     source: str = ""
-    foreign: bytes = b""
+    foreign: bytes | None = None
 
 
 class CreateTimer(msgspec.Struct, array_like=True, frozen=True, tag=2):
     event_id: int
     due_at_ms: int
     source: str = ""
-    foreign: bytes = b""
+    foreign: bytes | None = None
 
 
 class CancelTimer(msgspec.Struct, array_like=True, frozen=True, tag=3):
@@ -44,7 +44,7 @@ class StartChild(msgspec.Struct, array_like=True, frozen=True, tag=4):
     input: PayloadBytes = None
     version: str = ""
     source: str = ""
-    foreign: bytes = b""
+    foreign: bytes | None = None
 
 
 class SendEvent(msgspec.Struct, array_like=True, frozen=True, tag=5):
@@ -77,7 +77,7 @@ class ContinueAsNew(msgspec.Struct, array_like=True, frozen=True, tag=8):
     keep_events: bool = True
     version: str = ""
     carryover: list[EventRaised] = []
-    foreign: bytes = b""
+    foreign: bytes | None = None
 
 
 Action = (

@@ -66,7 +66,7 @@ class BeginExecution(msgspec.Struct, frozen=True):
     keep_events: bool
     version: str
     carryover: list[EventRaised]
-    foreign: bytes = b""
+    foreign: bytes | None = None
 
 
 Effect = (

@@ -79,7 +79,7 @@ class ExecutionStarted(msgspec.Struct, array_like=True, frozen=True, tag=2):
     generation: int = 1
     trace_parent: str = ""
     scheduled_at_ms: int = 0
-    foreign: bytes = b""
+    foreign: bytes | None = None
 
 
 class ActivityScheduled(msgspec.Struct, array_like=True, frozen=True, tag=3):
@@ -93,7 +93,7 @@ class ActivityScheduled(msgspec.Struct, array_like=True, frozen=True, tag=3):
     schedule_to_close_ms: int = 0
     heartbeat_ms: int = 0
     source: str = ""
-    foreign: bytes = b""
+    foreign: bytes | None = None
 
 
 class ActivityCompleted(msgspec.Struct, array_like=True, frozen=True, tag=4):
@@ -112,7 +112,7 @@ class TimerCreated(msgspec.Struct, array_like=True, frozen=True, tag=6):
     event_id: int
     due_at_ms: int
     source: str = ""
-    foreign: bytes = b""
+    foreign: bytes | None = None
 
 
 class TimerFired(msgspec.Struct, array_like=True, frozen=True, tag=7):
@@ -144,7 +144,7 @@ class ChildCreated(msgspec.Struct, array_like=True, frozen=True, tag=10):
     version: str = ""
     child_execution_id: str = ""
     source: str = ""
-    foreign: bytes = b""
+    foreign: bytes | None = None
 
 
 class ChildCompleted(msgspec.Struct, array_like=True, frozen=True, tag=11):
@@ -200,7 +200,7 @@ class ContinuedAsNew(msgspec.Struct, array_like=True, frozen=True, tag=18):
     keep_events: bool = True
     version: str = ""
     carryover: list[EventRaised] = []
-    foreign: bytes = b""
+    foreign: bytes | None = None
 
 
 class RerunStarted(msgspec.Struct, array_like=True, frozen=True, tag=19):

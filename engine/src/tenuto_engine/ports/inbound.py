@@ -61,7 +61,7 @@ class ActivityItem(msgspec.Struct):
     workflow_name: str
     trace_parent: str = ""
     heartbeat_details: bytes | None = None
-    foreign: bytes = b""
+    foreign: bytes | None = None
 
 
 class ActivityBeat(msgspec.Struct):
@@ -142,7 +142,7 @@ class InstanceView(msgspec.Struct, frozen=True):
     output: bytes | None = None
     failure: bytes = b""
     custom_status: bytes | None = None
-    foreign: bytes = b""
+    foreign: bytes | None = None
 
 
 class StartRequest(msgspec.Struct, frozen=True):
@@ -159,7 +159,7 @@ class StartRequest(msgspec.Struct, frozen=True):
     reuse_policy: int = 0
     version: str = ""
     trace_parent: str = ""
-    foreign: bytes = b""
+    foreign: bytes | None = None
     replaces: frozenset[int] | None = None
 
 

@@ -79,7 +79,7 @@ class Views:
             failure=failure,
             input=start.input if start is not None else None,
             custom_status=custom_status,
-            foreign=start.foreign if start is not None else b"",
+            foreign=start.foreign if start is not None else None,
         )
 
     def of_ended(self, instance: LiveInstance, *, payloads: bool) -> InstanceView:

@@ -15,14 +15,16 @@ from tenuto_engine.edge.durabletask.dialects import DAPR, MICROSOFT, Dialect
 _MARKS = (DAPR.mark, MICROSOFT.mark)
 
 
-def pack(dialect: Dialect, partial: Any) -> bytes:
-    """The bytes to keep; none where the message is empty."""
+def pack(dialect: Dialect, partial: Any) -> bytes | None:
+    """The bytes to keep; None where the message is empty."""
     data: bytes = partial.SerializeToString()
-    return dialect.mark + data if data else b""
+    return dialect.mark + data if data else None
 
 
-def unpack(dialect: Dialect, foreign: bytes, into: Any, *, shared: bool = False) -> None:
+def unpack(dialect: Dialect, foreign: bytes | None, into: Any, *, shared: bool = False) -> None:
     """Merge what was kept into a message; `shared`: whichever dialect wrote it."""
+    if foreign is None:
+        return
     if foreign[:1] != dialect.mark and not (shared and foreign[:1] in _MARKS):
         return
     try:
