@@ -4,12 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from types import CoroutineType, GeneratorType
-from typing import Any, TypeGuard
+from typing import Any, Protocol, TypeGuard
 
 import msgspec
 
 from tenuto._replay.operations import InstanceDropped
 from tenuto._replay.tasks import SettableTask, Task
+
+
+class StepWatch(Protocol):
+    """Watches one execution's code while it runs, and only then."""
+
+    @property
+    def pause(self) -> Callable[[], object]:
+        """User code asked the context for something: what follows is not user code's. Without effect between steps."""
+        ...
+
+    @property
+    def resume(self) -> Callable[[], object]:
+        """Ends `pause`."""
+        ...
+
+    def enter(self) -> None:
+        """A step of user code begins."""
+        ...
+
+    def leave(self) -> None:
+        """The step is over, however it ended.
+
+        Raises:
+            GuardViolation: the step did what is refused, whatever its code made of the refusal.
+        """
+        ...
 
 
 class Returned(msgspec.Struct, frozen=True):
@@ -25,25 +51,34 @@ class Raised(msgspec.Struct, frozen=True):
 
 
 class SteppedCode:
-    """Runs until the code waits for a task that is not complete, or ends; `ending` then says how."""
+    """Runs until the code waits for a task that is not complete, or ends; `ending` then says how.
 
-    __slots__ = ("_code", "_waiting", "ending")
+    Args:
+        watch: told of each step; what its `leave` raises passes through `begin` and `advance`.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_code", "_waiting", "_watch", "ending")
+
+    def __init__(self, watch: StepWatch | None = None) -> None:
+        self._watch = watch
         self._code: Generator[Any, Any, Any] | None = None
         self._waiting: Task[Any] | None = None
         self.ending: Returned | Raised | None = None
 
-    def begin(self, call: Callable[[], Any]) -> None:
-        """Calls the function and runs its code until it waits or ends."""
-        started = self._guarded(lambda _: call(), None)
+    def begin(self, prepare: Callable[[], Callable[[], Any]]) -> None:
+        """Calls the function that `prepare` gives, and runs its code until it waits or ends.
+
+        An error of `prepare` ends the code as one of its own would.
+        """
+        call = self._step(None, prepare)
+        started = None if self.ending is not None else self._step(self._watch, call)
         if self.ending is not None:
             return
         if not _is_steppable(started):
             self.ending = Returned(started)
             return
         self._code = started
-        self._take(self._guarded(started.send, None))
+        self._take(self._step(self._watch, started.send, None))
         self.advance()
 
     def advance(self) -> None:
@@ -53,10 +88,10 @@ class SteppedCode:
             self._waiting = None
             error = waiting.get_exception()
             if error is None:
-                self._take(self._guarded(code.send, waiting.get_result()))
+                self._take(self._step(self._watch, code.send, waiting.get_result()))
             else:
                 # The same error may be raised at several waits; frames of the former ones would mislead.
-                self._take(self._guarded(code.throw, error.with_traceback(None)))
+                self._take(self._step(self._watch, code.throw, error.with_traceback(None)))
 
     def close(self) -> None:
         """Drops the code where it stands. The caller has seen to it that the context answers no more."""
@@ -70,15 +105,20 @@ class SteppedCode:
             if isinstance(error, KeyboardInterrupt):
                 raise
 
-    def _guarded(self, step: Callable[[Any], Any], argument: Any) -> Any:
+    def _step(self, watch: StepWatch | None, step: Callable[..., Any], *arguments: Any) -> Any:
+        if watch is not None:
+            watch.enter()
         try:
-            return step(argument)
+            return step(*arguments)
         except StopIteration as stop:
             self.ending = Returned(stop.value)
         except (KeyboardInterrupt, InstanceDropped):
             raise
         except BaseException as error:  # Whatever user code raises, SystemExit included, ends its execution alone.
             self.ending = Raised(error)
+        finally:
+            if watch is not None:
+                watch.leave()
         return None
 
     def _take(self, yielded: Any) -> None:
@@ -90,6 +130,10 @@ class SteppedCode:
             refusal: SettableTask[None] = SettableTask()
             refusal.fail(_refuse(yielded))
             self._waiting = refusal
+
+
+# The frame below which everything is user code's, for who looks at a stack.
+STEP_CODE = SteppedCode._step.__code__
 
 
 def _is_steppable(value: object) -> TypeGuard[Generator[Any, Any, Any]]:
