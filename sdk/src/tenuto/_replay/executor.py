@@ -248,9 +248,7 @@ class Executor:
 
     # -- the code
 
-    def _prepare(
-        self, code: WorkflowCode, event: events.ExecutionStarted, context: ReplayContext
-    ) -> Callable[[], Any]:
+    def _prepare(self, code: WorkflowCode, event: events.ExecutionStarted, context: ReplayContext) -> Callable[[], Any]:
         if not code.takes_input:
             return partial(code.function, context)
         what = f"input of workflow '{event.name}'"

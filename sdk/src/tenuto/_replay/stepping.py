@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from types import CoroutineType, GeneratorType
+from types import CodeType, CoroutineType, GeneratorType
 from typing import Any, Protocol, TypeGuard
 
 import msgspec
@@ -105,6 +105,11 @@ class SteppedCode:
             if isinstance(error, KeyboardInterrupt):
                 raise
 
+    @classmethod
+    def step_code(cls) -> CodeType:
+        """Of the frame below which everything is user code's, for who looks at a stack."""
+        return cls._step.__code__
+
     def _step(self, watch: StepWatch | None, step: Callable[..., Any], *arguments: Any) -> Any:
         if watch is not None:
             watch.enter()
@@ -130,10 +135,6 @@ class SteppedCode:
             refusal: SettableTask[None] = SettableTask()
             refusal.fail(_refuse(yielded))
             self._waiting = refusal
-
-
-# The frame below which everything is user code's, for who looks at a stack.
-STEP_CODE = SteppedCode._step.__code__
 
 
 def _is_steppable(value: object) -> TypeGuard[Generator[Any, Any, Any]]:
