@@ -118,6 +118,7 @@ class Watch:
                 del TURNS[get_ident()]
             else:
                 TURNS[get_ident()] = self._outer
+                self._outer.resume()
         if self._refused is not None:
             refused, self._refused = self._refused, None
             raise refused

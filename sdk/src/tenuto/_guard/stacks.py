@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import site
+import sys
 import sysconfig
 from enum import Enum, auto
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -132,8 +133,11 @@ def is_direct(frame: FrameType, through: frozenset[str]) -> bool:
 
 
 def is_installed(path: str) -> bool:
-    """Whether a file comes with Python or a library: such data is the same wherever the code is."""
-    return path.startswith(STANDARD_FOLDERS) or path.startswith(LIBRARY_FOLDERS)
+    """Whether a file comes with Python, a library or the system's time zones: data that belongs to the deployment."""
+    zones: Any = sys.modules.get("zoneinfo")  # Its C code opens files with no frame of its own.
+    return path.startswith((*STANDARD_FOLDERS, *LIBRARY_FOLDERS)) or (
+        zones is not None and any(path.startswith(folder + os.sep) for folder in zones.TZPATH)
+    )
 
 
 def _find_owner(file: str) -> Owner:
