@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from replay_world import registry_of
@@ -47,6 +47,12 @@ def reads_clock() -> float:
 def reads_clock_two_calls_away() -> float:
     """Helper of a helper."""
     return reads_clock() + 1
+
+
+@lru_cache
+def reads_clock_cached(_key: int) -> float:
+    """Helper behind a cache."""
+    return time.time()
 
 
 class Stopwatch:

@@ -17,7 +17,7 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import choice as draw
@@ -28,7 +28,9 @@ import pytest
 
 import guarded
 import tenuto as wf
-from guarded import Stopwatch, reads_clock, reads_clock_two_calls_away, refusal
+from guarded import Stopwatch, reads_clock, reads_clock_cached, reads_clock_two_calls_away, refusal
+from tenuto._guard.guard import Mode
+from tenuto._replay import events as e
 
 RNG = random.Random(1)
 FILE = pathlib.Path(__file__)
@@ -75,7 +77,7 @@ CLOCKS: dict[str, Callable[[], Any]] = {
     "date": lambda: dt.date.today(),
     "subclass": lambda: Moment.now(),
     "subclass, today": lambda: Moment.today(),
-    "now, kept": lambda: (now := datetime.now) and now(),
+    "now, kept": lambda: [now() for now in (datetime.now,)],
     "local time": lambda: time.localtime(),
     "text of now": lambda: time.strftime("%Y"),
     "counter": lambda: time.perf_counter(),
@@ -88,6 +90,7 @@ CLOCKS: dict[str, Callable[[], Any]] = {
     "through the module": lambda: guarded.reads_clock(),
     "partial": lambda: functools.partial(reads_clock_two_calls_away)(),
     "decorated": decorated_clock,
+    "cached helper": lambda: reads_clock_cached(len("ab")),
     "method": lambda: Stopwatch().elapsed(),
     "staticmethod": lambda: Stopwatch.static(),
     "classmethod of the user's": lambda: Stopwatch.of_class(),
@@ -177,7 +180,7 @@ def test_what_was_opened_before_is_refused_too(tmp_path: pathlib.Path) -> None:
 def test_generators_and_coroutines_are_watched_at_each_step() -> None:
     """Code behind a wait, in a generator that is delegated to, and in awaited helpers is user code as well."""
 
-    def part(ctx: wf.WorkflowContext) -> Iterator[Any]:
+    def part(ctx: wf.WorkflowContext) -> Generator[Any, Any, float]:
         yield ctx.wait_for_external_event("go")
         return time.time()
 
@@ -192,10 +195,10 @@ def test_generators_and_coroutines_are_watched_at_each_step() -> None:
         return await helper(ctx)
 
     for workflow in (delegating, awaiting):
-        executor = guarded.live(workflow, guarded.Mode.RAISE)
-        begun = executor.run([], [guarded.e.TurnStarted(1), guarded.e.ExecutionStarted("w", "i", "x")])
+        executor = guarded.live(workflow, Mode.RAISE)
+        begun = executor.run([], [e.TurnStarted(1), e.ExecutionStarted("w", "i", "x")])
         assert begun.problem is None
-        outcome = executor.run([], [guarded.e.TurnStarted(2), guarded.e.EventRaised("go")])
+        outcome = executor.run([], [e.TurnStarted(2), e.EventRaised("go")])
         assert isinstance(outcome.problem, wf.GuardViolation)
         assert outcome.problem.rule == "TEN102"
 

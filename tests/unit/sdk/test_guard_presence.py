@@ -19,9 +19,11 @@ import pytest
 
 import guarded
 import tenuto as wf
-from guarded import Mode, one_turn, reads_clock, refusal
+from guarded import one_turn, reads_clock, refusal
 from tenuto._guard import guard as guard_module
+from tenuto._guard.guard import Mode
 from tenuto._guard.probes import PROBES
+from tenuto._replay import events as e
 
 FILES = Path(__file__)
 OLD = sys.version_info < (3, 12)
@@ -199,7 +201,7 @@ def test_a_workflow_within_a_workflows_turn_leaves_the_outer_one_watched() -> No
     executor = guarded.live(inner, Mode.RAISE)
 
     def outer(ctx: wf.WorkflowContext) -> float:
-        executor.run([], [guarded.e.TurnStarted(1), guarded.e.ExecutionStarted("w", "i", "x")])
+        executor.run([], [e.TurnStarted(1), e.ExecutionStarted("w", "i", "x")])
         return time.time()
 
     assert refusal(outer).rule == "TEN102"

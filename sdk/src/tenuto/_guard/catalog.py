@@ -59,7 +59,6 @@ FOREIGN_RANDOM: Final = Probe(
     "ctx.random(), or random.Random(seed) made in the workflow",
 )
 _UUID: Final = Probe("TEN124", "randomness", "an id that is another one on each replay", "ctx.new_uuid()")
-_ARRAY_RANDOM: Final = Probe("TEN125", "randomness", "random numbers, others on each replay", _IN_ACTIVITY)
 _HASH: Final = Probe(
     "TEN126",
     "hash",
@@ -129,7 +128,6 @@ CALLS: Final[dict[str, Probe]] = {
     **_named("nanoid", "generate non_secure_generate", _UUID),
     "shortuuid.uuid": _UUID,
     "bson.ObjectId.__init__": _UUID,
-    **_named("numpy.random", "random rand randn randint choice shuffle permutation uniform normal", _ARRAY_RANDOM),
     "builtins.hash": _HASH,
     "builtins.id": _ADDRESS,
     **_named("os", "stat lstat access readlink statvfs", FILE),

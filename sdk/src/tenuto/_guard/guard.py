@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
 from collections.abc import Callable, Iterable
@@ -65,7 +66,7 @@ class Guard:
         audit.install()
         backend.install()
         for workflow in workflows:
-            code = getattr(workflow, "__code__", None)
+            code = getattr(inspect.unwrap(workflow), "__code__", None)
             if code is not None:
                 adopt(code.co_filename)
             backend.cover(workflow)
@@ -91,7 +92,7 @@ class Watch:
         self.resume: partial[Any] = nothing
 
     def enter(self) -> None:
-        """A step begins on this thread."""
+        """A step is about to begin on this thread."""
         if sys.gettrace() is not None or backend.HAS_MONITORING:
             reason = aside_for_debugger()
             if reason:

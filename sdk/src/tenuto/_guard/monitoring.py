@@ -70,6 +70,8 @@ def _cover_one(thing: Any) -> Iterator[Any]:
     """Marks one thing; gives those to go on with."""
     while isinstance(thing, _WRAPPERS):
         thing = getattr(cast("Any", thing), "func" if isinstance(thing, partial) else "__func__")
+    if not isinstance(thing, type) and (wrapped := getattr(thing, "__wrapped__", None)) is not None:
+        yield wrapped  # Below a decorator, which may be a library's, or a cache's object.
     if isinstance(thing, property):
         yield from (thing.fget, thing.fset)
     elif isinstance(thing, cached_property):
@@ -90,7 +92,6 @@ def _cover_function(function: FunctionType) -> Iterator[Any]:
     for each in _with_nested(code):
         _mark(each, _monitoring.events.CALL)
         names.update(each.co_names)
-    yield getattr(function, "__wrapped__", None)
     for cell in function.__closure__ or ():
         try:
             yield _code_only(cell.cell_contents)

@@ -1,4 +1,4 @@
-"""Calls seen through `sys.setprofile`, set around each step: for Python 3.11.
+"""Calls seen through `sys.setprofile`, set while user code runs: for Python 3.11.
 
 The hook runs for every call and return within a step, so it does as little as can be: two look-ups. It reads
 `f_globals` first because reading `f_code` is an audit event, and the audit hook makes those dear.
@@ -28,21 +28,18 @@ def cover(thing: Any) -> None:  # as of `monitoring`
 
 
 def begin(watch: Pausable) -> str:
-    """Sets the hook on this thread; where a profiler has the place, says why it does not."""
+    """Lets `resume` set the hook on this thread; where a profiler has the place, says why not."""
     former = sys.getprofile()
     if former is not None and former is not _hook:
         module = getattr(former, "__module__", None) or type(former).__module__
         return f"a profiler ({module}) has the hook of this thread, so only files, network and processes are seen"
     watch.pause, watch.resume = _unset, _set
-    _set()
     return ""
 
 
 def end(watch: Pausable) -> None:
-    """Takes the hook away again."""
-    if watch.pause is _unset:
-        watch.pause()
-        watch.pause = watch.resume = nothing
+    """From now on `pause` and `resume` do nothing."""
+    watch.pause = watch.resume = nothing
 
 
 def _hook(frame: FrameType, event: str, argument: Any) -> None:

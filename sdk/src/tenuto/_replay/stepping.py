@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from functools import partial
 from types import CodeType, CoroutineType, GeneratorType
 from typing import Any, Protocol, TypeGuard
 
@@ -13,20 +14,24 @@ from tenuto._replay.tasks import SettableTask, Task
 
 
 class StepWatch(Protocol):
-    """Watches one execution's code while it runs, and only then."""
+    """Watches one execution's code while it runs, and only then.
+
+    Around each step: `enter`, `resume`, the step, `pause`, `leave`. The inner pair is apart so that it can be C code,
+    which makes no call that a hook would see; the context uses it, too, while it works for user code.
+    """
 
     @property
     def pause(self) -> Callable[[], object]:
-        """User code asked the context for something: what follows is not user code's. Without effect between steps."""
+        """What follows is not user code's. Without effect between steps."""
         ...
 
     @property
     def resume(self) -> Callable[[], object]:
-        """Ends `pause`."""
+        """What follows is user code's. Without effect between steps."""
         ...
 
     def enter(self) -> None:
-        """A step of user code begins."""
+        """A step of user code is about to begin."""
         ...
 
     def leave(self) -> None:
@@ -57,11 +62,12 @@ class SteppedCode:
         watch: told of each step; what its `leave` raises passes through `begin` and `advance`.
     """
 
-    __slots__ = ("_code", "_waiting", "_watch", "ending")
+    __slots__ = ("_code", "_send", "_waiting", "_watch", "ending")
 
     def __init__(self, watch: StepWatch | None = None) -> None:
         self._watch = watch
         self._code: Generator[Any, Any, Any] | None = None
+        self._send: Callable[[Any], Any] | None = None
         self._waiting: Task[Any] | None = None
         self.ending: Returned | Raised | None = None
 
@@ -78,17 +84,18 @@ class SteppedCode:
             self.ending = Returned(started)
             return
         self._code = started
-        self._take(self._step(self._watch, started.send, None))
+        self._send = partial(started.send)  # A partial is called without an event that a watch would see.
+        self._take(self._step(self._watch, self._send, None))
         self.advance()
 
     def advance(self) -> None:
         """Goes on as far as complete tasks allow."""
-        code = self._code
-        while (waiting := self._waiting) is not None and waiting.is_complete and code is not None:
+        code, send = self._code, self._send
+        while (waiting := self._waiting) is not None and waiting.is_complete and code is not None and send is not None:
             self._waiting = None
             error = waiting.get_exception()
             if error is None:
-                self._take(self._step(self._watch, code.send, waiting.get_result()))
+                self._take(self._step(self._watch, send, waiting.get_result()))
             else:
                 # The same error may be raised at several waits; frames of the former ones would mislead.
                 self._take(self._step(self._watch, code.throw, error.with_traceback(None)))
@@ -96,7 +103,7 @@ class SteppedCode:
     def close(self) -> None:
         """Drops the code where it stands. The caller has seen to it that the context answers no more."""
         code, self._code = self._code, None
-        self._waiting = None
+        self._send = self._waiting = None
         if code is None:
             return
         try:
@@ -113,6 +120,7 @@ class SteppedCode:
     def _step(self, watch: StepWatch | None, step: Callable[..., Any], *arguments: Any) -> Any:
         if watch is not None:
             watch.enter()
+            watch.resume()
         try:
             return step(*arguments)
         except StopIteration as stop:
@@ -123,12 +131,13 @@ class SteppedCode:
             self.ending = Raised(error)
         finally:
             if watch is not None:
+                watch.pause()
                 watch.leave()
         return None
 
     def _take(self, yielded: Any) -> None:
         if self.ending is not None:
-            self._code = None
+            self._code = self._send = None
         elif isinstance(yielded, Task):
             self._waiting = yielded
         else:
