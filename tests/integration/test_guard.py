@@ -119,11 +119,12 @@ async def test_activities_do_as_they_like(here: EngineHere) -> None:
         return time.time() > 0 and bool(uuid.uuid4().int) and await asyncio.sleep(0, result=True)
 
     def on_a_thread(ctx: wf.WorkflowActivityContext) -> bool:
-        time.sleep(0.001)
-        return Path(__file__).exists() and bool(os.environ.get("PATH"))
+        return time.monotonic() > 0 and Path(__file__).exists() and bool(os.environ.get("PATH"))
 
     async def both(ctx: wf.WorkflowContext) -> list[bool]:
-        calls = [ctx.call_activity(each) for each in (on_the_loop, on_a_thread) for _ in range(20)]
+        calls = [
+            ctx.call_activity(name, result_type=bool) for name in ("on_the_loop", "on_a_thread") for _ in range(20)
+        ]
         return await wf.when_all(calls)
 
     async with served(here, workflows=[both], activities=[on_the_loop, on_a_thread], guard="raise") as client:

@@ -26,11 +26,13 @@ import pytest
 import guarded
 import tenuto as wf
 from guarded import one_turn
+from replay_world import registry_of
 from tenuto._guard import guard as guard_module
 from tenuto._guard import stacks
 from tenuto._guard.guard import Mode
 from tenuto._payloads import Payloads
 from tenuto._replay import events as e
+from tenuto._replay.executor import Executor
 
 
 @pytest.fixture(autouse=True)
@@ -287,6 +289,17 @@ def test_a_librarys_clock_or_id_is_refused(library: Callable[[str, str], Any]) -
 
     problem = guarded.refusal(workflow)
     assert (problem.rule, problem.call) == ("TEN124", "shortuuid.uuid()")
+
+
+def test_a_library_imported_after_the_start_is_known_as_well(library: Callable[[str, str], Any]) -> None:
+    """The next execution knows it."""
+    guard = guard_module.Guard(Mode.RAISE)
+    module = library("nanoid", "import os\ndef generate(): return os.urandom(4).hex()\n")
+    registry = registry_of(lambda ctx: module.generate())
+    executor = Executor("i", "x", definitions=registry, payloads=Payloads(), watch=guard.watch("i"))
+    outcome = executor.run([], [e.TurnStarted(1), e.ExecutionStarted("w", "i", "x")])
+    assert isinstance(outcome.problem, wf.GuardViolation)
+    assert outcome.problem.rule == "TEN124"
 
 
 def test_an_installed_application_is_user_code(library: Callable[[str, str], Any]) -> None:

@@ -205,3 +205,41 @@ def test_a_workflow_within_a_workflows_turn_leaves_the_outer_one_watched() -> No
         return time.time()
 
     assert refusal(outer).rule == "TEN102"
+
+
+if not OLD:  # `test_guard_newer_python` runs these wherever there is a later Python; skipping would claim they are due.
+
+    def test_other_tools_of_monitoring_keep_theirs(caplog: pytest.LogCaptureFixture) -> None:
+        """A debugger that attaches by `sys.monitoring` is left alone; a profiler's id and coverage's do not matter."""
+        monitoring: Any = getattr(sys, "monitoring", None)
+        monitoring.use_tool_id(monitoring.PROFILER_ID, "a profiler")
+        try:
+            assert one_turn(clock).problem is not None
+            monitoring.use_tool_id(monitoring.DEBUGGER_ID, "a debugger")
+            try:
+                assert one_turn(clock).problem is None
+                assert one_turn(file).problem is None
+            finally:
+                monitoring.free_tool_id(monitoring.DEBUGGER_ID)
+        finally:
+            monitoring.free_tool_id(monitoring.PROFILER_ID)
+        assert told(caplog) == ["the guard stands aside: the debugger 'a debugger' is attached"]
+
+    def test_without_an_id_left_only_effects_are_seen() -> None:
+        """Where other tools have all ids, files are refused, clocks are not, and that is said."""
+        program = """
+import sys
+for number in (3, 4):
+    sys.monitoring.use_tool_id(number, f"tool {number}")
+from pathlib import Path
+from guarded import one_turn, reads_clock
+for workflow in (lambda ctx: reads_clock() > 0, lambda ctx: Path("x").read_text()):
+    print(one_turn(workflow).problem is None)
+"""
+        paths = [str(Path(__file__).resolve().parents[2]), *filter(None, sys.path)]
+        environment = {"PYTHONPATH": ":".join(paths)}
+        ran = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+        )
+        assert ran.stdout == "True\nFalse\n", ran.stderr
+        assert ran.stderr.count("other tools have all ids of sys.monitoring") == 1

@@ -60,11 +60,11 @@ class Guard:
 
     def __init__(self, mode: Mode, workflows: Iterable[Callable[..., Any]] = ()) -> None:
         self.mode = mode
+        self._module_count = 0
         if mode is Mode.OFF:
             return
-        PROBES.load()
         audit.install()
-        backend.install()
+        self._look_up()
         for workflow in workflows:
             code = getattr(inspect.unwrap(workflow), "__code__", None)
             if code is not None:
@@ -73,7 +73,16 @@ class Guard:
 
     def watch(self, instance_id: str) -> Watch | None:
         """A watch over one execution; None with mode `OFF`."""
-        return None if self.mode is Mode.OFF else Watch(self.mode, instance_id)
+        if self.mode is Mode.OFF:
+            return None
+        if len(sys.modules) != self._module_count:
+            self._look_up()  # A library that is known may have been imported meanwhile, by a workflow perhaps.
+        return Watch(self.mode, instance_id)
+
+    def _look_up(self) -> None:
+        PROBES.load()
+        backend.install()
+        self._module_count = len(sys.modules)
 
 
 class Watch:

@@ -20,7 +20,17 @@ from tenuto._guard.stacks import is_direct
 _ALWAYS: Final = frozenset(
     {
         *("_io", "_socket", "_thread", "asyncio", "asyncio.base_events", "builtins", "datetime", "os", "os.path"),
-        *("pathlib", "platform", "random", "secrets", "socket", "threading", "time", "uuid"),
+        *(
+            "concurrent.futures.thread",
+            "pathlib",
+            "platform",
+            "random",
+            "secrets",
+            "socket",
+            "threading",
+            "time",
+            "uuid",
+        ),
     }
 )
 _CLOCK_METHODS: Final = frozenset({"now", "utcnow", "today"})

@@ -118,10 +118,10 @@ class SteppedCode:
         return cls._step.__code__
 
     def _step(self, watch: StepWatch | None, step: Callable[..., Any], *arguments: Any) -> Any:
-        if watch is not None:
-            watch.enter()
-            watch.resume()
         try:
+            if watch is not None:
+                watch.enter()
+                watch.resume()
             return step(*arguments)
         except StopIteration as stop:
             self.ending = Returned(stop.value)
