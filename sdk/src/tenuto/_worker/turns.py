@@ -7,6 +7,7 @@ from collections import OrderedDict
 
 import msgspec
 
+from tenuto._guard.guard import Guard
 from tenuto._payloads import Payloads
 from tenuto._replay.actions import Action, FailExecution, encode_actions, encode_failure
 from tenuto._replay.events import Event, Failure, decode_event
@@ -15,7 +16,7 @@ from tenuto._replay.failures import from_exception, to_details
 from tenuto._replay.scene import Investigator
 from tenuto._wire.worker import Outcome, Turn, TurnAnswer
 from tenuto._worker.registry import Registry
-from tenuto.errors import NonDeterminismError
+from tenuto.errors import GuardViolation, NonDeterminismError
 
 _log = logging.getLogger("tenuto.worker")
 # Kinds of differences whose first instance is remembered; beyond it each is logged whole.
@@ -39,6 +40,7 @@ class TurnRunner:
     Args:
         registry: the code.
         payloads: how payloads are read and written.
+        guard: watches the code.
         max_sticky: live instances kept, the least recently used dropped first; 0 keeps none.
         check_inputs, investigator: see `Executor`.
     """
@@ -48,12 +50,14 @@ class TurnRunner:
         registry: Registry,
         payloads: Payloads,
         *,
+        guard: Guard,
         max_sticky: int,
         check_inputs: bool = False,
         investigator: Investigator | None = None,
     ) -> None:
         self._registry = registry
         self._payloads = payloads
+        self._guard = guard
         self._max_sticky = max_sticky
         self._check_inputs = check_inputs
         self._investigator = investigator
@@ -121,6 +125,7 @@ class TurnRunner:
                 turn.execution_id,
                 definitions=self._registry,
                 payloads=self._payloads,
+                watch=self._guard.watch(turn.instance_id),
                 check_inputs=self._check_inputs,
                 investigator=self._investigator,
             )
@@ -137,11 +142,7 @@ class TurnRunner:
 
     def _answer(self, turn: Turn, outcome: TurnOutcome) -> TurnAnswer:
         if outcome.problem is not None:
-            self._log_problem(turn, outcome.problem)
-            failure = encode_failure(Failure(outcome.problem.code, str(outcome.problem), non_retryable=True))
-            return TurnAnswer(
-                turn.instance_id, turn.execution_id, turn.commit_id, Outcome.NON_DETERMINISTIC, failure=failure
-            )
+            return self._refuse(turn, outcome.problem)
         _log_failure(turn, outcome.actions)
         encoded = encode_actions(outcome.actions)
         if self.max_actions_bytes and len(encoded) > self.max_actions_bytes:
@@ -156,6 +157,15 @@ class TurnRunner:
             outcome.patches,
             code_hash=outcome.code_hash,
         )
+
+    def _refuse(self, turn: Turn, problem: NonDeterminismError | GuardViolation) -> TurnAnswer:
+        if isinstance(problem, GuardViolation):
+            _log.error("instance '%s' stalls: %s", turn.instance_id, problem)
+            refused, failure = Outcome.GUARD_REFUSED, from_exception(problem)
+        else:
+            self._log_problem(turn, problem)
+            refused, failure = Outcome.NON_DETERMINISTIC, Failure(problem.code, str(problem), non_retryable=True)
+        return TurnAnswer(turn.instance_id, turn.execution_id, turn.commit_id, refused, failure=encode_failure(failure))
 
     def _log_problem(self, turn: Turn, problem: NonDeterminismError) -> None:
         """Whole reports once for each difference: a bad release meets the same one in thousands of instances."""
