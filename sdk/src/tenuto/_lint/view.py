@@ -340,7 +340,11 @@ class FunctionView:
 
     def walk(self) -> Iterator[ast.AST]:
         """Return the nodes of its body in the order of the text, nested functions and classes left out."""
-        yield from _walk(self.node.body)
+        return iter(self._nodes)
+
+    @cached_property
+    def _nodes(self) -> list[ast.AST]:
+        return list(_walk(self.node.body))
 
     @cached_property
     def _parents(self) -> dict[ast.AST, ast.AST]:
@@ -422,10 +426,12 @@ class FunctionView:
 
 
 def _walk(nodes: Sequence[ast.AST]) -> Iterator[ast.AST]:
-    for node in nodes:
+    stack = list(reversed(nodes))
+    while stack:
+        node = stack.pop()
         yield node
         if not isinstance(node, Function | ast.ClassDef):
-            yield from _walk(list(ast.iter_child_nodes(node)))
+            stack += reversed(list(ast.iter_child_nodes(node)))
 
 
 class ProjectView:
