@@ -128,6 +128,21 @@ def _is_part(facts: FunctionFacts | None) -> bool:
     return facts is not None and (facts.is_async or facts.is_generator)
 
 
+def is_registered(function: FunctionView) -> bool:
+    """Whether a function is registered as a workflow, and not only taken for one by what it does."""
+    module = function.module.module
+    facts = module.facts.functions[function.name]
+    if "workflow" in facts.marks:
+        return True
+    return any(
+        found.module is module and found.local == function.name
+        for other in function.project.modules
+        for registration in other.facts.registrations
+        if registration.kind == "workflow" and not registration.by_call
+        for found in function.project.project.resolve_all(registration.names, other)
+    )
+
+
 def with_wait(function: FunctionView, node: ast.expr, text: str) -> str | None:
     """Return an expression's text with the wait that this function waits by, in parentheses where it needs them.
 
