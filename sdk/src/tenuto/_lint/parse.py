@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tenuto._lint.names import CONTEXT_NAMES, OPERATIONS, REGISTRATIONS
+from tenuto._lint.names import CONTEXT_NAMES, REGISTRATIONS, TELLING
 from tenuto._lint.scopes import Binding, Function, Resolver, Scope
 
 
@@ -476,7 +476,7 @@ class _Builder:
         if isinstance(function, ast.Attribute):
             # The chain's own name is the call's; what it starts from may be a call.
             inner = function.value
-            if function.attr in OPERATIONS and isinstance(inner, ast.Name):
+            if function.attr in TELLING and isinstance(inner, ast.Name):
                 self._mark_context(inner.id)
             while isinstance(inner, ast.Attribute):
                 inner = inner.value
