@@ -114,7 +114,8 @@ def _refuses_none(annotation: ast.expr) -> bool:
             return last_name(annotation) in ("list", "dict", "set", "tuple", "frozenset")
         case ast.Attribute():
             return annotation.attr != "Any"
-    return False
+        case _:
+            return False
 
 
 def _json_of(node: ast.expr | None) -> str:
@@ -131,7 +132,8 @@ def _json_of(node: ast.expr | None) -> str:
             return "a list"
         case ast.Dict() | ast.DictComp():
             return "a dictionary"
-    return ""
+        case _:
+            return ""
 
 
 def _accepted(target: FunctionView, annotation: ast.expr | None) -> frozenset[str]:

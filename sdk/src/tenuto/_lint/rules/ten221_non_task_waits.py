@@ -35,7 +35,9 @@ _AT_ONCE = frozenset(
         "@ctx.workflow_name",
     }
 )
-_PLAIN = frozenset({"builtins", "collections", "dataclasses", "datetime", "decimal", "functools", "json", "math", "uuid"})
+_PLAIN = frozenset(
+    {"builtins", "collections", "dataclasses", "datetime", "decimal", "functools", "json", "math", "uuid"}
+)
 # What may give a task all the same: an attribute, the next of an iterator, whatever a partial gives.
 _UNKNOWN = frozenset(
     {"builtins.getattr", "builtins.max", "builtins.min", "builtins.next", "builtins.super", "builtins.object"}
@@ -48,9 +50,7 @@ def _check(function: FunctionView) -> Iterator[Hit]:
     if not _is_stepped(function):
         return
     for node in function.walk():
-        if isinstance(node, ast.Yield) and function.is_generator:
-            yield from _judge(function, node, node.value)
-        elif isinstance(node, ast.Await) and function.is_async:
+        if isinstance(node, ast.Await if function.is_async else ast.Yield):
             yield from _judge(function, node, node.value)
 
 
@@ -71,9 +71,7 @@ def _judge(function: FunctionView, wait: ast.Yield | ast.Await, value: ast.expr 
         return
     what = _what(function, value)
     if what:
-        yield function.hit(
-            wait, f"{function.text_of(value)} is {what}, and no task", fix=_fix(function, wait, value)
-        )
+        yield function.hit(wait, f"{function.text_of(value)} is {what}, and no task", fix=_fix(function, wait, value))
 
 
 def _what(function: FunctionView, node: ast.expr) -> str:
@@ -96,7 +94,8 @@ def _what(function: FunctionView, node: ast.expr) -> str:
             return "a value that the context gives at once" if is_value else ""
         case ast.Call():
             return _what_is_called(function, node)
-    return ""
+        case _:
+            return ""
 
 
 def _what_is_called(function: FunctionView, node: ast.Call) -> str:

@@ -24,9 +24,9 @@ def _check(function: FunctionView) -> Iterator[Hit]:
         if one.makes_task:
             yield from _judge(function, one.node, _ENDS[one.method])
     for call in function.calls:
-        if isinstance(call.node, ast.Call) and asked_at(function, call.node) is None:
-            if is_combiner(function, call.node):
-                yield from _judge(function, call.node, "the workflow does not wait for the tasks")
+        node = call.node
+        if isinstance(node, ast.Call) and asked_at(function, node) is None and is_combiner(function, node):
+            yield from _judge(function, node, "the workflow does not wait for the tasks")
 
 
 def _judge(function: FunctionView, node: ast.Call, end: str) -> Iterator[Hit]:
@@ -45,7 +45,7 @@ def _judge(function: FunctionView, node: ast.Call, end: str) -> Iterator[Hit]:
 
 
 def _fate(function: FunctionView, node: ast.expr) -> ast.stmt | None:
-    """The statement that the task itself ends in, be it by a condition or within a list; None where something uses it."""
+    """The statement that the task itself ends in, be it through a condition or a list; None where it is used."""
     at: ast.AST = node
     for parent in function.parents(node):
         match parent:

@@ -64,8 +64,8 @@ RULE = Rule(
     name="unknown-names",
     message="a name that nothing registers",
     why="Calls are recorded and delivered by name, compared letter by letter.",
-    breaks="The call waits for a worker that registers the wrong name, and none ever does; mending it later is a change "
-    "of history, on which running instances stall.",
+    breaks="The call waits for a worker that registers the wrong name, and none ever does; mending it later is a "
+    "change of history, on which running instances stall.",
     instead="Pass the function itself, or the name that it is registered by.",
     check=_check,
 )

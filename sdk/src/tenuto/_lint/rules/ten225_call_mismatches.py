@@ -41,7 +41,11 @@ def _targets(function: FunctionView, one: ContextCall) -> list[FunctionView]:
     views = [function.view_of(found) for found in one.found]
     certain: list[FunctionView] = []
     for view in views:
-        if view is None or not isinstance(view.node, Function) or len(marks_of(view.node)) != len(view.node.decorator_list):
+        if (
+            view is None
+            or not isinstance(view.node, Function)
+            or len(marks_of(view.node)) != len(view.node.decorator_list)
+        ):
             return []
         certain.append(view)
     return certain if len(certain) == 1 else []
