@@ -210,7 +210,7 @@ class _Places:
     # -- where an ordered collection goes
 
     def _way(self, node: ast.expr) -> bool | None:
-        """Follow a list or iterator outwards: True if it reaches an operation, False if its order matters, else None."""
+        """Follow a list or iterator outwards: True if it reaches an operation, False if its order matters."""
         function = self._function
         at: ast.AST = node
         for parent in function.parents(node):
