@@ -91,7 +91,12 @@ def _fix(function: FunctionView, node: ast.Call) -> Fix | None:
     if not isinstance(function.parent(node), ast.Expr | ast.Return):
         return None
     text = with_wait(function, node, function.text_of(node))
-    return None if text is None else Fix(f"add {function.wait}", (function.replace(node, text),))
+    if text is None:
+        return None
+    found = asked_at(function, node)
+    # A child may well be begun and left to itself.
+    is_meant = found is None or found.method != "call_child_workflow"
+    return Fix(f"add {function.wait}", (function.replace(node, text),), is_safe=is_meant)
 
 
 RULE = Rule(
