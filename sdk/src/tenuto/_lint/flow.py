@@ -14,8 +14,9 @@ _ENDLESS = frozenset({"itertools.count", "itertools.cycle"})
 
 def endless_loops(function: FunctionView) -> Iterator[_Loop]:
     """Yield the loops that nothing ends: no condition, no `break`, `return` or `raise` that leaves them."""
-    for node in function.walk():
-        if isinstance(node, _Loop) and _has_no_condition(function, node) and not _is_left(node):
+    loops: list[_Loop] = [*function.nodes_of(ast.While), *function.nodes_of(ast.For), *function.nodes_of(ast.AsyncFor)]
+    for node in loops:
+        if _has_no_condition(function, node) and not _is_left(node):
             yield node
 
 

@@ -45,9 +45,9 @@ def _check(function: FunctionView) -> Iterator[Hit]:
             is_own_class = owner == "threading.Thread" and method == "start" and owner not in function.names(holder)
             if is_own_class or is_of_module(function, holder):
                 yield function.hit(call.node, f"{call.text}() uses a thread or lock in workflow code")
-    for node in function.walk():
-        entered = node.context_expr if isinstance(node, ast.withitem) else None
-        if entered is not None and is_of_module(function, entered) and not _MADE.isdisjoint(function.names(entered)):
+    for node in function.nodes_of(ast.withitem):
+        entered = node.context_expr
+        if is_of_module(function, entered) and not _MADE.isdisjoint(function.names(entered)):
             yield function.hit(entered, f"{function.text_of(entered)} is a lock of the process")
 
 

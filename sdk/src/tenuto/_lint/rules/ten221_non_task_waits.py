@@ -49,9 +49,8 @@ _LOOPS = frozenset({"asyncio.AbstractEventLoop.create_future"})
 def _check(function: FunctionView) -> Iterator[Hit]:
     if not _is_stepped(function):
         return
-    for node in function.walk():
-        if isinstance(node, ast.Await if function.is_async else ast.Yield):
-            yield from _judge(function, node, node.value)
+    for node in function.nodes_of(ast.Await) if function.is_async else function.nodes_of(ast.Yield):
+        yield from _judge(function, node, node.value)
 
 
 def _is_stepped(function: FunctionView) -> bool:
@@ -61,8 +60,7 @@ def _is_stepped(function: FunctionView) -> bool:
         return True
     if not isinstance(node, Function) or node.decorator_list:
         return False
-    yields = [one for one in function.walk() if isinstance(one, ast.Yield)]
-    return any(one.value is not None and makes_task(function, one.value) for one in yields)
+    return any(one.value is not None and makes_task(function, one.value) for one in function.nodes_of(ast.Yield))
 
 
 def _judge(function: FunctionView, wait: ast.Yield | ast.Await, value: ast.expr | None) -> Iterator[Hit]:

@@ -12,9 +12,8 @@ from tenuto._lint.waits import asked, asked_at, walk_here
 
 
 def _check(function: FunctionView) -> Iterator[Hit]:
-    for node in function.walk():
-        caught = catches(function, node.type) if isinstance(node, ast.ExceptHandler) and node.type is not None else ()
-        if "builtins.GeneratorExit" in caught and isinstance(node, ast.ExceptHandler):
+    for node in function.nodes_of(ast.ExceptHandler):
+        if node.type is not None and "builtins.GeneratorExit" in catches(function, node.type):
             yield from _operations(function, node.body)
 
 
