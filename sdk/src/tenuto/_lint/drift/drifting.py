@@ -92,7 +92,7 @@ class Hunk:
         return list(found.items())
 
     def tokens(self) -> tuple[list[Token], list[Token]]:
-        """What changed, of the base and of today, with what it was moved past, or what stands inside a changed block."""
+        """What changed, of the base and of today, with what it moved past and what stands inside a changed block."""
         rows = self.comparison.rows
         old = [token for change in self.changes if (token := rows[change.base].base) is not None]
         new = [token for change in self.changes if (token := rows[change.current].current) is not None]

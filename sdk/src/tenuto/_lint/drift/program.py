@@ -92,10 +92,14 @@ class Program:
             return text
         found = self._found(target, scope, target)
         if found is not None and found.module is not None:
-            node = self._function(found.module, found.local)
-            given = self._names.get((found.module, found.local)) or (node and declared_name(node))
-            return given or found.local.rpartition(".")[2]
+            return self.name_of(found.module, found.local)
         return self._constant(target, scope) or self._imported(target, scope)
+
+    def name_of(self, module: Module, local: str) -> str:
+        """The name under which a function is registered, else its own."""
+        node = self._function(module, local)
+        given = self._names.get((module, local)) or (node and declared_name(node))
+        return given or local.rpartition(".")[2]
 
     def _found(self, node: ast.expr, scope: Scope, at: ast.expr) -> Found | None:
         """The one function that an expression stands for."""
