@@ -90,6 +90,9 @@ RETURNS = {
     "asyncio.new_event_loop": "asyncio.AbstractEventLoop",
 }
 
+# Attributes that hold an instance of a class.
+ATTRIBUTES = {"pathlib.Path.parent": "pathlib.Path"}
+
 # What a name means that is bound nowhere, as in code on a page: by its usual import.
 CONVENTIONS = {
     "Path": "pathlib.Path",

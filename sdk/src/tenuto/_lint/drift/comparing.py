@@ -172,6 +172,7 @@ class _Differences:
         self._base = base
         self._current = current
         self._partner = partner
+        self._row_of = {id(row.current): i for i, row in enumerate(rows) if row.current is not None}
         self._partner_of = {c: b for b, c in partner.items()}
 
     def changes(self) -> Iterator[Change]:
@@ -244,7 +245,15 @@ class _Differences:
                 return any(self._is_caught(block, way) for block, way in token.around)
             if self._current[opener].key == "match" and opener in self._partner_of:
                 return True  # The value that leads here used to go to another case.
-        return self._is_followed(i)
+        return self._is_followed(self._way_in(i, token))
+
+    def _way_in(self, i: int, token: Token) -> int:
+        """The row up to which a path to this token is one of the base's: where it enters an arm with nothing of it."""
+        for opener, arm in token.around:
+            start = self._row_of[id(self._current[_arm_start(self._current, opener, arm)])]
+            if opener not in self._partner_of and not any(row.base and row.current for row in self._rows[start:i]):
+                return self._row_of[id(self._current[opener])]
+        return i
 
     def _is_caught(self, opener: int, arm: int) -> bool:
         return self._current[opener].key == "try" and arm == 0 and opener in self._partner_of
@@ -297,6 +306,8 @@ class _Differences:
         if not inside:
             return False
         ways = {arm for token in inside for block, arm in token.around if block == opener}
+        if len(ways) > 1:
+            return True  # What was one or the other is now both.
         others = [t for t in self._base if any(block == opener and arm not in ways for block, arm in t.around)]
         closing = next(t for t in self._base if t.mark is Mark.CLOSE and t.block == opener)
         return closing.is_followed or any(_is_operation(token) for token in others) or self._base[opener].key == "loop"
