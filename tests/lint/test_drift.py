@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lint.drift_edits import EDITS, Edit, breaks, differences, source_of
 from lint.rule_cases import base_of, cases, found
-from tenuto._lint.drift.view import apply
+from tenuto._lint.fixes import apply_edits
 
 MARKED = [pytest.param(edit, id=edit.name.replace(" ", "-")) for edit in EDITS]
 
@@ -110,6 +110,6 @@ def test_a_fix_ends_its_finding(case: Path, tmp_path: Path) -> None:
         for path in case.iterdir():
             (tmp_path / path.name).write_bytes(path.read_bytes())
         edited = tmp_path / Path(finding.path).name
-        edited.write_text(apply(edited.read_text(), finding.fix.edits))
+        edited.write_text(apply_edits(edited.read_text(), finding.fix.edits))
         assert "is_patched(" in edited.read_text()
         assert found(tmp_path, "TEN281") == []
