@@ -8,8 +8,7 @@ import sys
 BUILTINS = frozenset(dir(builtins))
 STANDARD = frozenset(sys.stdlib_module_names)
 
-# Methods of a workflow's context that ask for something: a function that calls one on its first parameter is a
-# workflow, or a part of one.
+# Methods of a workflow's context that ask for something.
 OPERATIONS = frozenset(
     {
         "call_activity",
@@ -22,6 +21,8 @@ OPERATIONS = frozenset(
         "wait_for_external_event",
     }
 )
+# Those that make an undecorated function a workflow: the others are names that clients have too.
+TELLING = OPERATIONS - {"raise_event", "set_custom_status"}
 # Operations whose task must be waited for.
 TASKS = frozenset({"call_activity", "call_child_workflow", "create_timer", "wait_for_external_event"})
 # Requests of a client that name a workflow or an event.
