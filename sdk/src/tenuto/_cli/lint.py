@@ -13,11 +13,14 @@ from typing import Annotated, NoReturn, TextIO
 import typer
 
 from tenuto._lint.config import Config, ConfigError, find_config, with_options
+from tenuto._lint.drift.revisions import BaseSources, BaseUnavailable, read_base
 from tenuto._lint.finding import Finding
 from tenuto._lint.fixes import fix_source, safe_fixes
+from tenuto._lint.github import as_github
 from tenuto._lint.output import as_json
 from tenuto._lint.project import DiskSources, decode
 from tenuto._lint.run import Report, Run
+from tenuto._lint.sarif import as_sarif
 from tenuto._lint.text import Line, layout, statistics, summary
 
 FOUND, USAGE = 1, 2
@@ -32,6 +35,8 @@ class LintOutput(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+    SARIF = "sarif"
+    GITHUB = "github"
 
 
 def lint(
@@ -54,6 +59,10 @@ def lint(
             "--severity", metavar="LEVEL", help="Fail from this level: error, warning or info; default: info."
         ),
     ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option("--base", metavar="REVISION", help="Find what would stop instances started on this git revision."),
+    ] = None,
     output: Annotated[LintOutput, typer.Option("--output", "-o", help="How findings are written.")] = LintOutput.TEXT,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended safely.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show what --fix would change, and change nothing.")] = False,
@@ -71,9 +80,10 @@ def lint(
         config = with_options(
             find_config(_first(given)), profile=profile, select=select or (), ignore=ignore or (), fail_on=severity
         )
-    except ConfigError as error:
+        revision = None if base is None else read_base(base, _folder(given))
+    except (ConfigError, BaseUnavailable) as error:
         _stop(str(error))
-    task = _Task(given, config, use_cache=not no_cache)
+    task = _Task(given, config, revision=revision, use_cache=not no_cache)
     report = task.run()
     if diff:
         raise typer.Exit(FOUND if task.show_changes(report) else 0)
@@ -85,6 +95,12 @@ def lint(
 
 def _first(given: Sequence[str]) -> Path:
     return Path.cwd() if given[0] == _STDIN else Path(given[0]).absolute()
+
+
+def _folder(given: Sequence[str]) -> Path:
+    """The folder whose repository holds what is linted."""
+    first = _first(given)
+    return first if first.is_dir() else first.parent
 
 
 def _refuse_missing(given: Sequence[str]) -> None:
@@ -101,8 +117,9 @@ def _stop(text: str) -> NoReturn:
 class _Task:
     """One run of the command: what is linted, and what of it comes from standard input."""
 
-    def __init__(self, given: Sequence[str], config: Config, *, use_cache: bool) -> None:
+    def __init__(self, given: Sequence[str], config: Config, *, revision: BaseSources | None, use_cache: bool) -> None:
         self._config = config
+        self._revision = revision
         self._use_cache = use_cache
         self._prints_source = False
         self._stdin = Path("<stdin>").absolute() if _STDIN in given else None
@@ -110,7 +127,13 @@ class _Task:
         self._paths = [self._stdin if one == _STDIN and self._stdin else Path(one) for one in given]
 
     def run(self) -> Report:
-        return Run(self._config, sources=DiskSources(self._contents), use_cache=self._use_cache).lint(self._paths)
+        run = Run(
+            self._config,
+            sources=DiskSources(self._contents),
+            revision=self._revision,
+            use_cache=self._use_cache,
+        )
+        return run.lint(self._paths)
 
     def source(self, path: str) -> bytes:
         """The bytes of a file by the path of its findings."""
@@ -172,8 +195,8 @@ class _Task:
         for fault in report.faults:
             print(f"error: {fault}; this is a fault of the linter, please report it", file=sys.stderr)
         lines = statistics(report.findings) if counted else []
-        if output is LintOutput.JSON:
-            print(as_json(report.findings), file=self._stream)
+        if output is not LintOutput.TEXT:
+            print(_formatted(report, output), file=self._stream)
             for line in lines:
                 print(line, file=sys.stderr)
             return
@@ -187,6 +210,17 @@ class _Task:
     def _stream(self) -> TextIO:
         """Where findings go: standard output, unless the mended source is there."""
         return sys.stderr if self._prints_source else sys.stdout
+
+
+def _formatted(report: Report, output: LintOutput) -> str:
+    """A report in a format of programs."""
+    match output:
+        case LintOutput.SARIF:
+            return as_sarif(report.findings, report.faults)
+        case LintOutput.GITHUB:
+            return "\n".join(as_github(report.findings))
+        case _:
+            return as_json(report.findings)
 
 
 def _write(rows: list[Line], stream: TextIO) -> None:

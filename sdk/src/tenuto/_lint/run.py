@@ -7,7 +7,7 @@ import fnmatch
 import gc
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -15,6 +15,8 @@ from pathlib import Path
 from tenuto._lint.cache import Cache, Result
 from tenuto._lint.checks import Checker, Raw, check_suppressions
 from tenuto._lint.config import Config
+from tenuto._lint.drift.revisions import BaseSources
+from tenuto._lint.drift.view import BaseView
 from tenuto._lint.facts import Suppression
 from tenuto._lint.finding import Finding, Severity
 from tenuto._lint.graph import Graph, Key, Reached, build_graph, chain_of
@@ -106,6 +108,15 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
+def is_marked(sources: Sources, path: Path) -> bool:
+    """Whether a file may hold a workflow, or something that tells of one."""
+    try:
+        return _MARKS.search(sources.read(path)) is not None
+    except OSError:
+        # Reading it as a module reports it.
+        return True
+
+
 class Run:
     """Lints files of one project.
 
@@ -113,15 +124,23 @@ class Run:
         config: which rules, where.
         sources: where files come from. None: the disk.
         base: folder that paths of findings are relative to, where they are below it.
+        revision: what to compare with. None: nothing.
         use_cache: whether to keep what was found out for the next run.
     """
 
     def __init__(
-        self, config: Config, *, sources: Sources | None = None, base: Path | None = None, use_cache: bool = False
+        self,
+        config: Config,
+        *,
+        sources: Sources | None = None,
+        base: Path | None = None,
+        revision: BaseSources | None = None,
+        use_cache: bool = False,
     ) -> None:
         self._config = config
         self._sources = sources or DiskSources()
         self._base = (base or Path.cwd()).as_posix().rstrip("/") + "/"
+        self._revision = revision
         self._rules = active_rules(config)
         self._checker = Checker(self._rules.values(), config.names)
         self._cache = Cache(config.root or Path.cwd()) if use_cache else None
@@ -130,12 +149,13 @@ class Run:
     def lint(self, paths: Iterable[Path]) -> Report:
         """Lint files and folders."""
         files = 0
+        given = [path.absolute() for path in paths]
         with _without_collector():
-            for path, is_named in source_files((path.absolute() for path in paths), self._config.exclude):
+            for path, is_named in source_files(given, self._config.exclude):
                 files += 1
-                if is_named or self._is_marked(path):
+                if is_named or is_marked(self._sources, path):
                     self.project.module_at(path)
-            return self._report(build_graph(self.project), files)
+            return self._report(build_graph(self.project), files, given)
 
     def lint_function(self, path: Path, name: str) -> Report:
         """Lint one function as a workflow, with what it calls."""
@@ -143,20 +163,14 @@ class Run:
         extra: list[Key] = [(module, name)] if module is not None and name in module.facts.functions else []
         return self._report(build_graph(self.project, extra, only_extra=True), 1)
 
-    def _is_marked(self, path: Path) -> bool:
-        try:
-            return _MARKS.search(self._sources.read(path)) is not None
-        except OSError:
-            # Reading it as a module reports it.
-            return True
-
-    def _report(self, graph: Graph, files: int) -> Report:
+    def _report(self, graph: Graph, files: int, given: Sequence[Path] = ()) -> Report:
         view = ProjectView(self.project, graph, self._base)
         raws = [(module, raw) for module in self._concerned(graph) for raw in self._hits(module, view)]
         if self._cache is not None:
             self._cache.save()
         modules = {view.path_of(module): module for module in self.project.modules}
         raws += [(modules[path], raw) for path, raw in self._checker.check_project(view) if path in modules]
+        raws += [(modules[path], raw) for path, raw in self._beside_base(view, given) if path in modules]
         findings = _Judge(self._config, view).findings(raws, self._checker.rules)
         findings += [self._no_python(problem) for problem in self.project.problems]
         findings.sort(key=lambda one: (one.path, one.line, one.column, one.rule))
@@ -167,16 +181,28 @@ class Run:
             faults=list(self._checker.broken.values()),
         )
 
+    def _beside_base(self, view: ProjectView, given: Sequence[Path]) -> Iterator[tuple[str, Raw]]:
+        """What rules find beside the base, whose files are sought below the same paths."""
+        revision = self._revision
+        if revision is None or not any(rule.check_base for rule in self._rules.values()):
+            return
+        project = revision.project(view.modules)
+        for path in revision.files(given):
+            if not _matches(path, self._config.exclude) and is_marked(project.sources, path):
+                project.module_at(path)
+        yield from self._checker.check_base(BaseView(view, project, revision.name))
+
     def _hits(self, module: Module, view: ProjectView) -> Iterable[Raw]:
         """What the rules find in a module, from the cache where nothing that it depends on has changed."""
         if self._cache is None:
             return self._checker.check_module(view.module(module))
         context = self._context(module, view.graph)
         for result in self._cache.results(module.path, module.digest, context):
-            if all(self.project.digest_at(Path(path)) == digest for path, digest in result.depends):
+            if all(self._state(Path(path), view.graph) == state for path, state in result.depends):
                 return result.hits
         hits = tuple(self._checker.check_module(view.module(module)))
-        depends = tuple((str(one.path), one.digest) for one in self.project.dependencies(module))
+        others = self.project.dependencies(module)
+        depends = tuple((str(one.path), self._state(one.path, view.graph)) for one in others)
         if not self._checker.broken:
             self._cache.keep_result(module.path, Result(context, depends, hits))
         return hits
@@ -184,12 +210,16 @@ class Run:
     def _context(self, module: Module, graph: Graph) -> str:
         """Everything but contents that hits in a module depend on: rules, roles of functions, where imports lead."""
         digest = blake2b(repr((list(self._rules), self._config.names)).encode(), digest_size=16)
-        for roles in (graph.reached, graph.workflows, graph.activities):
-            digest.update(repr(sorted(name for where, name in roles if where is module)).encode())
+        digest.update(repr(sorted(name for where, name in graph.reached if where is module)).encode())
+        digest.update(graph.roles_in(module.path).encode())
         digest.update(repr([sorted(names) for names in graph.names.values()]).encode())
         for name in module.facts.imports:
             digest.update(f"{name}={self.project.locate(name, module)};".encode() if name else b";")
         return digest.hexdigest()
+
+    def _state(self, path: Path, graph: Graph) -> str:
+        """What others depend on of a module: its content, and which of its functions are workflows or activities."""
+        return f"{self.project.digest_at(path)} {graph.roles_in(path)}"
 
     def _concerned(self, graph: Graph) -> list[Module]:
         """Modules that hold something of a workflow, or an activity."""
