@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tenuto._lint.memo import remembered
 from tenuto._lint.registry import all_rules
@@ -54,6 +54,12 @@ def tainted_nodes(function: FunctionView) -> dict[ast.AST, str]:
     for rule in sources.rules:
         found |= {node: rule.id for node in _checked(rule, function) if node not in found}
     return found
+
+
+def is_source(names: Iterable[str], *, is_call: bool) -> bool:
+    """Whether what is called, or read, is a value from outside by the tables of the rules."""
+    table = _sources().calls if is_call else _sources().reads
+    return any(table.look_up(name) for name in names)
 
 
 def _looked_up(table: Table, one: Call | Read) -> dict[ast.AST, str]:
