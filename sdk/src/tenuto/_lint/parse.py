@@ -24,6 +24,7 @@ class Body:
         loads: names and chains of attributes that are read and not called, in textual order.
         entered: what its `with` statements enter.
         returns: what it returns.
+        inner: its lambdas and comprehensions with the scope of each.
         is_generator: it yields.
         uses_context: it calls an operation on its first parameter, and nothing says that this is no context.
     """
@@ -36,6 +37,7 @@ class Body:
     loads: list[tuple[ast.expr, Scope]] = field(default_factory=list["tuple[ast.expr, Scope]"])
     entered: list[tuple[ast.expr, Scope]] = field(default_factory=list["tuple[ast.expr, Scope]"])
     returns: list[ast.expr] = field(default_factory=list[ast.expr])
+    inner: dict[ast.AST, Scope] = field(default_factory=dict[ast.AST, Scope])
     is_generator: bool = False
     uses_context: bool = False
 
@@ -292,6 +294,7 @@ class _Builder:
     def _lambda(self, node: ast.Lambda) -> None:
         self._all([*node.args.defaults, *(one for one in node.args.kw_defaults if one)])
         before, self._scope = self._scope, Scope("inner", self._scope.nearest_function.name, self._scope)
+        self._body.inner[node] = self._scope
         arguments = node.args
         rest = [one for one in (arguments.vararg, arguments.kwarg) if one]
         for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *rest):
@@ -302,6 +305,7 @@ class _Builder:
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
         self._visit(node.generators[0].iter)
         before, self._scope = self._scope, Scope("inner", self._scope.nearest_function.name, self._scope)
+        self._body.inner[node] = self._scope
         for number, generator in enumerate(node.generators):
             if number:
                 self._visit(generator.iter)

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from tenuto._lint.extract import keyword, operation_of, subject_of
 from tenuto._lint.facts import Operation, Suppression
@@ -16,6 +17,9 @@ from tenuto._lint.parse import Body, ParsedModule
 from tenuto._lint.project import Found, Module, Project
 from tenuto._lint.rule import Hit
 from tenuto._lint.scopes import Binding, Function, Scope
+
+N = TypeVar("N", bound=ast.AST)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -311,6 +315,21 @@ class FunctionView:
         """
         return tuple(dict.fromkeys(one.name for one in self.found(node, scope)))
 
+    def scope_of(self, node: ast.AST) -> Scope:
+        """Return the scope that a node of this function stands in: a lambda's, a comprehension's, or the function's."""
+        inner, child = self.body.inner, node
+        for around in self.parents(node):
+            scope = inner.get(around)
+            # The first iterable of a comprehension is evaluated outside of it.
+            if scope is not None and not (isinstance(around, _COMPREHENSIONS) and around.generators[0].iter is node):
+                return scope
+            if isinstance(around, ast.comprehension) and around.iter is child:
+                outer = self.parent(around)
+                if isinstance(outer, _COMPREHENSIONS) and outer.generators[0] is around:
+                    node = around.iter
+            child = around
+        return self.body.scope
+
     def bindings(self, node: ast.Name, scope: Scope | None = None) -> list[Binding]:
         """Return the bindings of a name that can reach a place, innermost scope first; see `scopes.Binding`."""
         resolver = self.module.parsed.resolver
@@ -338,9 +357,25 @@ class FunctionView:
 
     # -- the tree
 
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """The nodes of its body in the order of the text, nested functions and classes left out."""
+        return list(_walk(self.node.body))
+
+    @cached_property
+    def _by_kind(self) -> dict[type[ast.AST], list[ast.AST]]:
+        found: dict[type[ast.AST], list[ast.AST]] = {}
+        for node in self.nodes:
+            found.setdefault(type(node), []).append(node)
+        return found
+
     def walk(self) -> Iterator[ast.AST]:
         """Return the nodes of its body in the order of the text, nested functions and classes left out."""
-        yield from _walk(self.node.body)
+        return iter(self.nodes)
+
+    def nodes_of(self, kind: type[N]) -> list[N]:
+        """Return its nodes of one kind, in the order of the text; cheaper than to look for them."""
+        return [node for node in self._by_kind.get(kind, ()) if isinstance(node, kind)]
 
     @cached_property
     def _parents(self) -> dict[ast.AST, ast.AST]:
@@ -422,10 +457,12 @@ class FunctionView:
 
 
 def _walk(nodes: Sequence[ast.AST]) -> Iterator[ast.AST]:
-    for node in nodes:
+    stack = list(reversed(nodes))
+    while stack:
+        node = stack.pop()
         yield node
         if not isinstance(node, Function | ast.ClassDef):
-            yield from _walk(list(ast.iter_child_nodes(node)))
+            stack += reversed(list(ast.iter_child_nodes(node)))
 
 
 class ProjectView:
