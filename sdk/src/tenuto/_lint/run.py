@@ -96,15 +96,6 @@ def _matches(path: Path, globs: Iterable[str]) -> bool:
     )
 
 
-def is_marked(sources: Sources, path: Path) -> bool:
-    """Whether a file may hold a workflow, or something that tells of one."""
-    try:
-        return _MARKS.search(sources.read(path)) is not None
-    except OSError:
-        # Reading it as a module reports it.
-        return True
-
-
 @contextlib.contextmanager
 def _without_collector() -> Iterator[None]:
     """Syntax trees are many objects that live until the end: looking for garbage among them costs a third of a run."""
@@ -115,6 +106,15 @@ def _without_collector() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def is_marked(sources: Sources, path: Path) -> bool:
+    """Whether a file may hold a workflow, or something that tells of one."""
+    try:
+        return _MARKS.search(sources.read(path)) is not None
+    except OSError:
+        # Reading it as a module reports it.
+        return True
 
 
 class Run:
@@ -198,10 +198,11 @@ class Run:
             return self._checker.check_module(view.module(module))
         context = self._context(module, view.graph)
         for result in self._cache.results(module.path, module.digest, context):
-            if all(self.project.digest_at(Path(path)) == digest for path, digest in result.depends):
+            if all(self._state(Path(path), view.graph) == state for path, state in result.depends):
                 return result.hits
         hits = tuple(self._checker.check_module(view.module(module)))
-        depends = tuple((str(one.path), one.digest) for one in self.project.dependencies(module))
+        others = self.project.dependencies(module)
+        depends = tuple((str(one.path), self._state(one.path, view.graph)) for one in others)
         if not self._checker.broken:
             self._cache.keep_result(module.path, Result(context, depends, hits))
         return hits
@@ -209,12 +210,16 @@ class Run:
     def _context(self, module: Module, graph: Graph) -> str:
         """Everything but contents that hits in a module depend on: rules, roles of functions, where imports lead."""
         digest = blake2b(repr((list(self._rules), self._config.names)).encode(), digest_size=16)
-        for roles in (graph.reached, graph.workflows, graph.activities):
-            digest.update(repr(sorted(name for where, name in roles if where is module)).encode())
+        digest.update(repr(sorted(name for where, name in graph.reached if where is module)).encode())
+        digest.update(graph.roles_in(module.path).encode())
         digest.update(repr([sorted(names) for names in graph.names.values()]).encode())
         for name in module.facts.imports:
             digest.update(f"{name}={self.project.locate(name, module)};".encode() if name else b";")
         return digest.hexdigest()
+
+    def _state(self, path: Path, graph: Graph) -> str:
+        """What others depend on of a module: its content, and which of its functions are workflows or activities."""
+        return f"{self.project.digest_at(path)} {graph.roles_in(path)}"
 
     def _concerned(self, graph: Graph) -> list[Module]:
         """Modules that hold something of a workflow, or an activity."""
