@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
-from importlib import import_module
 from types import FrameType, TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
@@ -389,10 +388,11 @@ def alternate_name(name: str | None = None) -> Callable[[F], F]:
 
 def _lint(path: str, function: str) -> list[Suspect]:
     """What the linter says of a function. Imported at the first difference: most workers never meet one."""
-    api: Any = import_module("tenuto._lint.api")
+    from tenuto._lint.api import lint_function
+
     return [
         Suspect(each.rule, source_of(each.path, each.line), each.message, each.instead)
-        for each in api.lint_function(path, function)
+        for each in lint_function(path, function)
     ]
 
 
