@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
 from types import FrameType, TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, NamedTuple, Self, TypeVar, overload
 
 from tenuto._payloads import Payloads
 from tenuto._replay.definitions import declare_name, make_options
@@ -26,6 +26,14 @@ from tenuto.workflow import RetryPolicy
 F = TypeVar("F", bound=Callable[..., Any])
 _log = logging.getLogger("tenuto.worker")
 _READY_SECONDS = 30.0
+
+
+class RuntimeParts(NamedTuple):
+    """What a runtime serves: its code, how payloads are read and written, its bounds."""
+
+    registry: Registry
+    payloads: Payloads
+    settings: WorkerSettings
 
 
 class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncContextManager["WorkflowRuntime"]):
@@ -331,6 +339,10 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
             self._connected.clear()
 
     # -- parts
+
+    def parts(self) -> RuntimeParts:
+        """What this runtime serves, for tools that serve or replay it themselves; it stays the runtime's own."""
+        return RuntimeParts(self._registry, self._payloads, self._settings)
 
     def _make_worker(self) -> Worker:
         return Worker(

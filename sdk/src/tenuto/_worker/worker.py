@@ -39,6 +39,7 @@ class Worker:
         connection: where the engine is.
         settings: how much to take on.
         on_connected: called on the loop each time the engine has greeted.
+        new_backoff: makes the pauses between tries to connect.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class Worker:
         connection: ClientSettings,
         settings: WorkerSettings,
         on_connected: Callable[[], None],
+        new_backoff: Callable[[], Backoff] = Backoff,
     ) -> None:
         self._registry = registry
         self._connection = connection
         self._settings = settings
         self._on_connected = on_connected
+        self._new_backoff = new_backoff
         self._worker_id = secrets.token_hex(8)
         self._outbox = Outbox()
         self._turns = TurnRunner(registry, payloads, max_sticky=settings.max_sticky)
@@ -79,8 +82,9 @@ class Worker:
                 await self._stopping.wait()
                 await self._drain()
                 await self._part(serving)
-                self._activities.abandon()
+                self._activities.abandon()  # else the group would wait for them
         finally:
+            self._activities.abandon()  # also where this was cancelled: idle threads must end
             self._watchdog.stop()
             self._turns.forget_all()
             _log.info("worker %s stopped", self._worker_id)
@@ -108,7 +112,7 @@ class Worker:
         serving.cancel()
 
     async def _serve_for_ever(self, owner: asyncio.TaskGroup) -> None:
-        backoff = Backoff()
+        backoff = self._new_backoff()
         last_reason = ""
         while True:
             began = asyncio.get_running_loop().time()
