@@ -83,10 +83,10 @@ def trace_text(state: WorkflowState, history: WorkflowHistory, records: StateRec
     return written.getvalue()
 
 
-def select(calls: Iterable[ActivityCall], instance_id: str, activity: Activity | None) -> list[ActivityCall]:
-    """The runs of one instance, and of one activity where it is given, in the order in which they began."""
+def select(calls: Iterable[ActivityCall], instance_id: str | None, activity: Activity | None) -> list[ActivityCall]:
+    """The runs of one instance and of one activity, where they are given, in the order in which they began."""
     name = None if activity is None else name_of(activity)
-    return [call for call in calls if call.instance_id == instance_id and name in (None, call.activity)]
+    return [call for call in calls if instance_id in (None, call.instance_id) and name in (None, call.activity)]
 
 
 def check_called(

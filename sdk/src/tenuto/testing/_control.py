@@ -22,7 +22,8 @@ from tenuto.client import new_command_id
 from tenuto.errors import NonDeterminismError
 from tenuto.testing._calls import Book, Fakes, RecordingRegistry
 from tenuto.testing._checks import Replayed, open_operations, trace_text
-from tenuto.testing._faults import ACTIVITY_RAN, Crash, Party
+from tenuto.testing._effects import Effects
+from tenuto.testing._faults import Crash, Party
 from tenuto.testing._homes import Home
 from tenuto.testing._link import WorkerChannel
 from tenuto.testing._lives import Engines, Life
@@ -53,7 +54,7 @@ class Control:
         parts = runtime.parts()
         self.payloads = parts.payloads
         self.engines = Engines(int(now.timestamp() * 1000), self.drop_worker)
-        self.book = Book(lambda: self.engines.now_ms, lambda name: self.engines.faults.reach(ACTIVITY_RAN, name))
+        self.book = Book(lambda: self.engines.now_ms, self.engines.faults.ran)
         self.fakes = Fakes(parts.registry, parts.payloads)
         self.registry = RecordingRegistry(parts.registry, self.book, self.fakes, self._rest)
         self.requests = Requests(parts.payloads.codec, new_command_id, "test")
@@ -63,6 +64,7 @@ class Control:
         self.home: Home
         self.worker_failure: BaseException | None = None
         self.checked: set[tuple[str, int]] = set()
+        self._started: dict[str, int] = {}
         _quiet_engine()
 
     # -- the worker ---------------------------------------------------------------------------------------------------
@@ -125,11 +127,13 @@ class Control:
     def start(
         self, workflow: str | Callable[..., Any], *, value: Any, instance_id: str | None, start_at: datetime | None
     ) -> Work[str]:
-        """Start an instance."""
+        """Start an instance. One without an id is named after its workflow, and counted."""
+        name = name_of(workflow)
+        self._started[name] = self._started.get(name, 0) + 1
         call = self.requests.start(
-            name_of(workflow),
+            name,
             value=value,
-            instance_id=instance_id,
+            instance_id=f"{name}-{self._started[name]}" if instance_id is None else instance_id,
             start_at=start_at,
             reuse=WorkflowIdReusePolicy.REJECT,
             version=None,
@@ -263,6 +267,15 @@ class Control:
             if not token:
                 return states
 
+    async def effects(self, life: Life) -> dict[str, Effects]:
+        """What the store holds of each instance that a crash must not change, by instance id."""
+        await self.settle(life)
+        found: dict[str, Effects] = {}
+        for state in await self._states(life):
+            history = await life.ask_now(self._raw_requests.history(state.instance_id))
+            found[state.instance_id] = Effects.read(state, history)
+        return found
+
     # -- what is told -------------------------------------------------------------------------------------------------
 
     def trace(self, instance_id: str) -> Work[str]:
@@ -284,9 +297,9 @@ class Control:
     async def notes(self, life: Life) -> list[str]:
         """What a failed test should show: traces of the instances, those that failed or have not ended first."""
         states = await self._states(life)
-        ended_well = WorkflowStatus.COMPLETED
-        oldest_first = [*reversed(states)]
-        shown = sorted(oldest_first, key=lambda state: state.runtime_status is ended_well)[:_TRACES]
+        states.reverse()  # the list begins with the newest
+        notable = [state for state in states if state.runtime_status is not WorkflowStatus.COMPLETED]
+        shown = notable[:_TRACES] or states[:1]
         notes = [await self._trace(life, state.instance_id) for state in shown]
         if len(states) > len(shown):
             notes.append(f"{len(states) - len(shown)} more instances are not shown.")
@@ -295,6 +308,14 @@ class Control:
     def plan(self, party: Party, at: str, nth: int) -> None:
         """Let a crash come. Raises ValueError: there is no such place."""
         self.engines.faults.plan(Crash(party, at, nth))
+
+    def places(self) -> list[str]:
+        """The places reached so far."""
+        return list(self.engines.faults.reached)
+
+    def has_crashed(self) -> bool:
+        """Whether no planned crash is still to come."""
+        return not self.engines.faults.pending
 
     def crash_engine(self) -> Work[None]:
         """Crash the engine that lives now; done when the next one does."""
