@@ -26,6 +26,7 @@ from tenuto.testing._faults import Party as _Party
 from tenuto.testing._faults import places_of as _places_of
 from tenuto.testing.environment import WorkflowEnvironment, WorkflowInstance
 from tenuto.testing.errors import StillRunning, WorkflowBlocked, WorkflowStalled
+from tenuto.testing.plugin import MakeEnvironment
 
 CRASH_PLACES = _places_of(_Party.WORKER)
 
@@ -33,6 +34,7 @@ __all__ = [
     "CRASH_PLACES",
     "ActivityCall",
     "CrashReport",
+    "MakeEnvironment",
     "StillRunning",
     "WorkflowBlocked",
     "WorkflowEnvironment",

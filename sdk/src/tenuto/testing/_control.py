@@ -192,7 +192,7 @@ class Control:
     async def _blocked(self, life: Life, state: WorkflowState) -> AssertionError:
         name = f"instance '{state.instance_id}' (workflow '{state.name}')"
         if state.runtime_status is WorkflowStatus.STALLED:
-            return WorkflowStalled(f"{name} is stalled: {state.status_reason}")
+            return self._stalled(state)
         if state.runtime_status is WorkflowStatus.SUSPENDED:
             return WorkflowBlocked(f"{name} is suspended, and does not end before it is resumed")
         waits = await self.waits_of(life, state.instance_id)
@@ -200,6 +200,12 @@ class Control:
         if not self.engines.wants_worker:
             said += "; and there is no worker (start_worker)"
         return WorkflowBlocked(f"{name} has not ended, and nothing happens by itself any more: it waits for {said}")
+
+    def _stalled(self, state: WorkflowState) -> WorkflowStalled:
+        self.checked.add((state.execution_id, state.history_length))
+        return WorkflowStalled(
+            f"instance '{state.instance_id}' (workflow '{state.name}') is stalled: {state.status_reason}"
+        )
 
     async def waits_of(self, life: Life, instance_id: str) -> list[str]:
         """What an instance waits for, in words."""
@@ -237,7 +243,9 @@ class Control:
         await self.settle(life)
         for state in await self._states(life):
             if (state.execution_id, state.history_length) in self.checked:
-                continue
+                continue  # found sound, or the test was told
+            if state.runtime_status is WorkflowStatus.STALLED:
+                raise self._stalled(state)
             problem = await self._problem_of(life, state.instance_id)
             if problem is not None:
                 raise WorkflowStalled(f"replayed from its full history, the code does something else: {problem}")

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import threading
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -365,6 +367,12 @@ class Engines:
         """Virtual time; Unix milliseconds."""
         life = self._life
         return self._first_ms if life is None else life.loop.now_ms
+
+    @property
+    def still_s(self) -> float:
+        """For how many seconds of real time virtual time has stood still."""
+        life = self._life
+        return math.inf if life is None else time.monotonic() - life.loop.moved_at_s
 
     def start(self) -> None:
         """Begin the first life."""

@@ -14,6 +14,7 @@ import heapq
 import itertools
 import math
 import selectors
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -32,6 +33,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, now_ms: int, on_idle: Callable[[], bool]) -> None:
         self.now_ms = now_ms
+        self.moved_at_s = 0.0  # real time
         self._origin_ms = now_ms
         self._pauses: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
@@ -60,6 +62,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Let it be that moment; what is due happens when the loop goes on."""
         assert now_ms >= self.now_ms, "time never goes back"
         self.now_ms = now_ms
+        self.moved_at_s = time.monotonic()
         while self._pauses and self._pauses[0][0] <= now_ms:
             ended = heapq.heappop(self._pauses)[2]
             if not ended.done():
