@@ -53,7 +53,7 @@ class BaseEnvironment:
             returns: the result of every call.
             raises: the error of every attempt.
             side_effect: called with nothing, `(input)` or `(ctx, input)`, as many as it takes; its result or error is
-                the activity's. It runs on the worker's event loop and may be `async`.
+                the activity's. A `def` runs in a thread, an `async def` on the worker's event loop.
             sequence: what the attempts come to, one after another: errors are raised, all else is returned. A further
                 attempt fails for good.
             hangs: never answers. Time does not stand still for it, so its timeouts take effect.

@@ -137,8 +137,7 @@ class Life:
 
     def __init__(self, engines: Engines, number: int) -> None:
         self.number = number
-        # A new engine takes a claim for abandoned only if it was made before the moment at which it first looks.
-        self.loop = VirtualLoop(engines.now_ms + (number > 1), self._on_idle)
+        self.loop = VirtualLoop(engines.now_ms, self._on_idle)
         self.engine: Engine
         self.is_over = False
         self._engines = engines
