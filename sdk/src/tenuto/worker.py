@@ -352,6 +352,11 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
             )
 
 
+def parts_of(runtime: WorkflowRuntime) -> tuple[Registry, PayloadCodec | None]:
+    """What a runtime holds: the registered code, and the codec of its payloads. For this package's own tools."""
+    return runtime._registry, runtime._payloads.codec  # pyright: ignore[reportPrivateUsage]  # of this very module
+
+
 def alternate_name(name: str | None = None) -> Callable[[F], F]:
     """Decorator that names a workflow or activity function before it is registered; None keeps its own name.
 

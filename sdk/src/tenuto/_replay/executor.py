@@ -25,6 +25,7 @@ from tenuto._replay import actions, comparison, events
 from tenuto._replay.context import ReplayContext
 from tenuto._replay.definitions import CallInfo
 from tenuto._replay.failures import from_exception, to_details
+from tenuto._replay.observing import Observer
 from tenuto._replay.operations import ExecutionInfo, Operations, PayloadTask
 from tenuto._replay.patches import Patches
 from tenuto._replay.stepping import Raised, Returned, SteppedCode
@@ -72,13 +73,30 @@ class TurnOutcome(msgspec.Struct, frozen=True):
 
 
 class Executor:
-    """A live execution of one workflow instance."""
+    """A live execution of one workflow instance.
 
-    def __init__(self, instance_id: str, execution_id: str, *, definitions: Definitions, payloads: Payloads) -> None:
+    Args:
+        instance_id: the instance.
+        execution_id: its life.
+        definitions: the code.
+        payloads: how payloads are read and written.
+        observer: is told what happens; None: nobody is.
+    """
+
+    def __init__(
+        self,
+        instance_id: str,
+        execution_id: str,
+        *,
+        definitions: Definitions,
+        payloads: Payloads,
+        observer: Observer | None = None,
+    ) -> None:
         self._instance_id = instance_id
         self._execution_id = execution_id
         self._definitions = definitions
         self._payloads = payloads
+        self._observer = observer
         self._patches = Patches()
         self._code = SteppedCode()
         self._operations: Operations | None = None
@@ -123,10 +141,15 @@ class Executor:
             self._operations.is_replaying = is_replaying
 
     def _apply(self, batch: Sequence[events.Event]) -> None:
+        observer = self._observer
         for event in batch:
+            if observer is not None:
+                observer.applying(event)
             handler = _HANDLERS.get(type(event))
             if handler is not None:
                 handler(self, event)
+            if observer is not None:
+                observer.applied(event, self._code)
 
     def _leave_history(self) -> None:
         """What replayed turns set was recorded with them, unless the last turn is recorded in part."""
@@ -163,6 +186,7 @@ class Executor:
         operations = Operations(info, self._payloads, self._definitions.activities)
         operations.now_ms = self._now_ms
         operations.is_replaying = self._is_replaying
+        operations.observer = self._observer
         self._operations = operations
         context = self._definitions.make_context(operations, self._patches)
         self._code.begin(lambda: self._call(code, event, context))

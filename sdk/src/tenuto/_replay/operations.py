@@ -14,6 +14,7 @@ from typing import Any
 from tenuto._payloads import Payloads
 from tenuto._replay import actions, comparison, events
 from tenuto._replay.definitions import CallInfo
+from tenuto._replay.observing import Observer
 from tenuto._replay.tasks import CancellableTask, SettableTask
 from tenuto.errors import WorkflowSignal
 
@@ -93,6 +94,7 @@ class Operations:
         self.custom_status: bytes | None = None
         self.next_input: actions.ContinueAsNew | None = None
         self.keeps_events = False
+        self.observer: Observer | None = None
         self._last_id = 0
         self._waiting: dict[str, deque[EventTask]] = {}
         self._unread: dict[str, deque[tuple[int, events.EventRaised]]] = {}
@@ -107,7 +109,7 @@ class Operations:
 
     def request(self, action: actions.Action, task: SettableTask[Any] | None) -> None:
         """Asks for an operation; `task` completes with it."""
-        self.unconfirmed.append(action)
+        self._ask(action)
         if task is not None:
             self.open[action.event_id] = task
 
@@ -141,7 +143,18 @@ class Operations:
         if self.is_closed:
             raise InstanceDropped("the execution has ended or was dropped from memory")
         if self.open.pop(event_id, None) is not None:
-            self.unconfirmed.append(actions.CancelTimer(event_id))
+            self._ask(actions.CancelTimer(event_id))
+
+    def _ask(self, action: actions.Action) -> None:
+        self.unconfirmed.append(action)
+        if self.observer is not None:
+            self.observer.asked(action)
+
+    def show(self, custom_status: bytes | None) -> None:
+        """Sets the custom status that goes with this turn."""
+        self.custom_status = custom_status
+        if self.observer is not None and custom_status is not None:
+            self.observer.showed(custom_status)
 
     def receive(self, event: events.EventRaised) -> None:
         """Gives an external event to who waits for its name, without case, else keeps it."""
