@@ -278,7 +278,8 @@ class _Reader:
         kind = _KINDS.get(name) if isinstance(name, str) else None
         if kind is None:
             raise self.refuse(
-                f"has the type {name!r}, which this release does not know: a newer engine wrote it; upgrade tenuto", where
+                f"has the type {name!r}, which this release does not know: a newer engine wrote it; upgrade tenuto",
+                where,
             )
         index = entry.get("index", position)
         if index != position:

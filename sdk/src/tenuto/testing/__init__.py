@@ -1,0 +1,1 @@
+"""What tests of workflows need: recorded histories replayed against today's code."""
