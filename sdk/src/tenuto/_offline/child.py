@@ -2,8 +2,8 @@
 
     python -m tenuto._offline.child ORDER
 
-ORDER is an `Order` as JSON. Lines go both ways: first the child's `Ready` as JSON, then a file's path in and an `Answer`
-as JSON out, until standard input ends. What the application prints goes to standard error.
+ORDER is an `Order` as JSON. Lines go both ways: first the child's `Ready` as JSON, then a file's path in and an
+`Answer` as JSON out, until standard input ends. What the application prints goes to standard error.
 """
 
 from __future__ import annotations
@@ -17,47 +17,13 @@ from typing import IO
 import msgspec
 
 from tenuto._offline import shims
-from tenuto._offline.perturbations import Surroundings
+from tenuto._offline.messages import Answer, Order, Ready
 from tenuto._offline.replaying import HistoryReplay
 from tenuto._offline.sources import read_file
 from tenuto._offline.transcripts import Entry
 from tenuto._replay.executor import UnknownWorkflow
 from tenuto._worker.loading import NotRunnable, load, trace_of_import
 from tenuto.worker import WorkflowRuntime, parts_of
-
-
-class Order(msgspec.Struct, frozen=True):
-    """What to be.
-
-    Args:
-        target: the application as MODULE:RUNTIME.
-        paths: where modules are found.
-        folder: an empty folder, for those that are to work in another one.
-        surroundings: what else is to be different.
-    """
-
-    target: str
-    paths: list[str]
-    folder: str
-    surroundings: Surroundings
-
-
-class Ready(msgspec.Struct, frozen=True):
-    """Whether the application could be imported: empty, or why not."""
-
-    refusal: str = ""
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What three replays of one history asked for, one after another.
-
-    The first one fills caches, its own and Python's, so that objects lie elsewhere in memory than in the others; what
-    is compared between processes are the second ones.
-    """
-
-    cold: list[Entry]
-    first: list[Entry]
-    second: list[Entry]
 
 
 class ReplayChild:

@@ -7,7 +7,6 @@ nothing is set aside, so that it hides nothing else.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -15,22 +14,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
-from tenuto._offline.child import Answer
+from tenuto._offline.messages import Answer
 from tenuto._offline.perturbations import (
     MEMORY,
     PROCESS,
     STATE,
     TOGETHER,
-    Perturbation,
     Surroundings,
     all_together,
     variants,
 )
 from tenuto._offline.processes import ApplicationRefused, ReplayLost, ReplayProcess
+from tenuto._offline.sensitivity import Sensitivity
 from tenuto._offline.transcripts import Difference, Entry, differences
 
 Answers: TypeAlias = dict[Path, Answer]
@@ -52,41 +51,6 @@ class PerturbOptions:
     rounds: int = 4
     timeout_s: float = 30.0
     jobs: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Sensitivity:
-    """One perturbation that changes what a history's replay asks for.
-
-    Args:
-        perturbation: what was changed.
-        difference: the first difference it makes; left is the unchanged replay.
-        hits: how many of the tries showed one.
-        tries: how many there were.
-    """
-
-    perturbation: Perturbation
-    difference: Difference
-    hits: int
-    tries: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as JSON-compatible values."""
-        left, right = self.difference.sides()
-        where = self.difference.where
-        return {
-            "perturbation": self.perturbation.name,
-            "operation": where.event_id,
-            "kind": where.kind,
-            "name": where.name,
-            "source": where.source,
-            "field": self.difference.field,
-            "unchanged": left,
-            "changed": right,
-            "hits": self.hits,
-            "tries": self.tries,
-            "rules": list(self.perturbation.rules),
-        }
 
 
 @dataclass(slots=True)
@@ -261,36 +225,10 @@ def _unmasked(found: list[Difference], unstable: list[Difference]) -> list[Diffe
 
 
 def _without_consequences(found: list[Sensitivity]) -> list[Sensitivity]:
-    """Objects lie elsewhere in a second replay: where their order decides, no state outside the workflow is to blame."""
+    """Objects lie elsewhere in a second replay: where that decides, no state outside the workflow is to blame."""
     by_memory = {(one.difference.position, one.difference.field) for one in found if one.perturbation is MEMORY}
     return [
         one
         for one in found
         if one.perturbation is not STATE or (one.difference.position, one.difference.field) not in by_memory
     ]
-
-
-def describe(sensitivities: Sequence[Sensitivity]) -> str:
-    """The finding as text for people, most telling first."""
-    names = ", ".join(one.perturbation.name for one in sensitivities)
-    lines = [f"UNSTABLE: the replay depends on its surroundings: {names}"]
-    for one in sensitivities:
-        left, right = one.difference.sides()
-        field = f", {one.difference.field}" if one.difference.field else ""
-        tries = f" ({one.hits} of {one.tries} tries)" if one.tries > 1 else ""
-        lines += [
-            f"  with {one.perturbation.changed}{tries}:",
-            f"    {one.difference.where.headline}{field}",
-            f"      unchanged: {left}",
-            f"      changed:   {right}",
-            f"    likely: {one.perturbation.likely}",
-        ]
-        if one.perturbation.rules:
-            lines.append(f"    more: tenuto explain {one.perturbation.rules[0]}")
-    return "\n".join(lines)
-
-
-def as_json(sensitivities: Sequence[Sensitivity]) -> list[dict[str, Any]]:
-    """The findings as JSON-compatible values."""
-    values: list[dict[str, Any]] = json.loads(json.dumps([one.to_json() for one in sensitivities]))
-    return values

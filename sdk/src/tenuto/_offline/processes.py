@@ -14,7 +14,7 @@ from typing import Final, Self, TypeVar
 
 import msgspec
 
-from tenuto._offline.child import Answer, Order, Ready
+from tenuto._offline.messages import Answer, Order, Ready
 from tenuto._offline.perturbations import Surroundings
 
 T = TypeVar("T")

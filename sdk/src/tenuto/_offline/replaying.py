@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from tenuto._offline.results import ProblemKind, ReplayProblem, ReplayResult
 from tenuto._offline.transcripts import Difference, Entry, Recorder, differences, recorded_entry, same_json
@@ -25,6 +25,9 @@ from tenuto._worker.context import WorkflowContext
 from tenuto._worker.registry import Registry
 from tenuto.errors import PayloadError
 
+_SEARCH: Final = (
+    "look for clocks, randomness, the order of sets, or state outside the workflow; tenuto replay --perturb names it"
+)
 _ENDINGS = (e.ExecutionCompleted, e.ExecutionFailed, e.ExecutionTerminated)
 
 
@@ -276,20 +279,15 @@ class _Judgement:
         return None
 
     def _first_time(self, run: _Run) -> ReplayProblem | None:
+        """Replays again, told that it runs for the first time; a difference may also come from anywhere else."""
         if not self._options.check_first_time:
             return None
         fresh = self._replay.run(is_first_time=True)
         found = next(iter(differences(_without_statuses(run.entries), _without_statuses(fresh.entries))), None)
         if found is None:
             return None
-        replaying, first = found.sides()
-        text = (
-            "BRANCHES_ON_REPLAY: the code asks for something else while ctx.is_replaying is False\n"
-            f"  replaying:  {replaying}\n"
-            f"  first time: {first}\n"
-            "  next: never let ctx.is_replaying decide what a workflow does; ctx.logger is silent while replaying"
-        )
-        return ReplayProblem(ProblemKind.BRANCHES_ON_REPLAY, text, found.where.event_id)
+        other = next(iter(differences(run.entries, self._replay.run().entries)), None)
+        return _branch_problem(found) if other is None else _unstable_problem(other)
 
 
 def _payload_problem(refusal: PayloadError, effect: str, event_id: int) -> ReplayProblem:
@@ -299,6 +297,34 @@ def _payload_problem(refusal: PayloadError, effect: str, event_id: int) -> Repla
         "  next: give new fields a default and keep reading old forms, or branch with ctx.is_patched(id)"
     )
     return ReplayProblem(ProblemKind.PAYLOAD_REFUSED, text, event_id)
+
+
+def _branch_problem(found: Difference) -> ReplayProblem:
+    replaying, first = found.sides()
+    text = (
+        "BRANCHES_ON_REPLAY: the code asks for something else while ctx.is_replaying is False\n"
+        f"  {_place(found)}\n"
+        f"  replaying:  {replaying}\n"
+        f"  first time: {first}\n"
+        "  next: never let ctx.is_replaying decide what a workflow does; ctx.logger is silent while replaying"
+    )
+    return ReplayProblem(ProblemKind.BRANCHES_ON_REPLAY, text, found.where.event_id)
+
+
+def _unstable_problem(found: Difference) -> ReplayProblem:
+    once, again = found.sides()
+    text = (
+        "UNSTABLE: two replays, one after another, ask for different things\n"
+        f"  {_place(found)}\n"
+        f"  once:  {once}\n"
+        f"  again: {again}\n"
+        f"  next: {_SEARCH}"
+    )
+    return ReplayProblem(ProblemKind.UNSTABLE, text, found.where.event_id)
+
+
+def _place(found: Difference) -> str:
+    return f"{found.where.headline}{f', {found.field}' if found.field else ''}"
 
 
 def _value_problem(kind: ProblemKind, found: Difference) -> ReplayProblem:
@@ -318,8 +344,7 @@ def _value_problem(kind: ProblemKind, found: Difference) -> ReplayProblem:
     if is_order:
         lines.append("  they differ only in the order of keys")
     lines.append(
-        "  next: if that was not meant, look for clocks, randomness, the order of sets, or state outside the workflow; "
-        "tenuto replay --perturb names it"
+        f"  next: if that was not meant, {_SEARCH}"
     )
     return ReplayProblem(kind, "\n".join(lines), place.event_id)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from tenuto._offline.sensitivity import Sensitivity, describe
 from tenuto._offline.transcripts import Entry
 from tenuto.errors import ReplayFailed
 
@@ -22,6 +23,7 @@ class ProblemKind(StrEnum):
     RESULT_DIFFERS = "RESULT_DIFFERS"
     INPUT_DIFFERS = "INPUT_DIFFERS"
     BRANCHES_ON_REPLAY = "BRANCHES_ON_REPLAY"
+    HANGS = "HANGS"
     UNREADABLE = "UNREADABLE"
     UNSTABLE = "UNSTABLE"
 
@@ -41,6 +43,7 @@ _MEANINGS = {
     ProblemKind.RESULT_DIFFERS: "the execution ends with another result",
     ProblemKind.INPUT_DIFFERS: "an operation is asked for with another input",
     ProblemKind.BRANCHES_ON_REPLAY: "the code does something else while replaying",
+    ProblemKind.HANGS: "the replay does not end",
     ProblemKind.UNREADABLE: "the history cannot be read",
     ProblemKind.UNSTABLE: "the replay depends on its surroundings",
 }
@@ -76,6 +79,7 @@ class ReplayResult:
         problem: None where the code fits.
         notes: facts worth knowing that are no problem, such as operations that the code asks for beyond history.
         transcript: everything the code asked for, in order.
+        sensitivities: the perturbations that change what the code asks for; empty where none does, or none was tried.
     """
 
     source: str
@@ -88,6 +92,7 @@ class ReplayResult:
     problem: ReplayProblem | None = None
     notes: tuple[str, ...] = ()
     transcript: tuple[Entry, ...] = ()
+    sensitivities: tuple[Sensitivity, ...] = ()
 
     @property
     def is_ok(self) -> bool:
@@ -111,7 +116,17 @@ class ReplayResult:
             lines.append(f"fits: {self.event_count} events in {self.turn_count} turns")
         else:
             lines.append(self.problem.text)
+        if self.sensitivities and (self.problem is None or self.problem.kind is not ProblemKind.UNSTABLE):
+            lines.append(describe(self.sensitivities))
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+    def perturbed(self, sensitivities: tuple[Sensitivity, ...]) -> ReplayResult:
+        """The same with what perturbation found: the problem itself, or the likely cause of another one."""
+        problem = self.problem
+        if sensitivities and (problem is None or problem.kind is ProblemKind.UNSTABLE):
+            operation = sensitivities[0].difference.where.event_id
+            problem = ReplayProblem(ProblemKind.UNSTABLE, describe(sensitivities), operation)
+        return replace(self, problem=problem, sensitivities=sensitivities)
 
     def raise_for_problem(self) -> None:
         """Does nothing where the code fits.
@@ -139,4 +154,5 @@ class ReplayResult:
             if problem is None
             else {"kind": problem.kind.value, "operation": problem.operation, "text": problem.text},
             "notes": list(self.notes),
+            "perturbations": [one.to_json() for one in self.sensitivities],
         }

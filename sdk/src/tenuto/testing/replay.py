@@ -12,12 +12,16 @@ Histories are exported with `tenuto workflow history INSTANCE --export FILE`, or
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from tenuto._offline.perturbing import PerturbOptions
+from tenuto._offline.processes import ApplicationRefused
 from tenuto._offline.replaying import ReplayOptions, replay_history, unreadable
 from tenuto._offline.results import ProblemKind, ReplayProblem, ReplayResult
 from tenuto._offline.sources import HistorySource, NothingFound, find_files, read_source
+from tenuto._offline.suite import Application, run_suite
 from tenuto.errors import ReplayFailed, UnreadableHistory
 from tenuto.payload import PayloadCodec
 from tenuto.worker import WorkflowRuntime, parts_of
@@ -87,7 +91,12 @@ def histories_in(*places: str | Path) -> list[Path]:
 
 
 def assert_replays(
-    runtime: WorkflowRuntime, *histories: HistorySource, check_inputs: bool = False, check_results: bool = True
+    runtime: WorkflowRuntime,
+    *histories: HistorySource,
+    check_inputs: bool = False,
+    check_results: bool = True,
+    perturb: bool = False,
+    app: str = "",
 ) -> None:
     """Assert that today's code fits recorded histories.
 
@@ -96,15 +105,37 @@ def assert_replays(
         histories: see `Replayer.replay`; at least one.
         check_inputs: see `Replayer`.
         check_results: see `Replayer`.
+        perturb: also assert that the replay depends on nothing around it: other processes replay each history with
+            another hash seed, clock, time zone, locale, random seed, environment, host, folder and memory. Takes
+            seconds; give many histories to one call.
+        app: how those processes find the runtime, as MODULE:RUNTIME; empty: it is the global variable of a module.
 
     Raises:
         ReplayFailed: it does not; the message is the report of each that it does not fit.
-        ValueError: no history was given.
+        ValueError: no history was given, or no module holds the runtime.
     """
     __tracebackhide__ = True
     if not histories:
         raise ValueError("assert_replays needs at least one history")
-    replayer = Replayer(runtime, check_inputs=check_inputs, check_results=check_results)
-    failed = [result.report() for result in replayer.replay_all(histories) if not result.is_ok]
-    if failed:
-        raise ReplayFailed("\n\n".join(failed))
+    registry, codec = parts_of(runtime)
+    application = Application(registry, codec, (app or _target_of(runtime)) if perturb else "")
+    options = ReplayOptions(check_inputs=check_inputs, check_results=check_results)
+    try:
+        outcome = run_suite(application, histories, options=options, perturb=PerturbOptions() if perturb else None)
+    except ApplicationRefused as refused:
+        raise ValueError(f"{application.target} cannot be imported by another process:\n{refused}") from None
+    if outcome.failed:
+        raise ReplayFailed("\n\n".join(result.report() for result in outcome.failed))
+
+
+def _target_of(runtime: WorkflowRuntime) -> str:
+    """MODULE:RUNTIME of a runtime that some imported module holds, by its file, which any process can import."""
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if file is None:
+            continue
+        for name, value in list(vars(module).items()):
+            if value is runtime:
+                is_file = module.__name__ == "__main__" or module.__spec__ is None or "." not in module.__name__
+                return f"{file if is_file else module.__name__}:{name}"
+    raise ValueError("no module holds this runtime as a global variable; give app='module:runtime'")
