@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
 from importlib import import_module
 from types import FrameType, TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, NamedTuple, Self, TypeVar, overload
 
 from tenuto._payloads import Payloads
 from tenuto._replay.definitions import declare_name, make_options
@@ -33,6 +33,15 @@ _log = logging.getLogger("tenuto.worker")
 _READY_SECONDS = 30.0
 CHECK_INPUTS_VARIABLE = "TENUTO_CHECK_INPUTS"
 _YES, _NO = frozenset({"1", "true", "yes", "on"}), frozenset({"", "0", "false", "no", "off"})
+
+
+class RuntimeParts(NamedTuple):
+    """What a runtime serves: its code, how payloads are read and written, its bounds, who looks into its code."""
+
+    registry: Registry
+    payloads: Payloads
+    settings: WorkerSettings
+    investigator: CodeInvestigator
 
 
 class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncContextManager["WorkflowRuntime"]):
@@ -345,6 +354,10 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
 
     # -- parts
 
+    def parts(self) -> RuntimeParts:
+        """What this runtime serves, for tools that serve or replay it themselves; it stays the runtime's own."""
+        return RuntimeParts(self._registry, self._payloads, self._settings, self._investigator)
+
     def _make_worker(self) -> Worker:
         return Worker(
             self._registry,
@@ -364,11 +377,6 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
             raise RegistrationError(
                 f"{function!r} is registered too late: the runtime already serves, and told the engine what it can run"
             )
-
-
-def parts_of(runtime: WorkflowRuntime) -> tuple[Registry, PayloadCodec | None]:
-    """What a runtime holds: the registered code, and the codec of its payloads. For this package's own tools."""
-    return runtime._registry, runtime._payloads.codec  # pyright: ignore[reportPrivateUsage]  # of this very module
 
 
 def alternate_name(name: str | None = None) -> Callable[[F], F]:

@@ -14,8 +14,10 @@ import pytest
 import tenuto as wf
 from replay_world import World, registry_of
 from tenuto._offline import transcripts
+from tenuto._payloads import Payloads
 from tenuto._replay import actions as a
 from tenuto._replay import events as e
+from tenuto._replay.executor import Executor
 from tenuto._wire.history import UnknownEvent, WorkflowHistory, export_json, number_events
 from tenuto.testing.replay import ProblemKind, Replayer, ReplayFailed, ReplayResult, assert_replays, histories_in
 
@@ -163,11 +165,12 @@ class TestDiffers:
             world = World(registry_of(original, one, two))
             world.complete(1, 3)
             world.complete(2, 4)
-            world.registry = registry_of(changed, one, two)
+            registry, _, _, investigator = runtime_of(changed).parts()
+            executor = Executor("i", "x", definitions=registry, payloads=Payloads(), investigator=investigator)
             result = replayed(history_of(world.history), changed)
             assert kind_of(result) is kind
             assert result.problem is not None
-            assert result.problem.text == str(world.restart().problem)
+            assert result.problem.text == str(executor.run(world.history, []).problem)
 
     def test_code_that_ended_before_history_did(self) -> None:
         """An event that arrived after the end is one that the recorded code still waited for."""

@@ -14,13 +14,13 @@ from tenuto._cli.sampling import SampleWish, sample_histories, save
 from tenuto._cli.session import Session, session_of
 from tenuto._offline.perturbing import PerturbOptions
 from tenuto._offline.processes import ApplicationRefused
-from tenuto._offline.replaying import ReplayOptions
+from tenuto._offline.replaying import Code, ReplayOptions
 from tenuto._offline.results import ProblemKind
 from tenuto._offline.sources import HistorySource, NothingFound, find_files
-from tenuto._offline.suite import Application, SuiteOutcome, run_suite
+from tenuto._offline.suite import SuiteOutcome, code_of, run_suite
 from tenuto._wire.history import WorkflowHistory
 from tenuto._worker.loading import NotRunnable, load, trace_of_import
-from tenuto.worker import WorkflowRuntime, parts_of
+from tenuto.worker import WorkflowRuntime
 
 
 def replay(
@@ -83,9 +83,10 @@ def replay(
     sources: list[HistorySource] = [*_files(session, histories or []), *_sampled(session, wish, save_to)]
     try:
         outcome = run_suite(
-            _application(session, app),
+            _code(session, app),
             sources,
             options=ReplayOptions(check_inputs=check_inputs, check_results=check_results),
+            target=app,
             perturb=tried if perturb else None,
         )
     except ApplicationRefused as refused:
@@ -120,7 +121,7 @@ def _sampled(session: Session, wish: SampleWish, folder: Path | None) -> list[Wo
     return [*saved]
 
 
-def _application(session: Session, target: str) -> Application:
+def _code(session: Session, target: str) -> Code:
     try:
         runtime = load(target)
     except NotRunnable as error:
@@ -129,8 +130,7 @@ def _application(session: Session, target: str) -> Application:
         session.stop(f"{target} cannot be imported:\n{trace_of_import(error)}", Exit.USAGE)
     if not isinstance(runtime, WorkflowRuntime):
         session.stop(f"{target} is a {type(runtime).__name__}, not a WorkflowRuntime", Exit.USAGE)
-    registry, codec = parts_of(runtime)
-    return Application(registry, codec, target)
+    return code_of(runtime)
 
 
 def _exit_for(outcome: SuiteOutcome) -> Exit:

@@ -18,12 +18,12 @@ import msgspec
 
 from tenuto._offline import shims
 from tenuto._offline.messages import Answer, Order, Ready
-from tenuto._offline.replaying import HistoryReplay
+from tenuto._offline.replaying import Code, HistoryReplay
 from tenuto._offline.sources import read_file
 from tenuto._offline.transcripts import Entry
 from tenuto._replay.executor import UnknownWorkflow
 from tenuto._worker.loading import NotRunnable, load, trace_of_import
-from tenuto.worker import WorkflowRuntime, parts_of
+from tenuto.worker import WorkflowRuntime
 
 
 class ReplayChild:
@@ -73,8 +73,8 @@ class ReplayChild:
 
     def answer(self, runtime: WorkflowRuntime, path: str) -> Answer:
         """Replay one history, three times."""
-        registry, codec = parts_of(runtime)
-        replay = HistoryReplay(registry, codec, read_file(Path(path)))
+        parts = runtime.parts()
+        replay = HistoryReplay(Code(parts.registry, parts.payloads.codec), read_file(Path(path)))
         return Answer(*(self._entries(replay) for _ in range(3)))
 
     def _entries(self, replay: HistoryReplay) -> list[Entry]:

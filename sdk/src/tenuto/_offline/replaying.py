@@ -20,6 +20,7 @@ from tenuto._replay.definitions import CallInfo
 from tenuto._replay.executor import Executor, TurnOutcome, UnknownWorkflow, WorkflowCode
 from tenuto._replay.operations import Operations
 from tenuto._replay.patches import Patches
+from tenuto._replay.scene import Investigator
 from tenuto._wire.history import UnknownEvent, WorkflowHistory
 from tenuto._worker.context import WorkflowContext
 from tenuto._worker.registry import Registry
@@ -44,6 +45,21 @@ class ReplayOptions:
     check_inputs: bool = False
     check_results: bool = True
     check_first_time: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What is replayed.
+
+    Args:
+        registry: the registered workflows.
+        codec: the application's payload codec.
+        investigator: who tells more about the code where it differs from history; None: nobody.
+    """
+
+    registry: Registry
+    codec: PayloadCodec | None = None
+    investigator: Investigator | None = None
 
 
 class RecordedPayloads(Payloads):
@@ -106,6 +122,9 @@ class _Definitions:
     def workflow(self, name: str, variant: str | None) -> WorkflowCode:
         return self._registry.workflow(name, variant)
 
+    def code_hash(self, code: WorkflowCode) -> str:
+        return self._registry.code_hash(code)
+
     def make_context(self, operations: Operations, patches: Patches) -> ReplayContext:
         return self._context(operations, patches)
 
@@ -123,14 +142,13 @@ class HistoryReplay:
     """Replays of one history with one application's code.
 
     Args:
-        registry: the code.
-        codec: the application's payload codec.
+        code: the code.
         history: what is recorded; complete, and known to this release.
     """
 
-    def __init__(self, registry: Registry, codec: PayloadCodec | None, history: WorkflowHistory) -> None:
-        self._registry = registry
-        self._codec = None if history.is_decoded else codec
+    def __init__(self, code: Code, history: WorkflowHistory) -> None:
+        self._code = code
+        self._codec = None if history.is_decoded else code.codec
         self._history = history
         self._events = [item.event for item in history if not isinstance(item.event, UnknownEvent)]
 
@@ -144,8 +162,9 @@ class HistoryReplay:
         executor = Executor(
             self._history.instance_id,
             self._history.execution_id,
-            definitions=_Definitions(self._registry, is_first_time=is_first_time),
+            definitions=_Definitions(self._code.registry, is_first_time=is_first_time),
             payloads=payloads,
+            investigator=self._code.investigator,
             observer=recorder,
         )
         try:
@@ -179,12 +198,7 @@ def unreadable(source: str, text: str) -> ReplayResult:
 
 
 def replay_history(
-    registry: Registry,
-    codec: PayloadCodec | None,
-    history: WorkflowHistory,
-    *,
-    source: str = "",
-    options: ReplayOptions | None = None,
+    code: Code, history: WorkflowHistory, *, source: str = "", options: ReplayOptions | None = None
 ) -> ReplayResult:
     """Replay a history against the registered code and say what differs; nothing is raised for any difference."""
     started = history.started
@@ -193,7 +207,7 @@ def replay_history(
         return unreadable(source, f"{unknown.key} is of a type that this release does not know; upgrade tenuto")
     if started is None:
         return unreadable(source, f"the history of '{history.instance_id}' does not hold the start of the workflow")
-    replay = HistoryReplay(registry, codec, history)
+    replay = HistoryReplay(code, history)
     judged = _Judgement(replay, options or ReplayOptions())
     judged.judge()
     return ReplayResult(
@@ -343,9 +357,7 @@ def _value_problem(kind: ProblemKind, found: Difference) -> ReplayProblem:
     )
     if is_order:
         lines.append("  they differ only in the order of keys")
-    lines.append(
-        f"  next: if that was not meant, {_SEARCH}"
-    )
+    lines.append(f"  next: if that was not meant, {_SEARCH}")
     return ReplayProblem(kind, "\n".join(lines), place.event_id)
 
 

@@ -8,25 +8,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tenuto._offline.perturbing import PerturbationCheck, PerturbationReport, PerturbOptions
-from tenuto._offline.replaying import ReplayOptions, replay_history, unreadable
+from tenuto._offline.replaying import Code, ReplayOptions, replay_history, unreadable
 from tenuto._offline.results import ProblemKind, ReplayProblem, ReplayResult
 from tenuto._offline.sources import HistorySource, read_source
-from tenuto._payloads import PayloadCodec
 from tenuto._wire.history import WorkflowHistory, export_json
-from tenuto._worker.registry import Registry
 from tenuto.errors import UnreadableHistory
+from tenuto.worker import WorkflowRuntime
 
 
-@dataclass(frozen=True, slots=True)
-class Application:
-    """What is replayed against: the registered code, the codec of its payloads, and how other processes find it.
-
-    `target` is MODULE:RUNTIME; empty where only this process needs it.
-    """
-
-    registry: Registry
-    codec: PayloadCodec | None
-    target: str = ""
+def code_of(runtime: WorkflowRuntime) -> Code:
+    """The code of a runtime, with its own codec."""
+    parts = runtime.parts()
+    return Code(parts.registry, parts.payloads.codec, parts.investigator)
 
 
 @dataclass(slots=True)
@@ -60,32 +53,34 @@ class _Read:
 
 
 def run_suite(
-    application: Application,
+    code: Code,
     histories: Iterable[HistorySource],
     *,
     options: ReplayOptions,
+    target: str = "",
     perturb: PerturbOptions | None = None,
 ) -> SuiteOutcome:
     """Replay histories.
 
     Args:
-        application: the code.
+        code: the code.
         histories: what to replay; see `read_source`.
         options: what is compared.
+        target: how other processes find the code, as MODULE:RUNTIME; only to perturb.
         perturb: also replay in changed surroundings; None: do not.
 
     Raises:
         ApplicationRefused: the application cannot be imported by the processes that perturb it.
     """
     read = [_read(history) for history in histories]
-    report = None if perturb is None else _perturb(application, read, perturb)
+    report = None if perturb is None else _perturb(target, read, perturb)
     results: list[ReplayResult] = []
     for position, one in enumerate(read):
         path = Path(str(position))
         if report is not None and path in report.hanging:
             results.append(_hanging(one, report.hanging[path]))
             continue
-        result = _replay(application, one, options)
+        result = _replay(code, one, options)
         results.append(result if report is None else result.perturbed(tuple(report.found.get(path, ()))))
     return SuiteOutcome(results, [] if report is None else report.notes)
 
@@ -98,10 +93,10 @@ def _read(source: HistorySource) -> _Read:
     return _Read(name, history)
 
 
-def _replay(application: Application, one: _Read, options: ReplayOptions) -> ReplayResult:
+def _replay(code: Code, one: _Read, options: ReplayOptions) -> ReplayResult:
     if one.history is None:
         return unreadable(one.source, one.refusal)
-    return replay_history(application.registry, application.codec, one.history, source=one.source, options=options)
+    return replay_history(code, one.history, source=one.source, options=options)
 
 
 def _hanging(one: _Read, text: str) -> ReplayResult:
@@ -118,7 +113,7 @@ def _hanging(one: _Read, text: str) -> ReplayResult:
     )
 
 
-def _perturb(application: Application, read: Sequence[_Read], options: PerturbOptions) -> PerturbationReport:
+def _perturb(target: str, read: Sequence[_Read], options: PerturbOptions) -> PerturbationReport:
     """Perturb what could be read; the report names each history by its position."""
     with TemporaryDirectory(prefix="tenuto-replay-") as folder:
         room, places = Path(folder, "elsewhere"), dict[Path, Path]()
@@ -130,7 +125,7 @@ def _perturb(application: Application, read: Sequence[_Read], options: PerturbOp
                 places[written] = Path(str(position))
         if not places:
             return PerturbationReport({})
-        found = PerturbationCheck(application.target, str(room), options).run(list(places))
+        found = PerturbationCheck(target, str(room), options).run(list(places))
         return PerturbationReport(
             {places[path]: one for path, one in found.found.items()},
             found.notes,

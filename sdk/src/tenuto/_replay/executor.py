@@ -154,6 +154,12 @@ class Executor:
         status, operations.custom_status = operations.custom_status, None
         return TurnOutcome(asked, status, self._patches.drain(), self._is_finished, self._unrecorded_hash(new_events))
 
+    @property
+    def awaited_events(self) -> list[str]:
+        """Names of the events that the code waits for now."""
+        operations = self._operations
+        return [] if operations is None or self._is_finished else operations.awaited_events()
+
     def close(self) -> None:
         """Drops the execution from memory: its code gets no chance to ask for anything more."""
         if self._operations is not None:

@@ -202,6 +202,10 @@ class Operations:
         if task.timer is not None:
             task.timer.cancel()
 
+    def awaited_events(self) -> list[str]:
+        """Names of the events that the code waits for, without case, in the order in which it began to."""
+        return [name for name, waiting in self._waiting.items() for task in waiting if not task.is_complete]
+
     def unread_events(self) -> list[events.EventRaised]:
         """Events that nobody waited for, oldest first."""
         numbered = [entry for queue in self._unread.values() for entry in queue]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from tenuto._offline.perturbing import PerturbOptions
@@ -21,10 +22,10 @@ from tenuto._offline.processes import ApplicationRefused
 from tenuto._offline.replaying import ReplayOptions, replay_history, unreadable
 from tenuto._offline.results import ProblemKind, ReplayProblem, ReplayResult
 from tenuto._offline.sources import HistorySource, NothingFound, find_files, read_source
-from tenuto._offline.suite import Application, run_suite
+from tenuto._offline.suite import code_of, run_suite
 from tenuto.errors import ReplayFailed, UnreadableHistory
 from tenuto.payload import PayloadCodec
-from tenuto.worker import WorkflowRuntime, parts_of
+from tenuto.worker import WorkflowRuntime
 
 __all__ = [
     "HistorySource",
@@ -57,8 +58,8 @@ class Replayer:
         check_inputs: bool = False,
         check_results: bool = True,
     ) -> None:
-        self._registry, own = parts_of(runtime)
-        self._codec = own if payload_codec is None else payload_codec
+        code = code_of(runtime)
+        self._code = code if payload_codec is None else replace(code, codec=payload_codec)
         self._options = ReplayOptions(check_inputs=check_inputs, check_results=check_results)
 
     def replay(self, history: HistorySource) -> ReplayResult:
@@ -71,7 +72,7 @@ class Replayer:
             found, source = read_source(history)
         except UnreadableHistory as error:
             return unreadable(error.source, str(error))
-        return replay_history(self._registry, self._codec, found, source=source, options=self._options)
+        return replay_history(self._code, found, source=source, options=self._options)
 
     def replay_all(self, histories: Iterable[HistorySource]) -> Iterator[ReplayResult]:
         """Replay one after another, as they are asked for."""
@@ -117,13 +118,13 @@ def assert_replays(
     __tracebackhide__ = True
     if not histories:
         raise ValueError("assert_replays needs at least one history")
-    registry, codec = parts_of(runtime)
-    application = Application(registry, codec, (app or _target_of(runtime)) if perturb else "")
+    target = (app or _target_of(runtime)) if perturb else ""
     options = ReplayOptions(check_inputs=check_inputs, check_results=check_results)
     try:
-        outcome = run_suite(application, histories, options=options, perturb=PerturbOptions() if perturb else None)
+        tried = PerturbOptions() if perturb else None
+        outcome = run_suite(code_of(runtime), histories, options=options, target=target, perturb=tried)
     except ApplicationRefused as refused:
-        raise ValueError(f"{application.target} cannot be imported by another process:\n{refused}") from None
+        raise ValueError(f"{target} cannot be imported by another process:\n{refused}") from None
     if outcome.failed:
         raise ReplayFailed("\n\n".join(result.report() for result in outcome.failed))
 

@@ -1,0 +1,331 @@
+"""The parts of one environment put together, and what both its faces do: each as work for the engine's loop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from tenuto._replay.definitions import name_of, target_info
+from tenuto._transport.backoff import Backoff
+from tenuto._transport.client_channel import ClientSettings
+from tenuto._wire.calls import Call
+from tenuto._wire.history import WorkflowHistory
+from tenuto._wire.instances import WorkflowIdReusePolicy, WorkflowState, WorkflowStatus
+from tenuto._wire.management import Requests, missing
+from tenuto._worker.worker import Worker
+from tenuto.client import new_command_id
+from tenuto.errors import NonDeterminismError
+from tenuto.testing._calls import Book, Fakes, RecordingRegistry
+from tenuto.testing._checks import Replayed, open_operations, trace_text
+from tenuto.testing._faults import ACTIVITY_RAN, Crash, Party
+from tenuto.testing._homes import Home
+from tenuto.testing._link import WorkerChannel
+from tenuto.testing._lives import Engines, Life
+from tenuto.testing.errors import WorkflowBlocked, WorkflowStalled
+from tenuto.worker import WorkflowRuntime
+from tenuto_engine.ports.records import ActivityKey
+
+R = TypeVar("R")
+Work = Callable[[Life], Coroutine[Any, Any, R]]
+
+# The same in every run, so that a test that passes today passes tomorrow.
+BEGINNING: Final = datetime(2030, 1, 1, tzinfo=UTC)
+_MANY = 1_000
+_TRACES = 3
+
+
+class Control:
+    """One environment.
+
+    Args:
+        runtime: the user's; it stays as it is, and does not serve meanwhile.
+        now: virtual time at the beginning; aware.
+    """
+
+    def __init__(self, runtime: WorkflowRuntime, now: datetime) -> None:
+        if now.tzinfo is None:
+            raise ValueError(f"now is {now}, without a time zone; give one, such as tzinfo=UTC")
+        parts = runtime.parts()
+        self.payloads = parts.payloads
+        self.engines = Engines(int(now.timestamp() * 1000), self.drop_worker)
+        self.book = Book(lambda: self.engines.now_ms, lambda name: self.engines.faults.reach(ACTIVITY_RAN, name))
+        self.fakes = Fakes(parts.registry, parts.payloads)
+        self.registry = RecordingRegistry(parts.registry, self.book, self.fakes, self._rest)
+        self.requests = Requests(parts.payloads.codec, new_command_id, "test")
+        self._raw_requests = Requests(None, new_command_id, "test")
+        # A turn may be stopped in a debugger for as long as one likes.
+        self._settings = replace(parts.settings, slow_turn_s=3_600.0)
+        self.home: Home
+        self.worker_failure: BaseException | None = None
+        self.checked: set[tuple[str, int]] = set()
+        _quiet_engine()
+
+    # -- the worker ---------------------------------------------------------------------------------------------------
+
+    def make_worker(self) -> Worker:
+        """A worker for the runtime's code. Called on its loop."""
+        settings = ClientSettings(
+            "the engine of this test", "", None, open_channel=lambda *_, **__: WorkerChannel(self.engines.connect)
+        )
+        return Worker(
+            self.registry,
+            self.payloads,
+            connection=settings,
+            settings=self._settings,
+            on_connected=lambda: None,
+            new_backoff=lambda: Backoff(lambda: 0.0),
+        )
+
+    def begin(self, home: Home) -> None:
+        """Let engine and worker begin."""
+        self.home = home
+        self.engines.start()
+        self.put_worker()
+
+    def put_worker(self) -> None:
+        """Let there be a worker, a new one where there is one."""
+        self.engines.wants_worker = True
+        self.home.begin()
+
+    def drop_worker(self) -> None:
+        """Crash the worker here and now; another one takes its place, if one is wanted."""
+        if self.engines.wants_worker:
+            self.home.begin()
+        else:
+            self.home.leave()
+        self.engines.cut_lines()
+
+    def take_worker(self) -> None:
+        """Let there be no worker."""
+        self.engines.wants_worker = False
+        self.drop_worker()
+
+    def worker_ended(self, error: BaseException) -> None:
+        """The worker itself has failed, which no code of a user should bring about."""
+        self.worker_failure = error
+
+    def _rest(self, key: ActivityKey, is_resting: bool) -> None:
+        if is_resting:
+            self.engines.resting.add(key)
+        else:
+            self.engines.resting.discard(key)
+        self.engines.touch()
+
+    # -- work for the engine's loop -----------------------------------------------------------------------------------
+
+    def ask(self, call: Call[R]) -> Work[R]:
+        """Send a command or a question."""
+        return lambda life: life.ask(call)
+
+    def start(
+        self, workflow: str | Callable[..., Any], *, value: Any, instance_id: str | None, start_at: datetime | None
+    ) -> Work[str]:
+        """Start an instance."""
+        call = self.requests.start(
+            name_of(workflow),
+            value=value,
+            instance_id=instance_id,
+            start_at=start_at,
+            reuse=WorkflowIdReusePolicy.REJECT,
+            version=None,
+            trace_parent="",
+        )
+        return self.ask(call)
+
+    @staticmethod
+    async def settle(life: Life) -> None:
+        """Let everything happen that happens now."""
+        async with life.moving:
+            await life.idle()
+
+    def advance(self, by: timedelta) -> Work[None]:
+        """Let so much time pass, stopping wherever anything is due."""
+        if by < timedelta(0):
+            raise ValueError(f"time never goes back, and this is {by}")
+        until_ms = self.engines.now_ms + round(by.total_seconds() * 1000)
+
+        async def work(life: Life) -> None:
+            while life.loop.now_ms <= until_ms:
+                async with life.moving:
+                    await life.idle()
+                    next_ms = life.next_ms()
+                    if next_ms is None or next_ms > until_ms:
+                        life.loop.move_to(max(life.loop.now_ms, until_ms))
+                        break
+                    life.loop.move_to(next_ms)
+            await self.settle(life)
+
+        return work
+
+    def run_to_end(self, instance_id: str) -> Work[WorkflowState]:
+        """Let time pass until an instance has ended."""
+
+        async def work(life: Life) -> WorkflowState:
+            while True:
+                async with life.moving:
+                    await life.idle()
+                    state = await life.ask_now(self.requests.get(instance_id, fetch_payloads=True))
+                    if state is None:
+                        raise missing(instance_id)
+                    if state.runtime_status.is_terminal:
+                        return state
+                    next_ms = None if self._is_held(state) else life.next_ms()
+                    if next_ms is None:
+                        raise await self._blocked(life, state)
+                    life.loop.move_to(next_ms)
+
+        return work
+
+    @staticmethod
+    def _is_held(state: WorkflowState) -> bool:
+        return state.runtime_status in (WorkflowStatus.STALLED, WorkflowStatus.SUSPENDED)
+
+    async def _blocked(self, life: Life, state: WorkflowState) -> AssertionError:
+        name = f"instance '{state.instance_id}' (workflow '{state.name}')"
+        if state.runtime_status is WorkflowStatus.STALLED:
+            return WorkflowStalled(f"{name} is stalled: {state.status_reason}")
+        if state.runtime_status is WorkflowStatus.SUSPENDED:
+            return WorkflowBlocked(f"{name} is suspended, and does not end before it is resumed")
+        waits = await self.waits_of(life, state.instance_id)
+        said = " and ".join(waits) or state.status_reason or "nothing that is recorded"
+        if not self.engines.wants_worker:
+            said += "; and there is no worker (start_worker)"
+        return WorkflowBlocked(f"{name} has not ended, and nothing happens by itself any more: it waits for {said}")
+
+    async def waits_of(self, life: Life, instance_id: str) -> list[str]:
+        """What an instance waits for, in words."""
+        history = await life.ask_now(self._raw_requests.history(instance_id))
+        return open_operations(history, self.replay(history).awaited_events)
+
+    def waits(self, instance_id: str) -> Work[list[str]]:
+        """What an instance waits for, once everything has happened that happens now."""
+
+        async def work(life: Life) -> list[str]:
+            await self.settle(life)
+            return await self.waits_of(life, instance_id)
+
+        return work
+
+    # -- checks -------------------------------------------------------------------------------------------------------
+
+    def replay(self, history: WorkflowHistory) -> Replayed:
+        """Run an instance's code over its history once more."""
+        return Replayed(history, self.registry, self.payloads)
+
+    def check(self, instance_id: str) -> Work[None]:
+        """See that an instance's code replays its history. Raises `WorkflowStalled`."""
+
+        async def work(life: Life) -> None:
+            await self.settle(life)
+            problem = await self._problem_of(life, instance_id)
+            if problem is not None:
+                raise WorkflowStalled(f"replayed from its full history, the code does something else: {problem}")
+
+        return work
+
+    async def check_all(self, life: Life) -> None:
+        """See that the code of every instance replays its history. Raises `WorkflowStalled`."""
+        await self.settle(life)
+        for state in await self._states(life):
+            if (state.execution_id, state.history_length) in self.checked:
+                continue
+            problem = await self._problem_of(life, state.instance_id)
+            if problem is not None:
+                raise WorkflowStalled(f"replayed from its full history, the code does something else: {problem}")
+
+    async def _problem_of(self, life: Life, instance_id: str) -> NonDeterminismError | None:
+        history = await life.ask_now(self._raw_requests.history(instance_id))
+        self.checked.add((history.execution_id, len(history)))
+        return self.replay(history).problem
+
+    async def _states(self, life: Life) -> list[WorkflowState]:
+        states: list[WorkflowState] = []
+        token = ""
+        while True:
+            page = await life.ask(
+                self.requests.list(
+                    name="",
+                    statuses=(),
+                    created_from=None,
+                    created_to=None,
+                    page=(_MANY, token),
+                    id_prefix="",
+                    fetch_payloads=False,
+                )
+            )
+            states += page
+            token = page.next_page_token
+            if not token:
+                return states
+
+    # -- what is told -------------------------------------------------------------------------------------------------
+
+    def trace(self, instance_id: str) -> Work[str]:
+        """The trace of an instance."""
+
+        async def work(life: Life) -> str:
+            return await self._trace(life, instance_id)
+
+        return work
+
+    async def _trace(self, life: Life, instance_id: str) -> str:
+        state = await life.ask(self.requests.get(instance_id, fetch_payloads=True))
+        if state is None:
+            raise missing(instance_id)
+        history = await life.ask(self.requests.history(instance_id))
+        records = await life.ask(self.requests.state_records(instance_id, max_records=_MANY))
+        return trace_text(state, history, records)
+
+    async def notes(self, life: Life) -> list[str]:
+        """What a failed test should show: traces of the instances, those that failed or have not ended first."""
+        states = await self._states(life)
+        ended_well = WorkflowStatus.COMPLETED
+        oldest_first = [*reversed(states)]
+        shown = sorted(oldest_first, key=lambda state: state.runtime_status is ended_well)[:_TRACES]
+        notes = [await self._trace(life, state.instance_id) for state in shown]
+        if len(states) > len(shown):
+            notes.append(f"{len(states) - len(shown)} more instances are not shown.")
+        return notes
+
+    def plan(self, party: Party, at: str, nth: int) -> None:
+        """Let a crash come. Raises ValueError: there is no such place."""
+        self.engines.faults.plan(Crash(party, at, nth))
+
+    def crash_engine(self) -> Work[None]:
+        """Crash the engine that lives now; done when the next one does."""
+        crashed: list[Life] = []
+
+        async def work(life: Life) -> None:
+            if not crashed:
+                crashed.append(life)
+                self.engines.kill(life)
+                await life.loop.create_future()
+
+        return work
+
+    def result_type(self, workflow: str | Callable[..., Any] | None) -> Any:
+        """What a workflow's result is decoded as, where the caller does not say."""
+        if workflow is None or isinstance(workflow, str):
+            return Any
+        return target_info("child workflow", workflow).result_type
+
+
+def _quiet_engine() -> None:
+    """Let the engine log through `logging`, where the program has not chosen how structlog logs."""
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=[
+                structlog.stdlib.filter_by_level,
+                structlog.stdlib.add_log_level,
+                structlog.processors.format_exc_info,
+                structlog.processors.KeyValueRenderer(key_order=["event"]),
+            ],
+            wrapper_class=structlog.stdlib.BoundLogger,
+            logger_factory=structlog.stdlib.LoggerFactory(),
+        )
+        logging.getLogger("tenuto_engine").setLevel(logging.WARNING)

@@ -1,0 +1,345 @@
+"""A workflow environment for tests: the real engine, a real worker and virtual time in the test's own process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from tenuto._replay.definitions import name_of
+from tenuto._wire.history import WorkflowHistory
+from tenuto._wire.instances import WorkflowState
+from tenuto._wire.management import RESUME, SUSPEND, UNSET, missing
+from tenuto.testing._calls import Activity, ActivityCall
+from tenuto.testing._checks import check_called, select
+from tenuto.testing._control import BEGINNING, Control
+from tenuto.testing._driving import BlockingDriver, Stage
+from tenuto.testing._faults import Party
+from tenuto.testing._homes import ThreadHome
+from tenuto.testing.errors import StillRunning
+from tenuto.worker import WorkflowRuntime
+
+_PATIENCE = timedelta(seconds=30)
+_LEAVING_S = 2.0
+
+
+class WorkflowEnvironment(AbstractContextManager["WorkflowEnvironment"]):
+    """Runs the workflows of a runtime on the real engine, in memory, in this process, on virtual time.
+
+    Time stands still while a test looks, while workflow code runs and while an activity runs, however long. It moves
+    only in `advance` and in `WorkflowInstance.result`, and then straight to the next moment at which anything is due:
+    a timer, a retry, a timeout. Each environment has an engine and a store of its own, so that tests may run side by
+    side and use the same ids.
+
+    At its end the code of every instance is replayed over its whole history; where that differs, the test fails. A test
+    that fails shows the traces of its instances.
+
+    Args:
+        runtime: the application's own, with its workflows and activities. It is not changed, and need not be stopped.
+        now: virtual time at the beginning, aware. 2030-01-01 00:00 UTC by default: the same in every run.
+        patience: how long, in real time, one call of the environment may take. 30 s by default. Only an activity or
+            workflow code that does not return lets it pass.
+
+    Raises:
+        ValueError: `now` has no time zone.
+    """
+
+    def __init__(self, runtime: WorkflowRuntime, *, now: datetime = BEGINNING, patience: timedelta = _PATIENCE) -> None:
+        self._control = Control(runtime, now)
+        self._driver = BlockingDriver(self._control, patience.total_seconds())
+        self._home: ThreadHome
+
+    def __enter__(self) -> Self:
+        self._driver.require(Stage.NEW)
+        self._home = ThreadHome(self._control.make_worker, self._control.worker_ended)
+        self._driver.stage = Stage.OPEN
+        self._control.begin(self._home)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._driver.do(self._control.check_all)
+            elif not isinstance(error, StillRunning):
+                for note in self._driver.do(self._control.notes):
+                    error.add_note(note)
+        except AssertionError as found:
+            if error is None:
+                raise
+            error.add_note(f"What became of the instances cannot be shown: {found}")
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End engine and worker at once, without any check. Leaving the `with` block does it too; twice is fine."""
+        stage, self._driver.stage = self._driver.stage, Stage.CLOSED
+        if stage is Stage.OPEN:
+            self._control.engines.wants_worker = False
+            self._home.stop(_LEAVING_S)
+            self._control.engines.close()
+
+    # -- fakes and faults ---------------------------------------------------------------------------------------------
+
+    def fake_activity(
+        self,
+        activity: Activity,
+        *,
+        returns: Any = UNSET,
+        raises: BaseException | type[BaseException] | None = None,
+        side_effect: Callable[..., Any] | None = None,
+        sequence: Sequence[Any] | None = None,
+        hangs: bool = False,
+    ) -> None:
+        """Let a fake stand in for an activity from now on; the last one given counts. Exactly one way to behave.
+
+        Retries, timeouts and recording are the engine's, as for the real one. A result must fit the annotation of the
+        activity it stands in for, for a real one could not return anything else.
+
+        Args:
+            activity: the function, or the name of an activity that another process registers.
+            returns: the result of every call.
+            raises: the error of every attempt.
+            side_effect: called with nothing, `(input)` or `(ctx, input)`, as many as it takes; its result or error is
+                the activity's. It runs on the worker's event loop and may be `async`.
+            sequence: what the attempts come to, one after another: errors are raised, all else is returned. A further
+                attempt fails for good.
+            hangs: never answers. Time does not stand still for it, so its timeouts take effect.
+
+        Raises:
+            TypeError: none or several ways to behave are given.
+            PayloadError: a result does not fit the activity's annotation.
+        """
+        self._driver.require()
+        is_new = self._control.fakes.set(
+            activity,
+            returns=returns,
+            raises=raises,
+            side_effect=side_effect,
+            sequence=None if sequence is None else list(sequence),
+            hangs=hangs,
+        )
+        if is_new and self._control.engines.wants_worker:
+            self.run_until_blocked()
+            self._control.put_worker()  # a worker says what it can run when it connects
+
+    def crash_worker(self, at: str = "", *, nth: int = 1) -> None:
+        """Crash the worker, now or at a place to come; another one is there at once, and replays from history.
+
+        What it ran is lost, live instances and undelivered results included; threads of activities run on unheard.
+
+        Args:
+            at: a name in `CRASH_PLACES`; empty: now. `activity:ran` is the moment in which an activity has run and
+                nobody knows.
+            nth: at which time from now that the place is reached, from 1.
+
+        Raises:
+            ValueError: there is no such place.
+        """
+        self._driver.require()
+        if at:
+            self._control.plan(Party.WORKER, at, nth)
+        else:
+            self._control.drop_worker()
+
+    def crash_engine(self, at: str = "", *, nth: int = 1) -> None:
+        """Crash the engine, now or at a place to come; another one begins at once on what was stored.
+
+        Args:
+            at: a name in `CRASH_PLACES` without `activity:ran`; empty: now. `commit:before` and `commit:after` are
+                just before and after the result of a turn is stored, `append:` those of an activity's result or an
+                event, `reminder:` those of a timer's firing.
+            nth: at which time from now that the place is reached, from 1.
+
+        Raises:
+            ValueError: there is no such place.
+        """
+        if at:
+            self._control.plan(Party.ENGINE, at, nth)
+        else:
+            self._driver.do(self._control.crash_engine())
+
+    def stop_worker(self) -> None:
+        """Crash the worker and leave its place empty until `start_worker`."""
+        self._driver.require()
+        self._control.take_worker()
+
+    def start_worker(self) -> None:
+        """Put a worker in the place of one that was stopped."""
+        self._driver.require()
+        self._control.put_worker()
+
+    def fail_store(self, *, writes: int = 1) -> None:
+        """Let the store refuse the next so many groups of writes; engine and clients try again."""
+        self._control.engines.writes_to_refuse += writes
+
+    # -- instances ----------------------------------------------------------------------------------------------------
+
+    def start(
+        self,
+        workflow: str | Callable[..., Any],
+        *,
+        input: Any = None,  # noqa: A002  # the parameter's name everywhere else
+        instance_id: str | None = None,
+        start_at: datetime | None = None,
+    ) -> WorkflowInstance:
+        """Start a workflow; arguments and errors are those of `WorkflowClient.schedule_new_workflow`."""
+        started = self._driver.do(
+            self._control.start(workflow, value=input, instance_id=instance_id, start_at=start_at)
+        )
+        return WorkflowInstance(self._driver, started, workflow)
+
+    def run(
+        self,
+        workflow: str | Callable[..., Any],
+        *,
+        input: Any = None,  # noqa: A002
+        instance_id: str | None = None,
+    ) -> Any:
+        """Start a workflow, let time pass until it has ended, and return its result; see `WorkflowInstance.result`."""
+        return self.start(workflow, input=input, instance_id=instance_id).result()
+
+    def instance(self, instance_id: str) -> WorkflowInstance:
+        """An instance by its id, such as a child."""
+        return WorkflowInstance(self._driver, instance_id, None)
+
+    def raise_event(self, instance_id: str, name: str, data: Any = None) -> None:
+        """Raise an event to an instance."""
+        self._driver.do(self._control.ask(self._control.requests.raise_event(instance_id, name, data)))
+
+    # -- time ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> datetime:
+        """Virtual time; UTC."""
+        return datetime.fromtimestamp(self._control.engines.now_ms / 1000, UTC)
+
+    def run_until_blocked(self) -> None:
+        """Let everything happen that happens at the present moment; time does not move.
+
+        Returns once every instance waits for a later moment or for the test, and no activity runs.
+
+        Raises:
+            StillRunning: real time is over, and an activity or workflow code has not returned.
+        """
+        self._driver.do(self._control.settle)
+
+    def advance(self, by: timedelta) -> None:
+        """Let so much virtual time pass. Whatever comes due on the way happens at its moment, one after the other.
+
+        Raises:
+            StillRunning: as `run_until_blocked`.
+            ValueError: `by` is negative.
+        """
+        self._driver.do(self._control.advance(by))
+
+    @property
+    def calls(self) -> list[ActivityCall]:
+        """All runs of activities so far, in the order in which they began, once nothing more happens now."""
+        self.run_until_blocked()
+        return list(self._control.book.calls)
+
+
+class WorkflowInstance:
+    """One instance in an environment. Whatever looks at it lets everything happen first that happens now."""
+
+    def __init__(self, driver: BlockingDriver, instance_id: str, workflow: str | Callable[..., Any] | None) -> None:
+        self._driver = driver
+        self._control = driver.control
+        self._workflow = workflow
+        self.id = instance_id
+
+    def __repr__(self) -> str:
+        return f"<WorkflowInstance {self.id!r}>"
+
+    def result(self, annotation: Any = UNSET) -> Any:
+        """Let virtual time pass until the instance has ended, and return its result.
+
+        Its code is then replayed over its whole history, as after a crash.
+
+        Args:
+            annotation: what the result is decoded as. By default the workflow's own annotation, where the instance was
+                started by its function; else plain JSON.
+
+        Raises:
+            WorkflowFailed: it failed or was terminated.
+            WorkflowBlocked: it waits for what never happens by itself; the message says for what.
+            WorkflowStalled: its code asked for something else than history records, now or when replayed.
+            StillRunning: real time is over: an activity or workflow code does not return, or there is no end of timers.
+        """
+        state = self._driver.do(self._control.run_to_end(self.id))
+        self._driver.do(self._control.check(self.id))
+        return state.result(self._control.result_type(self._workflow) if annotation is UNSET else annotation)
+
+    def state(self) -> WorkflowState:
+        """Its state now. Raises InstanceNotFound."""
+        self._driver.do(self._control.settle)
+        found = self._driver.do(self._control.ask(self._control.requests.get(self.id, fetch_payloads=True)))
+        if found is None:
+            raise missing(self.id)
+        return found
+
+    def history(self) -> WorkflowHistory:
+        """The recorded events of its present execution, in order."""
+        self._driver.do(self._control.settle)
+        return self._driver.do(self._control.ask(self._control.requests.history(self.id)))
+
+    def trace(self) -> str:
+        """What `tenuto trace` shows of it."""
+        self._driver.do(self._control.settle)
+        return self._driver.do(self._control.trace(self.id))
+
+    def waits_for(self) -> list[str]:
+        """What it waits for, in words, such as `event 'approved'`; empty where it has ended."""
+        return self._driver.do(self._control.waits(self.id))
+
+    def raise_event(self, name: str, data: Any = None) -> None:
+        """Raise an event to it."""
+        self._driver.do(self._control.ask(self._control.requests.raise_event(self.id, name, data)))
+
+    def suspend(self, *, reason: str = "") -> None:
+        """Pause it: it takes no turns until resumed."""
+        self._driver.do(self._control.ask(self._control.requests.control(SUSPEND, self.id, reason)))
+
+    def resume(self, *, reason: str = "") -> None:
+        """Let it go on after it was suspended or stalled."""
+        self._driver.do(self._control.ask(self._control.requests.control(RESUME, self.id, reason)))
+
+    def terminate(self, *, output: Any = None, recursive: bool = True, reason: str = "") -> None:
+        """End it, and its open children where `recursive`."""
+        call = self._control.requests.terminate(self.id, output=output, recursive=recursive, reason=reason)
+        self._driver.do(self._control.ask(call))
+
+    def activity_calls(self, activity: Activity | None = None) -> list[ActivityCall]:
+        """The runs of its activities, or of one of them, in the order in which they began."""
+        self._driver.do(self._control.settle)
+        return select(self._control.book.calls, self.id, activity)
+
+    def assert_activity_called(
+        self,
+        activity: Activity,
+        *,
+        times: int | None = None,
+        attempts: int | None = None,
+        input: Any = UNSET,  # noqa: A002  # the parameter's name everywhere else
+    ) -> None:
+        """See that it has called an activity.
+
+        Args:
+            activity: the function, or its name.
+            times: exactly so many calls; None: at least one. Retries, and runs repeated after a crash, are one call.
+            attempts: exactly so many attempts, all calls together; None: any number.
+            input: only calls with this input count, as the activity decodes it.
+
+        Raises:
+            AssertionError: it has not; the message lists the runs.
+        """
+        what = f"activity '{name_of(activity)}' of instance '{self.id}'"
+        check_called(self.activity_calls(activity), what, times=times, attempts=attempts, value=input)
+
+    def assert_activity_not_called(self, activity: Activity) -> None:
+        """See that it has not called an activity. Raises AssertionError."""
+        self.assert_activity_called(activity, times=0)
