@@ -33,6 +33,8 @@ class ProblemKind(StrEnum):
         return _MEANINGS[self]
 
 
+# Their text is that of the error with which a worker refuses the turn.
+_STALLING = (ProblemKind.NON_DETERMINISTIC, ProblemKind.UNEXPECTED_ACTIVITY, ProblemKind.GUARD_REFUSED)
 _MEANINGS = {
     ProblemKind.NON_DETERMINISTIC: "the code asks for something else than history records",
     ProblemKind.UNEXPECTED_ACTIVITY: "the code calls another activity than history records",
@@ -115,6 +117,8 @@ class ReplayResult:
         if self.problem is None:
             lines.append(f"fits: {self.event_count} events in {self.turn_count} turns")
         else:
+            if self.problem.kind in _STALLING:
+                lines.append("a worker with this code would refuse its next replay, and the instance would stall:")
             lines.append(self.problem.text)
         if self.sensitivities and (self.problem is None or self.problem.kind is not ProblemKind.UNSTABLE):
             lines.append(describe(self.sensitivities))
