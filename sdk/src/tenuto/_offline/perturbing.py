@@ -34,6 +34,8 @@ from tenuto._offline.transcripts import Difference, Entry, differences
 
 Answers: TypeAlias = dict[Path, Answer]
 _LOST: Final = "no end"
+# A replay process keeps what settles its memory, about 1 MiB for each history.
+_PER_PROCESS: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,9 +193,7 @@ class PerturbationCheck:
         while len(answers) < len(histories):
             with ReplayProcess(self._target, self._folder, surroundings) as process:
                 process.wait_until_ready()
-                for path in histories:
-                    if path in answers:
-                        continue
+                for path in [path for path in histories if path not in answers][:_PER_PROCESS]:
                     try:
                         answers[path] = process.replay(path, self._options.timeout_s)
                     except ReplayLost as lost:

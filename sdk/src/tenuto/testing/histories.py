@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -46,7 +46,7 @@ def history_items(session: pytest.Session, places: Sequence[str], app: str, *, p
     """
     files = found(places)
     replays = _Replays(_runtime(app), files, app if perturb else "")
-    make: Callable[..., HistoryItem] = HistoryItem.from_parent  # pyright: ignore[reportUnknownMemberType]  # pytest's
+    make = cast("Callable[..., HistoryItem]", HistoryItem.from_parent)  # pyright: ignore[reportUnknownMemberType]  # pytest's
     return [make(session, name=path.stem, nodeid=f"{path}::replay", path=path, replays=replays) for path in files]
 
 
