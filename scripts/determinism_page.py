@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -43,7 +43,7 @@ EXECUTION, HASHES = "execution 7c1f4e0b93d25a6880d1e6f2", ("5a1c0e93d47b2f68", "
 
 
 @contextmanager
-def running_engine(folder: Path) -> Iterator[str]:
+def running_engine(folder: Path) -> Generator[str]:
     """An engine over memory; gives its address."""
     address = f"unix:{folder}/engine.sock"
     command = [sys.executable, "-m", "tenuto_engine", "--state-store", "memory:", "--listen", address]

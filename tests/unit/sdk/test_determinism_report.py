@@ -15,13 +15,14 @@ from determinism_edits import BODY, CHARGE, EDITS, HEAD, ORIGINAL, PACK, activit
 from replay_world import World, registry_of
 from tenuto._payloads import Payloads
 from tenuto._replay import events as e
+from tenuto._replay.definitions import NO_OPTIONS
 from tenuto._replay.executor import Executor, TurnOutcome
 from tenuto._replay.report import MAX_CHARACTERS
 from tenuto._replay.scene import Suspect
 from tenuto._worker.investigation import CodeInvestigator
 from tenuto._worker.registry import Registry
 
-CLOCK = Suspect("TEN101", "before/orders.py:30", "the clock is read.", "ctx.current_utc_datetime")
+CLOCK = Suspect("TEN101", "before/orders.py:30", "the clock is read", "Use ctx.current_utc_datetime.")
 
 
 def registered(module: types.ModuleType) -> Registry:
@@ -98,7 +99,7 @@ def test_a_branch_on_the_clock_is_named_and_offers_no_patch(written: World, tmp_
     report = report_of(replay(written, registered(load(tmp_path / "after", EDITS["clock"])), found=[CLOCK]))
     causes = report.partition("likely causes")[2]
     assert causes.splitlines()[1].startswith("  1. a branch goes another way")
-    assert "- TEN101 at before/orders.py:30: the clock is read. Instead: ctx.current_utc_datetime" in causes
+    assert "- TEN101 at before/orders.py:30: the clock is read. Use ctx.current_utc_datetime." in causes
     assert "is_patched" not in report
 
 
@@ -377,3 +378,99 @@ def test_hash_is_recorded_once_and_again_when_it_changes(written: World, tmp_pat
     outcome = executor.run([], [e.TurnStarted(5_000_000), e.EventRaised("other")])
     assert outcome.code_hash not in ("", hashes[0])
     assert executor.run([], [e.TurnStarted(5_000_001), e.EventRaised("other")]).code_hash == ""
+
+
+def test_a_registered_name_counts_and_not_the_functions(tmp_path: Path) -> None:
+    """An activity that is registered under another name was renamed, although the code's text is the same."""
+
+    def registry(name: str, release: str) -> Registry:
+        module = load(tmp_path / release, ORIGINAL)
+        made = registry_of(module.order)
+        for each in activities_of(module):
+            made.add_activity(each, name if each.__name__ == "charge" else None, NO_OPTIONS)
+        return made
+
+    world = World(registry("charge", "before"), "tea")
+    for number in (1, 2, 3):
+        world.complete(number, "x")
+    outcome = replay(world, registry("charge_by_card", "after"))
+    assert outcome.problem is not None
+    assert outcome.problem.code == "UNEXPECTED_ACTIVITY"
+    report = report_of(outcome)
+    assert "(the same)" in report
+    assert "  ~  2  activity 'charge'" in report
+
+
+def test_versions_of_a_workflow_are_each_their_own_code(tmp_path: Path) -> None:
+    """The execution keeps its version, and the report is about that version's function."""
+
+    def registry(text: str, release: str) -> Registry:
+        module = load(tmp_path / release, text)
+        made = Registry()
+        made.add_variant(module.order, "w", "v1", is_latest=False)
+        made.add_variant(lambda ctx: None, "w", "v2", is_latest=True)
+        return made
+
+    first = registry(ORIGINAL, "before")
+    first._workflows["w"][None] = first._workflows["w"]["v1"]
+    world = World(first, "tea")
+    world.complete(1, "x")
+    world.complete(2, "x")
+    report = report_of(replay(world, registry(EDITS["removed"], "after")))
+    assert "1. activity 'charge' was removed" in report
+    assert "at after/orders.py:26" in report
+
+
+def test_two_patches_of_one_place_have_two_names(written: World, tmp_path: Path) -> None:
+    """A name that the file holds already is not offered again: patch ids mean one thing for ever."""
+    changed = EDITS["added"].replace("def order", 'NAMES = ["with-inspect"]\n\n\ndef order')
+    assert 'is_patched("with-inspect-2")' in report_of(replay(written, registered(load(tmp_path / "after", changed))))
+
+
+RESULT = "from dataclasses import dataclass\n\n\n@dataclass\nclass Receipt:\n    total: int = 0\n\n\n"
+
+
+def test_the_old_branch_decodes_results_as_the_new_one(tmp_path: Path) -> None:
+    """Called by its name, an activity has no annotation: the snippet takes that of the function called now."""
+    before = ORIGINAL.replace(
+        "def charge(ctx: wf.WorkflowActivityContext, item: str) -> str:", "def charge(ctx, item):"
+    )
+    world = World(registered(load(tmp_path / "before", before)), "tea")
+    world.complete(1, "x")
+    world.complete(2, {})
+    signature = "def charge_card(ctx: wf.WorkflowActivityContext, item: str) -> "
+    changed = (
+        EDITS["renamed"]
+        .replace(f"{signature}str", f"{signature}Receipt")
+        .replace("def reserve", RESULT + "def reserve", 1)
+    )
+    report = report_of(replay(world, registered(load(tmp_path / "after", changed))))
+    assert 'ctx.call_activity("charge", result_type=Receipt, input=item)' in report
+    assert replay(world, registered(load(tmp_path / "patched", paste(report, changed)))).problem is None
+
+
+@pytest.mark.parametrize(
+    ("edit", "first", "second", "choice"),
+    [
+        ("reordered", "activity 'pack' was added before activity 'charge'", "the order was changed", 1),
+        ("added", "activity 'inspect' was added before activity 'charge'", "the order was changed", 0),
+        ("removed", "activity 'charge' was removed", "activity 'charge' was replaced by activity 'pack'", 0),
+    ],
+)
+def test_where_history_ends_both_explanations_are_given(
+    edit: str, first: str, second: str, choice: int, *, tmp_path: Path
+) -> None:
+    """While the operation that differs is still open, what came behind it is not recorded; each has its own patch."""
+    world = World(registered(load(tmp_path / "before", ORIGINAL)), "tea")
+    world.complete(1, "result 1")
+    report = report_of(replay(world, registered(load(tmp_path / "after", EDITS[edit]))))
+    assert f"  1. {first}" in report
+    assert f"  2. {second}" in report
+    parts = report.split("if the change is meant")
+    patched = registered(load(tmp_path / "patched", paste(parts[0] + parts[1 + choice], EDITS[edit])))
+    assert replay(world, patched).problem is None
+    world.registry = patched
+    world.executor = world.new_executor()
+    world.executor.run(world.history, [])
+    world.complete(2, "result 2")
+    assert getattr(world.open[3], "name", "") == "pack"

@@ -37,7 +37,7 @@ def likely_causes(scene: Scene, change: Change, suspects: Suspects, branch: str)
     """
     recorded_hash = scene.recorded_hash()
     findings = [
-        f"{each.rule} at {each.place}: {each.message}" + (f" Instead: {each.instead}" if each.instead else "")
+        f"{each.rule} at {each.place}: {each.message.rstrip('.')}. {each.instead}".rstrip()
         for each in suspects.found[:_MOST_FINDINGS]
     ]
     if len(suspects.found) > _MOST_FINDINGS:
@@ -58,9 +58,13 @@ def likely_causes(scene: Scene, change: Change, suspects: Suspects, branch: str)
     if suspects.found and change.is_branch:
         other_way = "a branch goes another way than when this was recorded, by something that varies by itself"
         return [Cause(other_way, findings), Cause(edit)]
+    edits = [Cause(edit)]
+    if change.alternative is not None:
+        edits = [Cause(f"{edit}; or else the next, for history ends here")]
+        edits.append(Cause(_edit(scene, change.alternative)))
     if suspects.found:
-        return [Cause(edit), Cause("what the code asks for depends on something that differs each time", findings)]
-    return [Cause(edit, findings)]
+        return [*edits, Cause("what the code asks for depends on something that differs each time", findings)]
+    return [*edits[:-1], Cause(edits[-1].text, findings)]
 
 
 def _edit(scene: Scene, change: Change) -> str:
@@ -77,7 +81,7 @@ def _edit(scene: Scene, change: Change) -> str:
         case Kind.REORDERED if recorded is None:
             return f"the order was changed: {now} is asked for earlier than history records it"
         case Kind.REORDERED:
-            return f"the order was changed: {now} is now asked for before {was}, and history records both"
+            return f"the order was changed: {now} is now asked for before {was}"
         case Kind.ADDED if recorded is None:
             return f"{now} was added: history goes on with a received event where the code now asks for it"
         case Kind.ADDED if isinstance(recorded, ENDINGS):
@@ -119,7 +123,8 @@ def _removed(scene: Scene, change: Change) -> str:
     if isinstance(attempted, (actions.CompleteExecution, actions.FailExecution, actions.ContinueAsNew)):
         how = "made conditional" if change.is_branch else "removed"
         return f"the code ends earlier ({title(attempted)}): {what} {verb} {how}"
-    return f"{what} {verb} removed: the code goes on with {_named(attempted)}, which history records behind it"
+    behind = ", which history records behind it" if change.alternative is None else ""
+    return f"{what} {verb} removed: the code goes on with {_named(attempted)}{behind}"
 
 
 def is_patch_right(scene: Scene, change: Change, suspects: Suspects) -> bool:

@@ -34,11 +34,13 @@ class Change(msgspec.Struct, frozen=True):
     """The likeliest change. `gone`: the recorded operations that the code no longer asks for, or not first any more.
 
     `is_branch`: the code still names what is recorded, so it may as well be a branch that goes another way.
+    `alternative`: the change that explains it as well, because history ends here.
     """
 
     kind: Kind
     gone: list[Recorded] = []
     is_branch: bool = False
+    alternative: Change | None = None
 
 
 def find_change(scene: Scene, later: list[Recorded], mentioned: frozenset[str] | None) -> Change:
@@ -90,9 +92,14 @@ def _between(
         return Change(Kind.REORDERED, later[:1], is_branch=not is_put_before)
     if comes_later:
         return _gone(later[: recorded_keys.index(asked_keys[0], 1)], is_named)
+    is_last = len(later) == 1  # what the code would have asked for next was never recorded
     if is_put_before or is_named:
-        return Change(Kind.ADDED, is_branch=not is_put_before)
-    return Change(Kind.RENAMED if _are_similar(later[0].event, scene.asked[0]) else Kind.REPLACED, later[:1])
+        moved = Change(Kind.REORDERED, later) if is_last and not is_put_before else None
+        return Change(Kind.ADDED, is_branch=not is_put_before, alternative=moved)
+    if _are_similar(later[0].event, scene.asked[0]):
+        return Change(Kind.RENAMED, later[:1])
+    replaced = Change(Kind.REPLACED, later[:1])
+    return Change(Kind.REMOVED, later, alternative=replaced) if is_last else replaced
 
 
 def _is_named(key: tuple[str, str], mentioned: frozenset[str] | None) -> bool | None:

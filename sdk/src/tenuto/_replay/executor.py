@@ -35,6 +35,8 @@ from tenuto._replay.scene import Investigator, Scene
 from tenuto._replay.stepping import Raised, Returned, SteppedCode
 from tenuto.errors import NonDeterminismError, PayloadError, TaskFailedError, TenutoError
 
+_NOTHING_RERUN: frozenset[int] = frozenset()
+
 
 class UnknownWorkflow(TenutoError):
     """No workflow of this name, or no such variant of it, is registered here."""
@@ -97,6 +99,27 @@ class Executor:
         observer: is told what happens; None: nobody is.
     """
 
+    # Thousands are kept: slots save each of them a dictionary.
+    __slots__ = (
+        "_check_inputs",
+        "_code",
+        "_continuation",
+        "_definition",
+        "_definitions",
+        "_execution_id",
+        "_instance_id",
+        "_investigator",
+        "_is_finished",
+        "_is_replaying",
+        "_may_lack_record",
+        "_now_ms",
+        "_operations",
+        "_patches",
+        "_payloads",
+        "_recorded_hash",
+        "_rerun",
+    )
+
     def __init__(
         self,
         instance_id: str,
@@ -118,9 +141,8 @@ class Executor:
         self._check_inputs = check_inputs
         self._investigator = investigator
         self._definition: WorkflowCode | None = None
-        self._code_hash = ""
         self._recorded_hash = ""
-        self._rerun: frozenset[int] = frozenset()
+        self._rerun = _NOTHING_RERUN
         self._operations: Operations | None = None
         self._is_finished = False
         self._is_replaying = True
@@ -199,10 +221,12 @@ class Executor:
 
     def _unrecorded_hash(self, new_events: Sequence[events.Event]) -> str:
         """The code's hash, where the turn that ends is to record it: not in one that finishes an earlier turn."""
-        if self._code_hash == self._recorded_hash or not new_events:
+        definition = self._definition
+        own = "" if definition is None else self._definitions.code_hash(definition)
+        if own == self._recorded_hash or not new_events:
             return ""
-        self._recorded_hash = self._code_hash
-        return self._code_hash
+        self._recorded_hash = own
+        return own
 
     def _explain(self, difference: comparison.Difference, history: Sequence[events.Event]) -> NonDeterminismError:
         operations, definition, attempted = self._operations, self._definition, difference.attempted
@@ -215,7 +239,7 @@ class Executor:
             execution_id=self._execution_id,
             workflow=operations.info.name,
             function=definition.function,
-            code_hash=self._code_hash,
+            code_hash=self._definitions.code_hash(definition),
             history=history,
             position=next(i for i, event in enumerate(history) if event is difference.met_at),
             difference=difference,
@@ -259,7 +283,6 @@ class Executor:
         operations.inputs_differ_at = self._rerun if self._check_inputs else None
         operations.confirmed = deque(maxlen=NEIGHBOURS) if self._is_replaying else None
         self._operations, self._definition = operations, code
-        self._code_hash = self._definitions.code_hash(code)
         context = self._definitions.make_context(operations, self._patches)
         self._code.begin(lambda: self._call(code, event, context))
         self._note_ending(operations)

@@ -86,6 +86,26 @@ class Operations:
     differ from the recorded one; None: those of all may.
     """
 
+    # As of the executor.
+    __slots__ = (
+        "_last_id",
+        "_received",
+        "_unread",
+        "_waiting",
+        "activities",
+        "confirmed",
+        "custom_status",
+        "info",
+        "inputs_differ_at",
+        "is_closed",
+        "is_replaying",
+        "next_input",
+        "now_ms",
+        "open",
+        "payloads",
+        "unconfirmed",
+    )
+
     def __init__(self, info: ExecutionInfo, payloads: Payloads, activities: Mapping[str, CallInfo]) -> None:
         self.info = info
         self.payloads = payloads
@@ -97,7 +117,6 @@ class Operations:
         self.open: dict[int, SettableTask[Any]] = {}
         self.custom_status: bytes | None = None
         self.next_input: actions.ContinueAsNew | None = None
-        self.keeps_events = False
         self.observer: Observer | None = None
         self.inputs_differ_at: Set[int] | None = None
         self.confirmed: deque[actions.Action] | None = None

@@ -154,7 +154,7 @@ class _Code(msgspec.Struct, frozen=True):
     """What the file says at the line that differs; nothing where it cannot be read."""
 
     branch: Branch | None = None
-    snippet: Snippet | None = None
+    snippets: list[tuple[Change, Snippet]] = []
 
 
 def _read(scene: Scene, change: Change, investigator: Investigator | None) -> _Code:
@@ -164,23 +164,30 @@ def _read(scene: Scene, change: Change, investigator: Investigator | None) -> _C
         return _Code()
     try:
         branch = find_branch(scene, text, source) if change.is_branch else None
-        made = make_snippet(scene, change, text, source) if branch is None else branch_snippet(scene, branch, text)
+        if branch is not None:
+            made = [(change, branch_snippet(scene, branch, text))]
+        else:
+            changes = [change] if change.alternative is None else [change, change.alternative]
+            made = [(each, make_snippet(scene, each, text, source)) for each in changes]
     except (SyntaxError, ValueError, RecursionError):  # It may have been replaced since it was loaded.
         return _Code()
-    return _Code(branch, made)
+    return _Code(branch, [(each, snippet) for each, snippet in made if snippet is not None])
 
 
 def _patch_text(code: _Code) -> str:
-    """The snippet; a sentence where it cannot be made from the code."""
-    snippet = code.snippet
-    if snippet is None:
+    """The snippets; a sentence where none can be made from the code."""
+    if not code.snippets:
         return (
             'if the change is meant: put the new code into `if ctx.is_patched("name-of-the-change"):` and the old code '
             "into its `else:`; then old instances go on as they began, and new ones run the new code"
         )
-    lines = [f"if the change is meant: old instances go on, and new ones run the new code, with this {snippet.where}:"]
-    lines += ["", *snippet.lines, *(["", f"({snippet.note})"] if snippet.note else [])]
-    return "\n".join(lines)
+    lines: list[str] = []
+    for change, snippet in code.snippets:
+        which = f" ({change.kind.value})" if len(code.snippets) > 1 else ""
+        head = f"if the change is meant{which}: old instances go on, and new ones run the new code, with this"
+        lines += [f"{head} {snippet.where}:", "", *snippet.lines, ""]
+        lines += [f"({snippet.note})", ""] if snippet.note else []
+    return "\n".join(lines).rstrip()
 
 
 def _operator(scene: Scene) -> list[str]:

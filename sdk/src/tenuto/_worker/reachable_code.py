@@ -45,13 +45,11 @@ def mentioned_names(function: Callable[..., Any]) -> frozenset[str] | None:
     names: set[str] = set()
     for each in found:
         for code in _codes(each.__code__):
-            used = {*code.co_names, *code.co_freevars}
-            names |= used
             names.update(constant for constant in code.co_consts if isinstance(constant, str))
-            for value in _values(each, used):
-                registered = getattr(value, "__tenuto_name__", None)
-                if isinstance(registered, str):
-                    names.add(registered)
+            for name in (*code.co_names, *code.co_freevars):
+                # A function that is registered under another name is called by that one alone.
+                registered = [getattr(value, "__tenuto_name__", None) for value in _values(each, {name})]
+                names.add(next((found for found in registered if isinstance(found, str)), name))
     return frozenset(names)
 
 
