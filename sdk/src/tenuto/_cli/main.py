@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 from tenuto import errors
-from tenuto._cli import dev, verify, workflow
+from tenuto._cli import dev, replay, verify, workflow
 from tenuto._cli.exits import Exit, exit_for
 from tenuto._cli.session import Output, Session, session_of
 from tenuto._cli.tables import raw_text, records_table
@@ -21,7 +21,8 @@ from tenuto._trace.page import html_page
 from tenuto._trace.text import print_trace
 
 _EPILOG = (
-    "Exit codes: 0 ok; 1 the workflow failed or was terminated (wait, get --exit-code), or verify found something; "
+    "Exit codes: 0 ok; 1 the workflow failed or was terminated (wait, get --exit-code), or verify or replay found "
+    "something; "
     "2 wrong usage or invalid "
     "request; 3 no such instance; 4 engine unavailable, token refused or outcome unknown; 5 refused (id taken, "
     "status, limit); 6 timeout."
@@ -41,6 +42,7 @@ state = typer.Typer(name="state", help="Look into the state store.", no_args_is_
 app.add_typer(state)
 app.command("dev")(dev.dev)
 app.command("verify")(verify.verify)
+app.command("replay")(replay.replay)
 
 # These may stand anywhere on the line, so that a command can be repeated with one of them added at its end.
 _WITH_VALUE = frozenset({"--engine", "--token-file", "--output", "-o"})

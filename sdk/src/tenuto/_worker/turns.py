@@ -12,6 +12,7 @@ from tenuto._replay.actions import Action, FailExecution, encode_actions, encode
 from tenuto._replay.events import Event, Failure, decode_event
 from tenuto._replay.executor import Executor, TurnOutcome, UnknownWorkflow
 from tenuto._replay.failures import from_exception, to_details
+from tenuto._replay.scene import Investigator
 from tenuto._wire.worker import Outcome, Turn, TurnAnswer
 from tenuto._worker.registry import Registry
 
@@ -36,12 +37,23 @@ class TurnRunner:
         registry: the code.
         payloads: how payloads are read and written.
         max_sticky: live instances kept, the least recently used dropped first; 0 keeps none.
+        check_inputs, investigator: see `Executor`.
     """
 
-    def __init__(self, registry: Registry, payloads: Payloads, *, max_sticky: int) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        payloads: Payloads,
+        *,
+        max_sticky: int,
+        check_inputs: bool = False,
+        investigator: Investigator | None = None,
+    ) -> None:
         self._registry = registry
         self._payloads = payloads
         self._max_sticky = max_sticky
+        self._check_inputs = check_inputs
+        self._investigator = investigator
         self._live: OrderedDict[str, _Live] = OrderedDict()
         self._chunks: dict[str, list[bytes]] = {}
         self.max_actions_bytes = 0
@@ -101,7 +113,12 @@ class TurnRunner:
         if turn.is_full or turn.history_length == 0:
             self.forget(turn.instance_id)
             executor = Executor(
-                turn.instance_id, turn.execution_id, definitions=self._registry, payloads=self._payloads
+                turn.instance_id,
+                turn.execution_id,
+                definitions=self._registry,
+                payloads=self._payloads,
+                check_inputs=self._check_inputs,
+                investigator=self._investigator,
             )
             begun = self._live[turn.instance_id] = _Live(executor, turn.execution_id, "")
             return begun
@@ -117,12 +134,9 @@ class TurnRunner:
     def _answer(self, turn: Turn, outcome: TurnOutcome) -> TurnAnswer:
         if outcome.problem is not None:
             _log.error("instance '%s' stalls: %s", turn.instance_id, outcome.problem)
+            failure = encode_failure(Failure(outcome.problem.code, str(outcome.problem), non_retryable=True))
             return TurnAnswer(
-                turn.instance_id,
-                turn.execution_id,
-                turn.commit_id,
-                Outcome.NON_DETERMINISTIC,
-                failure=encode_failure(from_exception(outcome.problem)),
+                turn.instance_id, turn.execution_id, turn.commit_id, Outcome.NON_DETERMINISTIC, failure=failure
             )
         _log_failure(turn, outcome.actions)
         encoded = encode_actions(outcome.actions)
@@ -136,6 +150,7 @@ class TurnRunner:
             encoded,
             outcome.custom_status,
             outcome.patches,
+            code_hash=outcome.code_hash,
         )
 
     def _refuse_size(self, turn: Turn, outcome: TurnOutcome, size: int) -> TurnAnswer:

@@ -20,7 +20,7 @@ from tenuto._wire.instances import WorkflowState, moment
 from tenuto._wire.management import UNSET
 from tenuto._wire.records import StateRecords
 from tenuto._worker.registry import Registry
-from tenuto.errors import NonDeterminismError
+from tenuto.errors import NON_DETERMINISTIC, NonDeterminismError
 from tenuto.testing._calls import Activity, ActivityCall
 
 _TRACE_WIDTH = 120
@@ -52,7 +52,14 @@ class Replayed:
             return  # it has no code here that could differ
         self.problem = outcome.problem
         if self.problem is None and outcome.actions:
-            self.problem = comparison.surplus(outcome.actions[0], history.instance_id)
+            asked = outcome.actions[0]
+            self.problem = NonDeterminismError(
+                NON_DETERMINISTIC,
+                recorded="nothing at this point: history ends without it",
+                attempted=comparison.describe(asked),
+                instance_id=history.instance_id,
+                event_id=asked.event_id,
+            )
         self.awaited_events = executor.awaited_events
         executor.close()
 
