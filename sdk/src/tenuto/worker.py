@@ -12,8 +12,9 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
 from importlib import import_module
 from types import FrameType, TracebackType
-from typing import Any, NamedTuple, Self, TypeVar, overload
+from typing import Any, Literal, NamedTuple, Self, TypeVar, overload
 
+from tenuto._guard.guard import Guard, choose_mode
 from tenuto._payloads import Payloads
 from tenuto._replay.definitions import declare_name, make_options
 from tenuto._replay.operations import source_of
@@ -74,13 +75,16 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
         check_inputs: whether a replay must also ask with the inputs, payloads, due times and results that history
             records, not only for the same operations in the same order. None: the variable TENUTO_CHECK_INPUTS, else
             False: code may change them for what is done without harm, and many do.
+        guard: what happens where workflow code calls a clock, random numbers, files, the network and the like:
+            `"off"`: nothing; `"warn"`: it is logged, once per line; `"raise"`: the call is refused, and the instance
+            stalls until the code is mended. None: the variable TENUTO_GUARD, else `"warn"`.
         maximum_concurrent_activity_work_items: Dapr's name of `max_activities`.
         maximum_concurrent_orchestration_work_items: Dapr's name of `max_turns`.
         maximum_thread_pool_workers: Dapr's name of `max_threads`.
         worker_ready_timeout: seconds that `start()` waits for the engine; 0: not at all. None: 30.
 
     Raises:
-        ValueError: an address or a number is not valid.
+        ValueError: an address, a number or the guard's mode is not valid.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
         shutdown_grace: timedelta | None = None,
         slow_turn: timedelta | None = None,
         check_inputs: bool | None = None,
+        guard: Literal["off", "warn", "raise"] | None = None,
         maximum_concurrent_activity_work_items: int | None = None,
         maximum_concurrent_orchestration_work_items: int | None = None,
         maximum_thread_pool_workers: int | None = None,
@@ -118,6 +123,7 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
             "check_inputs": _is_set(CHECK_INPUTS_VARIABLE) if check_inputs is None else check_inputs,
         }
         self._settings = WorkerSettings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]  # each name has the type of its field
+        self._guard_mode = choose_mode(guard, os.environ.get("TENUTO_GUARD"))
         self._ready_seconds = _READY_SECONDS if worker_ready_timeout is None else worker_ready_timeout
         self._payloads = Payloads(payload_codec)
         self._registry = Registry()
@@ -362,6 +368,7 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
         return Worker(
             self._registry,
             self._payloads,
+            guard=Guard(self._guard_mode, self._registry.workflow_functions),
             connection=self._connection,
             settings=self._settings,
             on_connected=self._connected.set,

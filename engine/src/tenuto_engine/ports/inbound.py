@@ -73,6 +73,7 @@ class TurnOutcome(IntEnum):
     NOT_REGISTERED = 2
     FAILED = 3
     NON_DETERMINISTIC = 4
+    GUARD_REFUSED = 5
 
 
 class TurnAnswer(msgspec.Struct):

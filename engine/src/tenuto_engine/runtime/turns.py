@@ -39,7 +39,7 @@ from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase, Turn
 from tenuto_engine.runtime.log_fields import about
 from tenuto_engine.runtime.mail_order import early_by_ms, is_for_another, mail_of_turn
-from tenuto_engine.runtime.refusals import bounded_reason, nondeterminism_code, reason_of
+from tenuto_engine.runtime.refusals import bounded_reason, reason_of
 from tenuto_engine.runtime.shard import Shard
 from tenuto_engine.runtime.turn_commit import WAKE_REMINDER, Outbound, any_call, build_commit, translate
 from tenuto_engine.runtime.workers import Slots, Workers, WorkerSession
@@ -272,8 +272,7 @@ class Turns:
                 turn.session.workflows.discard(instance.workflow_name())
                 instance.worker = None
                 self._hand_out(instance)
-            case TurnOutcome.NON_DETERMINISTIC:
-                self._context.metrics.nondeterminism[nondeterminism_code(answer)].inc()
+            case TurnOutcome.NON_DETERMINISTIC | TurnOutcome.GUARD_REFUSED:
                 self._stall(instance, reason_of(answer))
             case _:
                 self._turn_failed(instance, reason_of(answer) or "the worker could not run the turn")

@@ -12,6 +12,7 @@ from tenuto._cli.exits import Exit
 from tenuto._cli.replay_tables import outcome_json, print_outcome
 from tenuto._cli.sampling import SampleWish, sample_histories, save
 from tenuto._cli.session import Session, session_of
+from tenuto._guard.guard import Mode
 from tenuto._offline.perturbing import PerturbOptions
 from tenuto._offline.processes import ApplicationRefused
 from tenuto._offline.replaying import Code, ReplayOptions
@@ -57,6 +58,7 @@ def replay(
     check_results: Annotated[
         bool, typer.Option("--check-results/--no-check-results", help="Compare results of executions that ended.")
     ] = True,
+    guard: Annotated[Mode, typer.Option("--guard", help="Calls of clocks, files, the network.")] = Mode.RAISE,
     perturb: Annotated[
         bool, typer.Option("--perturb", help="Replay in changed surroundings too, and name what makes a difference.")
     ] = False,
@@ -83,7 +85,7 @@ def replay(
     sources: list[HistorySource] = [*_files(session, histories or []), *_sampled(session, wish, save_to)]
     try:
         outcome = run_suite(
-            _code(session, app),
+            _code(session, app, guard),
             sources,
             options=ReplayOptions(check_inputs=check_inputs, check_results=check_results),
             target=app,
@@ -121,7 +123,7 @@ def _sampled(session: Session, wish: SampleWish, folder: Path | None) -> list[Wo
     return [*saved]
 
 
-def _code(session: Session, target: str) -> Code:
+def _code(session: Session, target: str, guard: Mode) -> Code:
     try:
         runtime = load(target)
     except NotRunnable as error:
@@ -130,7 +132,7 @@ def _code(session: Session, target: str) -> Code:
         session.stop(f"{target} cannot be imported:\n{trace_of_import(error)}", Exit.USAGE)
     if not isinstance(runtime, WorkflowRuntime):
         session.stop(f"{target} is a {type(runtime).__name__}, not a WorkflowRuntime", Exit.USAGE)
-    return code_of(runtime)
+    return code_of(runtime, guard)
 
 
 def _exit_for(outcome: SuiteOutcome) -> Exit:

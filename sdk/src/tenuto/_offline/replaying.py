@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tenuto._guard.guard import Guard
 from tenuto._offline.results import ProblemKind, ReplayProblem, ReplayResult
 from tenuto._offline.transcripts import Difference, Entry, Recorder, differences, recorded_entry, same_json
 from tenuto._payloads import PayloadCodec, Payloads
@@ -24,7 +25,7 @@ from tenuto._replay.scene import Investigator
 from tenuto._wire.history import UnknownEvent, WorkflowHistory
 from tenuto._worker.context import WorkflowContext
 from tenuto._worker.registry import Registry
-from tenuto.errors import PayloadError
+from tenuto.errors import GuardViolation, NonDeterminismError, PayloadError
 
 _SEARCH: Final = (
     "look for clocks, randomness, the order of sets, or state outside the workflow; tenuto replay --perturb names it"
@@ -55,11 +56,13 @@ class Code:
         registry: the registered workflows.
         codec: the application's payload codec.
         investigator: who tells more about the code where it differs from history; None: nobody.
+        guard: watches the code; None: nobody does.
     """
 
     registry: Registry
     codec: PayloadCodec | None = None
     investigator: Investigator | None = None
+    guard: Guard | None = None
 
 
 class RecordedPayloads(Payloads):
@@ -158,21 +161,25 @@ class HistoryReplay:
         Raises:
             UnknownWorkflow: the workflow is not registered.
         """
-        payloads, recorder = RecordedPayloads(self._codec), Recorder()
+        payloads, recorder, guard = RecordedPayloads(self._codec), Recorder(), self._code.guard
         executor = Executor(
             self._history.instance_id,
             self._history.execution_id,
             definitions=_Definitions(self._code.registry, is_first_time=is_first_time),
             payloads=payloads,
             investigator=self._code.investigator,
+            watch=None if guard is None else guard.watch(self._history.instance_id),
             observer=recorder,
         )
         try:
             outcome = executor.run(self._events, [])
         finally:
             executor.close()
-        if outcome.problem is not None:
-            recorder.note("mismatch", f"{outcome.problem.recorded} / {outcome.problem.attempted}")
+        problem = outcome.problem
+        if isinstance(problem, NonDeterminismError):
+            recorder.note("mismatch", f"{problem.recorded} / {problem.attempted}")
+        elif problem is not None:
+            recorder.note("refusal", problem.finding)
         return _Run(outcome, recorder.entries, payloads.refusals)
 
     def recorded(self) -> dict[int, Entry]:
@@ -251,6 +258,8 @@ class _Judgement:
         error = run.outcome.problem
         if error is None:
             return None
+        if isinstance(error, GuardViolation):
+            return ReplayProblem(ProblemKind.GUARD_REFUSED, str(error))
         if run.refusals:
             return _payload_problem(run.refusals[0], str(error), error.event_id)
         return ReplayProblem(ProblemKind(error.code), str(error), error.event_id)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tenuto._guard.guard import Guard, Mode
 from tenuto._offline.perturbing import PerturbationCheck, PerturbationReport, PerturbOptions
 from tenuto._offline.replaying import Code, ReplayOptions, replay_history, unreadable
 from tenuto._offline.results import ProblemKind, ReplayProblem, ReplayResult
@@ -16,10 +17,10 @@ from tenuto.errors import UnreadableHistory
 from tenuto.worker import WorkflowRuntime
 
 
-def code_of(runtime: WorkflowRuntime) -> Code:
-    """The code of a runtime, with its own codec."""
-    parts = runtime.parts()
-    return Code(parts.registry, parts.payloads.codec, parts.investigator)
+def code_of(runtime: WorkflowRuntime, guard: Mode = Mode.RAISE) -> Code:
+    """The code of a runtime, with its own codec; the guard's mode is that of the replay, not the runtime's."""
+    registry, payloads, _, investigator = runtime.parts()
+    return Code(registry, payloads.codec, investigator, Guard(guard, registry.workflow_functions))
 
 
 @dataclass(slots=True)

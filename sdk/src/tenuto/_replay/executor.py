@@ -10,13 +10,15 @@ Rules:
   an unconfirmed operation is one.
 * After the code ended, nothing is applied any more.
 
-Nothing here raises into the caller but `UnknownWorkflow`: differences from history are part of the answer.
+Nothing here raises into the caller but `UnknownWorkflow`: differences from history, and what the watch refuses, are
+part of the answer.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -32,8 +34,8 @@ from tenuto._replay.operations import ExecutionInfo, Operations, PayloadTask
 from tenuto._replay.patches import Patches
 from tenuto._replay.report import make_error
 from tenuto._replay.scene import Investigator, Scene
-from tenuto._replay.stepping import Raised, Returned, SteppedCode
-from tenuto.errors import NonDeterminismError, PayloadError, TaskFailedError, TenutoError
+from tenuto._replay.stepping import Raised, Returned, SteppedCode, StepWatch
+from tenuto.errors import GuardViolation, NonDeterminismError, PayloadError, TaskFailedError, TenutoError
 
 _NOTHING_RERUN: frozenset[int] = frozenset()
 
@@ -73,7 +75,7 @@ class Definitions(Protocol):
 
 
 class TurnOutcome(msgspec.Struct, frozen=True):
-    """What a turn asks of the engine. `problem` is set where replay differs from history; then the rest is empty.
+    """What a turn asks of the engine. `problem` is set where it may not be recorded; then the rest is empty.
 
     `code_hash`: of the workflow's code, where this history did not record it last.
     """
@@ -83,7 +85,7 @@ class TurnOutcome(msgspec.Struct, frozen=True):
     patches: list[str] = []
     is_finished: bool = False
     code_hash: str = ""
-    problem: NonDeterminismError | None = None
+    problem: NonDeterminismError | GuardViolation | None = None
 
 
 class Executor:
@@ -96,6 +98,7 @@ class Executor:
         payloads: how payloads are read and written.
         check_inputs: whether operations must be asked for with what history records, too.
         investigator: who tells more about the code where it differs from history; None: nobody.
+        watch: told of each step of the code; None: nobody is.
         observer: is told what happens; None: nobody is.
     """
 
@@ -113,11 +116,13 @@ class Executor:
         "_is_replaying",
         "_may_lack_record",
         "_now_ms",
+        "_observer",
         "_operations",
         "_patches",
         "_payloads",
         "_recorded_hash",
         "_rerun",
+        "_watch",
     )
 
     def __init__(
@@ -129,6 +134,7 @@ class Executor:
         payloads: Payloads,
         check_inputs: bool = False,
         investigator: Investigator | None = None,
+        watch: StepWatch | None = None,
         observer: Observer | None = None,
     ) -> None:
         self._instance_id = instance_id
@@ -137,7 +143,8 @@ class Executor:
         self._payloads = payloads
         self._observer = observer
         self._patches = Patches()
-        self._code = SteppedCode()
+        self._watch = watch
+        self._code = SteppedCode(watch)
         self._check_inputs = check_inputs
         self._investigator = investigator
         self._definition: WorkflowCode | None = None
@@ -168,6 +175,8 @@ class Executor:
             self._apply(new_events)
         except comparison.Difference as difference:
             return TurnOutcome(problem=self._explain(difference, [*history, *new_events]))
+        except GuardViolation as problem:
+            return TurnOutcome(problem=problem)
         operations = self._operations
         if operations is None:
             return TurnOutcome()
@@ -277,6 +286,7 @@ class Executor:
             self._patches.take_variant(code.variant)
         info = ExecutionInfo(self._instance_id, self._execution_id, started=event, variant=code.variant)
         operations = Operations(info, self._payloads, self._definitions.activities)
+        operations.watch = self._watch
         operations.now_ms = self._now_ms
         operations.is_replaying = self._is_replaying
         operations.observer = self._observer
@@ -284,7 +294,7 @@ class Executor:
         operations.confirmed = deque(maxlen=NEIGHBOURS) if self._is_replaying else None
         self._operations, self._definition = operations, code
         context = self._definitions.make_context(operations, self._patches)
-        self._code.begin(lambda: self._call(code, event, context))
+        self._code.begin(lambda: self._prepare(code, event, context))
         self._note_ending(operations)
 
     def completed(self, event: events.ActivityCompleted | events.ChildCompleted) -> None:
@@ -347,11 +357,11 @@ class Executor:
 
     # -- the code
 
-    def _call(self, code: WorkflowCode, event: events.ExecutionStarted, context: ReplayContext) -> Any:
+    def _prepare(self, code: WorkflowCode, event: events.ExecutionStarted, context: ReplayContext) -> Callable[[], Any]:
         if not code.takes_input:
-            return code.function(context)
+            return partial(code.function, context)
         what = f"input of workflow '{event.name}'"
-        return code.function(context, self._payloads.load(event.input, code.input_type, what=what))
+        return partial(code.function, context, self._payloads.load(event.input, code.input_type, what=what))
 
     def _advance(self, operations: Operations) -> None:
         self._code.advance()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Set
 from inspect import currentframe
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tenuto._payloads import Payloads
 from tenuto._replay import actions, comparison, events
@@ -17,6 +17,9 @@ from tenuto._replay.definitions import CallInfo
 from tenuto._replay.observing import Observer
 from tenuto._replay.tasks import CancellableTask, SettableTask
 from tenuto.errors import WorkflowSignal
+
+if TYPE_CHECKING:
+    from tenuto._replay.stepping import StepWatch
 
 _sources: dict[tuple[str, int], str] = {}
 
@@ -101,9 +104,11 @@ class Operations:
         "is_replaying",
         "next_input",
         "now_ms",
+        "observer",
         "open",
         "payloads",
         "unconfirmed",
+        "watch",
     )
 
     def __init__(self, info: ExecutionInfo, payloads: Payloads, activities: Mapping[str, CallInfo]) -> None:
@@ -118,6 +123,7 @@ class Operations:
         self.custom_status: bytes | None = None
         self.next_input: actions.ContinueAsNew | None = None
         self.observer: Observer | None = None
+        self.watch: StepWatch | None = None
         self.inputs_differ_at: Set[int] | None = None
         self.confirmed: deque[actions.Action] | None = None
         self._last_id = 0

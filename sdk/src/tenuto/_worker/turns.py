@@ -7,6 +7,7 @@ from collections import OrderedDict
 
 import msgspec
 
+from tenuto._guard.guard import Guard
 from tenuto._payloads import Payloads
 from tenuto._replay.actions import Action, FailExecution, encode_actions, encode_failure
 from tenuto._replay.events import Event, Failure, decode_event
@@ -15,6 +16,7 @@ from tenuto._replay.failures import from_exception, to_details
 from tenuto._replay.scene import Investigator
 from tenuto._wire.worker import Outcome, Turn, TurnAnswer
 from tenuto._worker.registry import Registry
+from tenuto.errors import GuardViolation, NonDeterminismError
 
 _log = logging.getLogger("tenuto.worker")
 
@@ -36,6 +38,7 @@ class TurnRunner:
     Args:
         registry: the code.
         payloads: how payloads are read and written.
+        guard: watches the code.
         max_sticky: live instances kept, the least recently used dropped first; 0 keeps none.
         check_inputs, investigator: see `Executor`.
     """
@@ -45,12 +48,14 @@ class TurnRunner:
         registry: Registry,
         payloads: Payloads,
         *,
+        guard: Guard,
         max_sticky: int,
         check_inputs: bool = False,
         investigator: Investigator | None = None,
     ) -> None:
         self._registry = registry
         self._payloads = payloads
+        self._guard = guard
         self._max_sticky = max_sticky
         self._check_inputs = check_inputs
         self._investigator = investigator
@@ -119,6 +124,7 @@ class TurnRunner:
                 payloads=self._payloads,
                 check_inputs=self._check_inputs,
                 investigator=self._investigator,
+                watch=self._guard.watch(turn.instance_id),
             )
             begun = self._live[turn.instance_id] = _Live(executor, turn.execution_id, "")
             return begun
@@ -134,10 +140,7 @@ class TurnRunner:
     def _answer(self, turn: Turn, outcome: TurnOutcome) -> TurnAnswer:
         if outcome.problem is not None:
             _log.error("instance '%s' stalls: %s", turn.instance_id, outcome.problem)
-            failure = encode_failure(Failure(outcome.problem.code, str(outcome.problem), non_retryable=True))
-            return TurnAnswer(
-                turn.instance_id, turn.execution_id, turn.commit_id, Outcome.NON_DETERMINISTIC, failure=failure
-            )
+            return _refusal(turn, outcome.problem)
         _log_failure(turn, outcome.actions)
         encoded = encode_actions(outcome.actions)
         if self.max_actions_bytes and len(encoded) > self.max_actions_bytes:
@@ -174,6 +177,14 @@ class TurnRunner:
         while len(self._live) > self._max_sticky:
             _, live = self._live.popitem(last=False)
             live.executor.close()
+
+
+def _refusal(turn: Turn, problem: NonDeterminismError | GuardViolation) -> TurnAnswer:
+    if isinstance(problem, GuardViolation):
+        outcome, failure = Outcome.GUARD_REFUSED, from_exception(problem)
+    else:
+        outcome, failure = Outcome.NON_DETERMINISTIC, Failure(problem.code, str(problem), non_retryable=True)
+    return TurnAnswer(turn.instance_id, turn.execution_id, turn.commit_id, outcome, failure=encode_failure(failure))
 
 
 def _log_failure(turn: Turn, asked: list[Action]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from tenuto._guard.guard import Guard
 from tenuto._payloads import Payloads
 from tenuto._replay.scene import Investigator
 from tenuto._transport.backoff import LONGEST_SECONDS, Backoff
@@ -37,6 +38,7 @@ class Worker:
     Args:
         registry: what can be run; complete, for it is announced on connecting.
         payloads: how payloads are read and written.
+        guard: watches workflow code.
         connection: where the engine is.
         settings: how much to take on.
         on_connected: called on the loop each time the engine has greeted.
@@ -49,6 +51,7 @@ class Worker:
         registry: Registry,
         payloads: Payloads,
         *,
+        guard: Guard,
         connection: ClientSettings,
         settings: WorkerSettings,
         on_connected: Callable[[], None],
@@ -65,6 +68,7 @@ class Worker:
         self._turns = TurnRunner(
             registry,
             payloads,
+            guard=guard,
             max_sticky=settings.max_sticky,
             check_inputs=settings.check_inputs,
             investigator=investigator,

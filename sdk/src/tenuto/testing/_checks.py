@@ -20,7 +20,7 @@ from tenuto._wire.instances import WorkflowState, moment
 from tenuto._wire.management import UNSET
 from tenuto._wire.records import StateRecords
 from tenuto._worker.registry import Registry
-from tenuto.errors import NON_DETERMINISTIC, NonDeterminismError
+from tenuto.errors import NON_DETERMINISTIC, GuardViolation, NonDeterminismError
 from tenuto.testing._calls import Activity, ActivityCall
 
 _TRACE_WIDTH = 120
@@ -43,7 +43,7 @@ class Replayed:
     """
 
     def __init__(self, history: WorkflowHistory, registry: Registry, payloads: Payloads) -> None:
-        self.problem: NonDeterminismError | None = None
+        self.problem: NonDeterminismError | GuardViolation | None = None
         self.awaited_events: list[str] = []
         executor = Executor(history.instance_id, history.execution_id, definitions=registry, payloads=payloads)
         try:

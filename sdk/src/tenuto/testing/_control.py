@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
+from tenuto._guard.guard import Guard, Mode
 from tenuto._replay.definitions import name_of, target_info
 from tenuto._transport.backoff import Backoff
 from tenuto._transport.client_channel import ClientSettings
@@ -19,7 +20,7 @@ from tenuto._wire.instances import WorkflowIdReusePolicy, WorkflowState, Workflo
 from tenuto._wire.management import Requests, missing
 from tenuto._worker.worker import Worker
 from tenuto.client import new_command_id
-from tenuto.errors import NonDeterminismError
+from tenuto.errors import GuardViolation, NonDeterminismError
 from tenuto.testing._calls import Book, Fakes, RecordingRegistry
 from tenuto.testing._checks import Replayed, open_operations, trace_text
 from tenuto.testing._effects import Effects
@@ -77,6 +78,7 @@ class Control:
         return Worker(
             self.registry,
             self.payloads,
+            guard=Guard(Mode.RAISE, self.registry.workflow_functions),
             connection=settings,
             settings=self._settings,
             on_connected=lambda: None,
@@ -250,7 +252,7 @@ class Control:
             if problem is not None:
                 raise WorkflowStalled(f"replayed from its full history, the code does something else: {problem}")
 
-    async def _problem_of(self, life: Life, instance_id: str) -> NonDeterminismError | None:
+    async def _problem_of(self, life: Life, instance_id: str) -> NonDeterminismError | GuardViolation | None:
         history = await life.ask_now(self._raw_requests.history(instance_id))
         self.checked.add((history.execution_id, len(history)))
         return self.replay(history).problem

@@ -16,7 +16,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal, TypeAlias
 
+from tenuto._guard.guard import choose_mode
 from tenuto._offline.perturbing import PerturbOptions
 from tenuto._offline.processes import ApplicationRefused
 from tenuto._offline.replaying import ReplayOptions, replay_history, unreadable
@@ -38,6 +40,8 @@ __all__ = [
     "histories_in",
 ]
 
+GuardMode: TypeAlias = Literal["off", "warn", "raise"]
+
 
 class Replayer:
     """Replays histories against the workflows that a runtime has registered. The runtime need not serve.
@@ -48,6 +52,11 @@ class Replayer:
         check_inputs: also compare the inputs of operations, the ids of children and when timers are due. Off by
             default, since code may rightly begin to pass more than it did.
         check_results: also compare the result of executions that have ended.
+        guard: what happens where the code calls a clock, a file, the network and the like: `"raise"`: it is the
+            history's problem; `"warn"`: it is logged; `"off"`: nothing.
+
+    Raises:
+        ValueError: the guard's mode is none of these.
     """
 
     def __init__(
@@ -57,8 +66,9 @@ class Replayer:
         payload_codec: PayloadCodec | None = None,
         check_inputs: bool = False,
         check_results: bool = True,
+        guard: GuardMode = "raise",
     ) -> None:
-        code = code_of(runtime)
+        code = code_of(runtime, choose_mode(guard, None))
         self._code = code if payload_codec is None else replace(code, codec=payload_codec)
         self._options = ReplayOptions(check_inputs=check_inputs, check_results=check_results)
 
@@ -98,6 +108,7 @@ def assert_replays(
     check_results: bool = True,
     perturb: bool = False,
     app: str = "",
+    guard: GuardMode = "raise",
 ) -> None:
     """Assert that today's code fits recorded histories.
 
@@ -110,6 +121,7 @@ def assert_replays(
             another hash seed, clock, time zone, locale, random seed, environment, host, folder and memory. Takes
             seconds; give many histories to one call.
         app: how those processes find the runtime, as MODULE:RUNTIME; empty: it is the global variable of a module.
+        guard: see `Replayer`; off in those other processes.
 
     Raises:
         ReplayFailed: it does not; the message is the report of each that it does not fit.
@@ -121,8 +133,9 @@ def assert_replays(
     target = (app or _target_of(runtime)) if perturb else ""
     options = ReplayOptions(check_inputs=check_inputs, check_results=check_results)
     try:
+        code = code_of(runtime, choose_mode(guard, None))
         tried = PerturbOptions() if perturb else None
-        outcome = run_suite(code_of(runtime), histories, options=options, target=target, perturb=tried)
+        outcome = run_suite(code, histories, options=options, target=target, perturb=tried)
     except ApplicationRefused as refused:
         raise ValueError(f"{target} cannot be imported by another process:\n{refused}") from None
     if outcome.failed:

@@ -150,6 +150,10 @@ class Metrics:
         )
         for code in NONDETERMINISM_CODES:  # an alert needs the rate from the first one on
             self.nondeterminism[code].inc(0)
+        self.guard_refused = catalog.counter(
+            "tenuto_guard_refused_total",
+            "Turns refused because workflow code called a clock, a file, the network or the like",
+        )
 
     def _declare_activities(self, catalog: Catalog) -> None:
         counters, histograms = catalog.counters, catalog.histograms
