@@ -172,4 +172,23 @@ async def awaiting(ctx: wf.WorkflowContext, order: int) -> int:
 @wfr.workflow
 def lucky(ctx: wf.WorkflowContext) -> Steps:
     yield ctx.create_timer(timedelta(seconds=1))
-    return random.random() >= 0 and ctx.random().random() < 2
+    return random.random() < 2
+
+
+@wfr.workflow
+def draws_input(ctx: wf.WorkflowContext) -> Steps:
+    # Not deterministic on purpose: the same operation, with another input each time.
+    global draws  # noqa: PLW0603
+    draws += 1
+    return (yield ctx.call_activity(notify, input=f"draw {draws}"))
+
+
+draws = 0
+
+
+@wfr.workflow
+def gives_up_timer(ctx: wf.WorkflowContext) -> Steps:
+    timer = ctx.create_timer(timedelta(days=1))
+    yield ctx.wait_for_external_event("first")
+    timer.cancel()
+    yield ctx.wait_for_external_event("second")

@@ -15,8 +15,11 @@ from kit.kit_workflows import (
     approve,
     awaiting,
     charge,
+    draws_input,
     family,
     gates,
+    gives_up_timer,
+    lucky,
     never_returns,
     notify,
     pay,
@@ -169,6 +172,28 @@ def test_leaving_the_environment_replays_what_nobody_looked_at() -> None:
     kit_workflows.rolls = 0
     with pytest.raises(WorkflowStalled, match="UNEXPECTED_ACTIVITY"), WorkflowEnvironment(wfr) as env:
         env.start(rolls_dice)
+
+
+def test_another_input_when_replayed_fails_the_test() -> None:
+    """The operations are the same, and what they are given is not."""
+    with WorkflowEnvironment(wfr) as env, pytest.raises(WorkflowStalled, match="INPUT_DIFFERS"):
+        env.run(draws_input)
+
+
+def test_a_cancelled_timer_is_no_difference() -> None:
+    """A cancellation leaves no record, and an instance that waits after one replays all the same."""
+    with WorkflowEnvironment(wfr) as env:
+        instance = env.start(gives_up_timer)
+        instance.raise_event("first")
+        assert instance.waits_for() == ["event 'second'"]
+
+
+def test_the_guard_refuses_what_no_replay_can_repeat() -> None:
+    """In tests the guard raises, and the error names call and replacement; it can be told otherwise."""
+    with WorkflowEnvironment(wfr) as env, pytest.raises(WorkflowStalled, match=r"random\.random"):
+        env.run(lucky)
+    with WorkflowEnvironment(wfr, guard="off") as env:
+        assert env.run(lucky) is True
 
 
 def test_an_instance_that_stalls_is_told_once() -> None:

@@ -6,23 +6,22 @@ import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import structlog
 
 from tenuto._guard.guard import Guard, Mode
+from tenuto._offline.replaying import Code
 from tenuto._replay.definitions import name_of, target_info
 from tenuto._transport.backoff import Backoff
 from tenuto._transport.client_channel import ClientSettings
 from tenuto._wire.calls import Call
-from tenuto._wire.history import WorkflowHistory
 from tenuto._wire.instances import WorkflowIdReusePolicy, WorkflowState, WorkflowStatus
 from tenuto._wire.management import Requests, missing
 from tenuto._worker.worker import Worker
 from tenuto.client import new_command_id
-from tenuto.errors import GuardViolation, NonDeterminismError
 from tenuto.testing._calls import Book, Fakes, RecordingRegistry
-from tenuto.testing._checks import Replayed, open_operations, trace_text
+from tenuto.testing._checks import replay_problem, trace_text, waits_of
 from tenuto.testing._effects import Effects
 from tenuto.testing._faults import Crash, Party
 from tenuto.testing._homes import Home
@@ -33,6 +32,7 @@ from tenuto.worker import WorkflowRuntime
 from tenuto_engine.ports.records import ActivityKey
 
 R = TypeVar("R")
+GuardMode = Literal["off", "warn", "raise"]
 Work = Callable[[Life], Coroutine[Any, Any, R]]
 
 # The same in every run, so that a test that passes today passes tomorrow.
@@ -47,9 +47,10 @@ class Control:
     Args:
         runtime: the user's; it stays as it is, and does not serve meanwhile.
         now: virtual time at the beginning; aware.
+        guard: what the guard does about what it finds in workflow code.
     """
 
-    def __init__(self, runtime: WorkflowRuntime, now: datetime) -> None:
+    def __init__(self, runtime: WorkflowRuntime, now: datetime, guard: GuardMode) -> None:
         if now.tzinfo is None:
             raise ValueError(f"now is {now}, without a time zone; give one, such as tzinfo=UTC")
         parts = runtime.parts()
@@ -59,6 +60,8 @@ class Control:
         self.fakes = Fakes(parts.registry, parts.payloads)
         self.registry = RecordingRegistry(parts.registry, self.book, self.fakes, self._rest)
         self.requests = Requests(parts.payloads.codec, new_command_id, "test")
+        self._guard = Guard(Mode(guard), self.registry.workflow_functions)
+        self._code = Code(self.registry, parts.payloads.codec, parts.investigator, self._guard)
         self._raw_requests = Requests(None, new_command_id, "test")
         # A turn may be stopped in a debugger for as long as one likes.
         self._settings = replace(parts.settings, slow_turn_s=3_600.0)
@@ -78,10 +81,11 @@ class Control:
         return Worker(
             self.registry,
             self.payloads,
-            guard=Guard(Mode.RAISE, self.registry.workflow_functions),
+            guard=self._guard,
             connection=settings,
             settings=self._settings,
             on_connected=lambda: None,
+            investigator=self._code.investigator,
             new_backoff=lambda: Backoff(lambda: 0.0),
         )
 
@@ -212,7 +216,7 @@ class Control:
     async def waits_of(self, life: Life, instance_id: str) -> list[str]:
         """What an instance waits for, in words."""
         history = await life.ask_now(self._raw_requests.history(instance_id))
-        return open_operations(history, self.replay(history).awaited_events)
+        return waits_of(self._code, history)
 
     def waits(self, instance_id: str) -> Work[list[str]]:
         """What an instance waits for, once everything has happened that happens now."""
@@ -225,18 +229,12 @@ class Control:
 
     # -- checks -------------------------------------------------------------------------------------------------------
 
-    def replay(self, history: WorkflowHistory) -> Replayed:
-        """Run an instance's code over its history once more."""
-        return Replayed(history, self.registry, self.payloads)
-
     def check(self, instance_id: str) -> Work[None]:
         """See that an instance's code replays its history. Raises `WorkflowStalled`."""
 
         async def work(life: Life) -> None:
             await self.settle(life)
-            problem = await self._problem_of(life, instance_id)
-            if problem is not None:
-                raise WorkflowStalled(f"replayed from its full history, the code does something else: {problem}")
+            await self._check(life, instance_id)
 
         return work
 
@@ -248,14 +246,15 @@ class Control:
                 continue  # found sound, or the test was told
             if state.runtime_status is WorkflowStatus.STALLED:
                 raise self._stalled(state)
-            problem = await self._problem_of(life, state.instance_id)
-            if problem is not None:
-                raise WorkflowStalled(f"replayed from its full history, the code does something else: {problem}")
+            await self._check(life, state.instance_id)
 
-    async def _problem_of(self, life: Life, instance_id: str) -> NonDeterminismError | GuardViolation | None:
+    async def _check(self, life: Life, instance_id: str) -> None:
         history = await life.ask_now(self._raw_requests.history(instance_id))
         self.checked.add((history.execution_id, len(history)))
-        return self.replay(history).problem
+        if problem := replay_problem(self._code, history):
+            raise WorkflowStalled(
+                f"instance '{instance_id}' does something else when it is replayed from its full history: {problem}"
+            )
 
     async def _states(self, life: Life) -> list[WorkflowState]:
         states: list[WorkflowState] = []

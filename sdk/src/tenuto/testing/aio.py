@@ -19,7 +19,7 @@ from tenuto._wire.management import RESUME, SUSPEND, UNSET, missing
 from tenuto.testing._base import BaseEnvironment
 from tenuto.testing._calls import Activity, ActivityCall
 from tenuto.testing._checks import check_called, select
-from tenuto.testing._control import BEGINNING, Control
+from tenuto.testing._control import BEGINNING, Control, GuardMode
 from tenuto.testing._driving import LoopDriver, Stage
 from tenuto.testing._everywhere import Comparison, CrashReport
 from tenuto.testing._faults import Party
@@ -38,14 +38,22 @@ class WorkflowEnvironment(BaseEnvironment, AbstractAsyncContextManager["Workflow
     Args:
         runtime: the application's own, with its workflows and activities.
         now: virtual time at the beginning, aware.
+        guard: what becomes of a call in workflow code that no replay can repeat.
         patience: how long, in real time, one call of the environment may take.
 
     Raises:
-        ValueError: `now` has no time zone.
+        ValueError: `now` has no time zone, or there is no such mode of the guard.
     """
 
-    def __init__(self, runtime: WorkflowRuntime, *, now: datetime = BEGINNING, patience: timedelta = _PATIENCE) -> None:
-        control = Control(runtime, now)
+    def __init__(
+        self,
+        runtime: WorkflowRuntime,
+        *,
+        now: datetime = BEGINNING,
+        guard: GuardMode = "raise",
+        patience: timedelta = _PATIENCE,
+    ) -> None:
+        control = Control(runtime, now, guard)
         self._driver = LoopDriver(control, patience.total_seconds())
         super().__init__(control, self._driver)
         self._home: LoopHome

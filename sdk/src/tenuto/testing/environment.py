@@ -15,7 +15,7 @@ from tenuto._wire.management import RESUME, SUSPEND, UNSET, missing
 from tenuto.testing._base import BaseEnvironment
 from tenuto.testing._calls import Activity, ActivityCall
 from tenuto.testing._checks import check_called, select
-from tenuto.testing._control import BEGINNING, Control
+from tenuto.testing._control import BEGINNING, Control, GuardMode
 from tenuto.testing._driving import BlockingDriver, Stage
 from tenuto.testing._everywhere import Comparison, CrashReport
 from tenuto.testing._faults import Party
@@ -40,15 +40,24 @@ class WorkflowEnvironment(BaseEnvironment, AbstractContextManager["WorkflowEnvir
     Args:
         runtime: the application's own, with its workflows and activities. It is not changed, and need not be stopped.
         now: virtual time at the beginning, aware. 2030-01-01 00:00 UTC by default: the same in every run.
+        guard: what becomes of a call in workflow code that no replay can repeat, such as of a clock: `raise` refuses it
+            and stalls the instance, `warn` logs it, `off` watches nothing.
         patience: how long, in real time, one call of the environment may take. 30 s by default. Only an activity or
             workflow code that does not return lets it pass.
 
     Raises:
-        ValueError: `now` has no time zone.
+        ValueError: `now` has no time zone, or there is no such mode of the guard.
     """
 
-    def __init__(self, runtime: WorkflowRuntime, *, now: datetime = BEGINNING, patience: timedelta = _PATIENCE) -> None:
-        control = Control(runtime, now)
+    def __init__(
+        self,
+        runtime: WorkflowRuntime,
+        *,
+        now: datetime = BEGINNING,
+        guard: GuardMode = "raise",
+        patience: timedelta = _PATIENCE,
+    ) -> None:
+        control = Control(runtime, now, guard)
         self._driver = BlockingDriver(control, patience.total_seconds())
         super().__init__(control, self._driver)
         self._home: ThreadHome
