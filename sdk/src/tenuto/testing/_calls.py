@@ -219,10 +219,12 @@ class RecordingRegistry(Registry):
         source: the runtime's own; it stays as it is.
         book: where runs are written down.
         fakes: asked at each call, so that a test may change them.
-        rest: told that a call hangs, and that it does no longer.
+        rest: told that an attempt of a call hangs, and that it does no longer.
     """
 
-    def __init__(self, source: Registry, book: Book, fakes: Fakes, rest: Callable[[ActivityKey, bool], None]) -> None:
+    def __init__(
+        self, source: Registry, book: Book, fakes: Fakes, rest: Callable[[tuple[ActivityKey, int], bool], None]
+    ) -> None:
         super().__init__()
         self._workflows = source._workflows
         self._activities = source._activities
@@ -285,12 +287,12 @@ class RecordingRegistry(Registry):
 
     async def _hang(self, context: WorkflowActivityContext) -> None:
         """Rest until cancelled. Time need not stand still for a call that does nothing."""
-        key = ActivityKey(context.task_id, context.execution_id, context.workflow_id)
-        self._rest(key, True)
+        attempt = ActivityKey(context.task_id, context.execution_id, context.workflow_id), context.attempt
+        self._rest(attempt, True)
         try:
             await asyncio.get_running_loop().create_future()
         finally:
-            self._rest(key, False)
+            self._rest(attempt, False)
 
 
 def _code(name: str, function: Callable[..., Any], input_type: Any) -> ActivityCode:

@@ -26,10 +26,9 @@ from tenuto.testing._effects import Effects
 from tenuto.testing._faults import Crash, Party
 from tenuto.testing._homes import Home
 from tenuto.testing._link import WorkerChannel
-from tenuto.testing._lives import Engines, Life
+from tenuto.testing._lives import Attempt, Engines, Life
 from tenuto.testing.errors import WorkflowBlocked, WorkflowStalled
 from tenuto.worker import WorkflowRuntime
-from tenuto_engine.ports.records import ActivityKey
 
 R = TypeVar("R")
 GuardMode = Literal["off", "warn", "raise"]
@@ -117,11 +116,9 @@ class Control:
         """The worker itself has failed, which no code of a user should bring about."""
         self.worker_failure = error
 
-    def _rest(self, key: ActivityKey, is_resting: bool) -> None:
-        if is_resting:
-            self.engines.resting.add(key)
-        else:
-            self.engines.resting.discard(key)
+    def _rest(self, attempt: Attempt, is_resting: bool) -> None:
+        # Counted: a run that its crashed worker has not ended yet may be followed by one at the next worker.
+        self.engines.resting[attempt] += 1 if is_resting else -1
         self.engines.touch()
 
     # -- work for the engine's loop -----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import itertools
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -56,6 +57,10 @@ _SETTINGS = RuntimeSettings(
 )
 # A refused command is repeated this often, as a client would within its minute.
 _TRIES = 100
+
+
+# An attempt of a call: the next one may begin before the code of the former has noticed that nobody waits for it.
+Attempt = tuple[ActivityKey, int]
 
 
 class Request:
@@ -217,7 +222,8 @@ class Life:
             return False
         resting = self._engines.resting
         return not any(
-            session.turns or any(call.key not in resting for call in session.runs.values()) for session in sessions
+            session.turns or any(not resting[call.key, call.attempt] for call in session.runs.values())
+            for session in sessions
         )
 
     async def idle(self) -> None:
@@ -350,7 +356,7 @@ class Engines:
         self.wants_worker = False
         self.writes_to_refuse = 0
         self.created = 0
-        self.resting: set[ActivityKey] = set()
+        self.resting: Counter[Attempt] = Counter()
         self._first_ms = now_ms
         self._life: Life | None = None
         self._running: Life | None = None
