@@ -65,7 +65,6 @@ class Control:
         # A turn may be stopped in a debugger for as long as one likes.
         self._settings = replace(parts.settings, slow_turn_s=3_600.0)
         self.home: Home
-        self.worker_failure: BaseException | None = None
         self.checked: set[tuple[str, int]] = set()
         self._started: dict[str, int] = {}
         _quiet_engine()
@@ -113,8 +112,8 @@ class Control:
         self.drop_worker()
 
     def worker_ended(self, error: BaseException) -> None:
-        """The worker itself has failed, which no code of a user should bring about."""
-        self.worker_failure = error
+        """The worker itself has failed, which no code of a user should bring about: nobody need wait for it."""
+        self.engines.fail(error)
 
     def _rest(self, attempt: Attempt, is_resting: bool) -> None:
         # Counted: a run that its crashed worker has not ended yet may be followed by one at the next worker.
