@@ -197,6 +197,8 @@ class Control:
             return self._stalled(state)
         if state.runtime_status is WorkflowStatus.SUSPENDED:
             return WorkflowBlocked(f"{name} is suspended, and does not end before it is resumed")
+        if state.name not in self.registry.workflow_names:
+            return WorkflowBlocked(f"{name} does not begin: the runtime has no workflow of this name")
         waits = await self.waits_of(life, state.instance_id)
         said = " and ".join(waits) or state.status_reason or "nothing that is recorded"
         if not self.engines.wants_worker:
