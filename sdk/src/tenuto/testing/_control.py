@@ -36,6 +36,8 @@ Work = Callable[[Life], Coroutine[Any, Any, R]]
 
 # The same in every run, so that a test that passes today passes tomorrow.
 BEGINNING: Final = datetime(2030, 1, 1, tzinfo=UTC)
+# In real time; a test that is slower has something that does not return.
+PATIENCE: Final = timedelta(seconds=30)
 _MANY = 1_000
 _TRACES = 3
 

@@ -33,10 +33,6 @@ class Crash:
     at: str
     nth: int
 
-    def __str__(self) -> str:
-        place = f"{self.at} #{self.nth}" if self.at else f"place {self.nth}"
-        return f"the {self.party.value} crashes at {place}"
-
 
 class CrashPoints:
     """Counts places, and crashes who should at the one that was chosen. Places are reached on several threads.

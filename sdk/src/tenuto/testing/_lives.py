@@ -140,8 +140,7 @@ class LifeFaults(Faults):
 class Life:
     """One engine, from its start to its crash. Everything here happens on its loop."""
 
-    def __init__(self, engines: Engines, number: int) -> None:
-        self.number = number
+    def __init__(self, engines: Engines) -> None:
         self.loop = VirtualLoop(engines.now_ms, self._on_idle)
         self.engine: Engine
         self.is_over = False
@@ -497,9 +496,8 @@ class Engines:
 
     def _run(self) -> None:
         try:
-            for number in itertools.count(1):
-                life = Life(self, number)
-                self._life = life
+            while True:
+                life = self._life = Life(self)
                 try:
                     life.loop.run_until_complete(life.run())
                 except EngineKilled:
@@ -511,6 +509,8 @@ class Engines:
                         return
         except BaseException as error:  # whoever waits for this thread must learn why it ended
             self.fail(error)
+            if self._life is not None:
+                self._life.loop.discard()
 
     @staticmethod
     def _call(life: Life, call: Callable[..., object], *args: object) -> None:

@@ -19,14 +19,12 @@ from tenuto._wire.management import RESUME, SUSPEND, UNSET, missing
 from tenuto.testing._base import BaseEnvironment
 from tenuto.testing._calls import Activity, ActivityCall
 from tenuto.testing._checks import check_called, select
-from tenuto.testing._control import BEGINNING, Control, GuardMode
+from tenuto.testing._control import BEGINNING, PATIENCE, Control, GuardMode
 from tenuto.testing._driving import LoopDriver, Stage
 from tenuto.testing._everywhere import Comparison, CrashReport
 from tenuto.testing._faults import Party
 from tenuto.testing._homes import LoopHome
 from tenuto.worker import WorkflowRuntime
-
-_PATIENCE = timedelta(seconds=30)
 
 
 class WorkflowEnvironment(BaseEnvironment, AbstractAsyncContextManager["WorkflowEnvironment"]):
@@ -51,7 +49,7 @@ class WorkflowEnvironment(BaseEnvironment, AbstractAsyncContextManager["Workflow
         *,
         now: datetime = BEGINNING,
         guard: GuardMode = "raise",
-        patience: timedelta = _PATIENCE,
+        patience: timedelta = PATIENCE,
     ) -> None:
         control = Control(runtime, now, guard)
         self._driver = LoopDriver(control, patience.total_seconds())
@@ -159,16 +157,17 @@ class WorkflowEnvironment(BaseEnvironment, AbstractAsyncContextManager["Workflow
         scenario: Callable[[Self], Awaitable[Any]],
         *,
         now: datetime = BEGINNING,
-        patience: timedelta = _PATIENCE,
+        guard: GuardMode = "raise",
+        patience: timedelta = PATIENCE,
     ) -> CrashReport:
         """Run a scenario undisturbed, then once for each place at which the engine or the worker can crash there."""
-        async with cls(runtime, now=now, patience=patience) as env:
+        async with cls(runtime, now=now, guard=guard, patience=patience) as env:
             result = await scenario(env)
             effects = await env._driver.do(env._control.effects)
             comparison = Comparison(result, effects, env._control.places())
         for crash in comparison.crashes():
             try:
-                async with cls(runtime, now=now, patience=patience) as env:
+                async with cls(runtime, now=now, guard=guard, patience=patience) as env:
                     env._control.engines.faults.plan(crash)
                     result = await scenario(env)
                     effects = await env._driver.do(env._control.effects)

@@ -15,14 +15,13 @@ from tenuto._wire.management import RESUME, SUSPEND, UNSET, missing
 from tenuto.testing._base import BaseEnvironment
 from tenuto.testing._calls import Activity, ActivityCall
 from tenuto.testing._checks import check_called, select
-from tenuto.testing._control import BEGINNING, Control, GuardMode
+from tenuto.testing._control import BEGINNING, PATIENCE, Control, GuardMode
 from tenuto.testing._driving import BlockingDriver, Stage
 from tenuto.testing._everywhere import Comparison, CrashReport
 from tenuto.testing._faults import Party
 from tenuto.testing._homes import ThreadHome
 from tenuto.worker import WorkflowRuntime
 
-_PATIENCE = timedelta(seconds=30)
 _LEAVING_S = 2.0
 
 
@@ -55,7 +54,7 @@ class WorkflowEnvironment(BaseEnvironment, AbstractContextManager["WorkflowEnvir
         *,
         now: datetime = BEGINNING,
         guard: GuardMode = "raise",
-        patience: timedelta = _PATIENCE,
+        patience: timedelta = PATIENCE,
     ) -> None:
         control = Control(runtime, now, guard)
         self._driver = BlockingDriver(control, patience.total_seconds())
@@ -187,7 +186,8 @@ class WorkflowEnvironment(BaseEnvironment, AbstractContextManager["WorkflowEnvir
         scenario: Callable[[Self], Any],
         *,
         now: datetime = BEGINNING,
-        patience: timedelta = _PATIENCE,
+        guard: GuardMode = "raise",
+        patience: timedelta = PATIENCE,
     ) -> CrashReport:
         """Run a scenario undisturbed, then once for each place at which the engine or the worker can crash there.
 
@@ -198,18 +198,19 @@ class WorkflowEnvironment(BaseEnvironment, AbstractContextManager["WorkflowEnvir
             runtime: the application's.
             scenario: starts workflows, and returns what must not depend on crashes, such as `instance.result()`.
             now: virtual time at the beginning of each run.
+            guard: as of `WorkflowEnvironment`.
             patience: as of `WorkflowEnvironment`, for each run.
 
         Raises:
             AssertionError: a run differs; a note says where the crash was. The scenario's own errors come with one too.
         """
-        with cls(runtime, now=now, patience=patience) as env:
+        with cls(runtime, now=now, guard=guard, patience=patience) as env:
             result = scenario(env)
             effects = env._driver.do(env._control.effects)
             comparison = Comparison(result, effects, env._control.places())
         for crash in comparison.crashes():
             try:
-                with cls(runtime, now=now, patience=patience) as env:
+                with cls(runtime, now=now, guard=guard, patience=patience) as env:
                     env._control.engines.faults.plan(crash)
                     result = scenario(env)
                     effects = env._driver.do(env._control.effects)

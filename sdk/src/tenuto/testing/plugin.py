@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from tenuto.testing._control import BEGINNING, PATIENCE, GuardMode
 from tenuto.testing.environment import WorkflowEnvironment
 from tenuto.worker import WorkflowRuntime
 
@@ -15,9 +16,14 @@ class MakeEnvironment(Protocol):
     """The type of the fixture `workflow_env`."""
 
     def __call__(
-        self, runtime: WorkflowRuntime, *, now: datetime | None = None, patience: timedelta | None = None
+        self,
+        runtime: WorkflowRuntime,
+        *,
+        now: datetime = BEGINNING,
+        guard: GuardMode = "raise",
+        patience: timedelta = PATIENCE,
     ) -> WorkflowEnvironment:
-        """An environment that has begun; arguments as those of `WorkflowEnvironment`, None for its defaults."""
+        """An environment that has begun; arguments as those of `WorkflowEnvironment`."""
         ...
 
 
@@ -27,10 +33,12 @@ def environments() -> Generator[MakeEnvironment]:
     with ExitStack() as opened:
 
         def make(
-            runtime: WorkflowRuntime, *, now: datetime | None = None, patience: timedelta | None = None
+            runtime: WorkflowRuntime,
+            *,
+            now: datetime = BEGINNING,
+            guard: GuardMode = "raise",
+            patience: timedelta = PATIENCE,
         ) -> WorkflowEnvironment:
-            given = {"now": now, "patience": patience}
-            options = {name: value for name, value in given.items() if value is not None}
-            return opened.enter_context(WorkflowEnvironment(runtime, **options))  # type: ignore[arg-type]  # each has the type of its name
+            return opened.enter_context(WorkflowEnvironment(runtime, now=now, guard=guard, patience=patience))
 
         yield make
