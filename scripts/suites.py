@@ -64,7 +64,8 @@ SUITES = (
     Suite(name="transcript", budget_s=60, paths=("tests/transcript",)),
     Suite(name="contract", budget_s=600, paths=("tests/contract",)),
     Suite(name="simulation", budget_s=120, paths=("tests/simulation",)),
-    Suite(name="integration", budget_s=500, paths=("tests/integration",)),
+    # Replays under perturbation start some eighty processes.
+    Suite(name="integration", budget_s=600, paths=("tests/integration",)),
     Suite(name="crash", budget_s=1200, paths=("tests/crash",), alone=True),
     # A minute of faults, up to two of healing, and the tools' own tests.
     Suite(name="chaos", budget_s=400, paths=("tests/chaos",), alone=True),

@@ -78,7 +78,8 @@ class TestPerturb:
         self, histories: Path, run: Run, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """Every unsteady workflow fails for what it depends on and nothing else, and no steady one fails."""
-        assert run(str(histories), "--app", APP, "--perturb", "--output", "json") == Exit.FAILED
+        words = [str(histories), "--app", APP, "--guard", "off", "--output", "json"]
+        assert run(*words, "--perturb") == Exit.FAILED
         found = json.loads(capsys.readouterr().out)
         assert found["notes"] == []
         named = {one["instance_id"]: names_found(one) for one in found["histories"]}
@@ -163,7 +164,7 @@ class TestFiles:
     def test_code_that_fits_ends_with_0(self, histories: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
         """One line for each history, a summary by workflow, and how many there were."""
         files = [str(histories / f"{name}.json") for name in unsteady_app.STEADY]
-        assert run(*files, "--app", APP, "--check-inputs") == Exit.OK
+        assert run(*files, "--app", APP, "--check-inputs", "--guard", "off") == Exit.OK
         lines = capsys.readouterr().out.splitlines()
         assert sum(line.startswith("ok ") for line in lines) == len(files)
         assert lines[-1] == f"{len(files)} histories: the code fits all of them"
@@ -179,6 +180,17 @@ class TestFiles:
         printed = capsys.readouterr().out
         assert "UNEXPECTED_ACTIVITY: Workflow tried to call different activity than recorded" in printed
         assert printed.rstrip().endswith("2 histories: the code does not fit 1")
+
+    def test_the_guard_refuses_what_the_code_must_not_call(
+        self, histories: Path, run: Run, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """By default a call of a clock is the history's problem, though its operations are the recorded ones."""
+        file = str(histories / "seconds_now.json")
+        assert run(file, "--app", APP) == Exit.FAILED
+        printed = capsys.readouterr().out
+        assert "GUARD_REFUSED" in printed
+        assert "time.time()" in printed
+        assert run(file, "--app", APP, "--guard", "off") == Exit.OK
 
     def test_wrong_usage_ends_with_2(self, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
         """A missing place, code that cannot be imported, and a file that is no history, each with its sentence."""
