@@ -85,7 +85,7 @@ def replay(
     sources: list[HistorySource] = [*_files(session, histories or []), *_sampled(session, wish, save_to)]
     try:
         outcome = run_suite(
-            _code(session, app, guard),
+            code_named(session, app, guard),
             sources,
             options=ReplayOptions(check_inputs=check_inputs, check_results=check_results),
             target=app,
@@ -123,7 +123,8 @@ def _sampled(session: Session, wish: SampleWish, folder: Path | None) -> list[Wo
     return [*saved]
 
 
-def _code(session: Session, target: str, guard: Mode) -> Code:
+def code_named(session: Session, target: str, guard: Mode) -> Code:
+    """Return the code of MODULE:RUNTIME, or end the command."""
     try:
         runtime = load(target)
     except NotRunnable as error:
