@@ -66,6 +66,8 @@ SUITES = (
     Suite(name="simulation", budget_s=120, paths=("tests/simulation",)),
     # Replays under perturbation start some eighty processes.
     Suite(name="integration", budget_s=600, paths=("tests/integration",)),
+    # Applications of other SDKs, each in an environment that the first run makes.
+    Suite(name="interop", budget_s=240, paths=("tests/interop",)),
     Suite(name="crash", budget_s=1200, paths=("tests/crash",), alone=True),
     # A minute of faults, up to two of healing, and the tools' own tests.
     Suite(name="chaos", budget_s=400, paths=("tests/chaos",), alone=True),

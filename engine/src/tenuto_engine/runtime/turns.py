@@ -269,7 +269,7 @@ class Turns:
                 self._hand_out(instance)
             case TurnOutcome.NOT_REGISTERED:
                 assert turn.session is not None
-                turn.session.workflows.discard(instance.workflow_name())
+                turn.session.workflows.refuse(instance.workflow_name())
                 instance.worker = None
                 self._hand_out(instance)
             case TurnOutcome.NON_DETERMINISTIC | TurnOutcome.GUARD_REFUSED:

@@ -92,7 +92,7 @@ def render_stop(stop: Stop) -> RenderableType:
     parts.append(Text(f"the code {visible(stop.standing)}", style="bold yellow"))
     for frame in reversed(stop.frames):
         parts += [Text(""), Text(frame.function, style="bold cyan").append(f"  {frame.source}", style="not bold dim")]
-        parts += [_source(frame), _variables(frame)]
+        parts += [_variables(frame), Text(""), _source(frame)]
     return Group(*parts)
 
 
