@@ -64,6 +64,8 @@ SUITES = (
     Suite(name="transcript", budget_s=60, paths=("tests/transcript",)),
     Suite(name="contract", budget_s=600, paths=("tests/contract",)),
     Suite(name="simulation", budget_s=120, paths=("tests/simulation",)),
+    # Every crash of some scenarios is a run of its own, hundreds in all.
+    Suite(name="kit", budget_s=120, paths=("tests/kit",)),
     # Replays under perturbation start some eighty processes.
     Suite(name="integration", budget_s=600, paths=("tests/integration",)),
     # Applications of other SDKs, each in an environment that the first run makes.

@@ -58,6 +58,9 @@ def reads_clock_cached(_key: int) -> float:
 class Stopwatch:
     """Reads clocks in every way that a class can."""
 
+    def since(self, moment: float) -> float:
+        return time.monotonic() - moment
+
     def elapsed(self) -> float:
         return time.monotonic()
 

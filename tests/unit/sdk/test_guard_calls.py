@@ -93,6 +93,7 @@ CLOCKS: dict[str, Callable[[], Any]] = {
     "decorated": decorated_clock,
     "cached helper": lambda: reads_clock_cached(len("ab")),
     "method": lambda: Stopwatch().elapsed(),
+    "map of a method": lambda: [*map(str, [1]), *map(Stopwatch().since, [1])],
     "staticmethod": lambda: Stopwatch.static(),
     "classmethod of the user's": lambda: Stopwatch.of_class(),
     "property": lambda: Stopwatch().now,

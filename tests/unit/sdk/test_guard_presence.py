@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import bdb
 import cProfile
 import pstats
@@ -23,6 +24,7 @@ from guarded import one_turn, reads_clock, refusal
 from tenuto._guard import guard as guard_module
 from tenuto._guard.guard import Mode
 from tenuto._guard.probes import PROBES
+from tenuto._replay import actions as a
 from tenuto._replay import events as e
 
 FILES = Path(__file__)
@@ -190,6 +192,26 @@ def test_turns_of_two_threads_are_told_apart() -> None:
         thread.join()
     assert problems["bad"].rule == "TEN102"
     assert problems["good"] is None
+
+
+def test_an_event_loop_within_a_turn_is_survived() -> None:
+    """Where the guard only warns, code that runs a loop of its own gets its result, and no hook is left."""
+
+    async def answer() -> int:
+        await asyncio.sleep(0)
+        return 7
+
+    def workflow(ctx: wf.WorkflowContext) -> int:
+        answering = answer()
+        try:
+            return asyncio.run(answering)
+        finally:
+            answering.close()
+
+    assert refusal(workflow).rule == "TEN166"
+    outcome = one_turn(workflow, Mode.WARN)
+    assert [action.result for action in outcome.actions if isinstance(action, a.CompleteExecution)] == [b"7"]
+    assert sys.getprofile() is None
 
 
 def test_a_workflow_within_a_workflows_turn_leaves_the_outer_one_watched() -> None:

@@ -26,10 +26,12 @@ _monitoring: Final[Any] = getattr(sys, "monitoring", None)
 _IDS: Final = (4, 3)
 _WRAPPERS: Final = (MethodType, classmethod, staticmethod, partial)
 _CODE_HOLDERS: Final[tuple[type, ...]] = (FunctionType, MethodType, type, partial)
+# Their hash is no code of the user's.
+_HASHED: Final = (FunctionType, type)
 _functions = PROBES.functions
 _method_names = PROBES.method_names
 _tool: list[int] = []
-_marked: dict[int, ref[CodeType]] = {}
+_seen: dict[int, ref[CodeType]] = {}
 _settled: set[Any] = set()
 
 
@@ -45,7 +47,9 @@ def install() -> None:
         _monitoring.register_callback(tool, events.PY_START, _on_start)
         _tool.append(tool)
     for code, _ in PROBES.codes.values():
-        _mark(code, _monitoring.events.PY_START)
+        if id(code) not in _seen:
+            _see(code)
+            _monitoring.set_local_events(_tool[0], code, _monitoring.events.PY_START)
 
 
 def begin(watch: Pausable) -> str:  # as of `profiling`
@@ -86,11 +90,15 @@ def _cover_one(thing: Any) -> Iterator[Any]:
 
 def _cover_function(function: FunctionType) -> Iterator[Any]:
     code = function.__code__
-    if id(code) in _marked or owner_of(code.co_filename) not in OWN or is_activity(function):
+    if id(code) in _seen or is_activity(function):
+        return
+    _see(code)
+    if owner_of(code.co_filename) not in OWN:
         return
     names: set[str] = set()
     for each in _with_nested(code):
-        _mark(each, _monitoring.events.CALL)
+        _see(each)
+        _monitoring.set_local_events(_tool[0], each, _monitoring.events.CALL)
         names.update(each.co_names)
     for cell in function.__closure__ or ():
         try:
@@ -102,9 +110,6 @@ def _cover_function(function: FunctionType) -> Iterator[Any]:
 
 
 def _cover_class(kind: type) -> Iterator[Any]:
-    if kind in _settled or kind.__module__ == "builtins":
-        return
-    _settled.add(kind)
     for base in kind.__mro__:
         for member in list(vars(base).values()):
             if isinstance(member, (FunctionType, classmethod, staticmethod, property, cached_property)):
@@ -123,11 +128,9 @@ def _with_nested(code: CodeType) -> Iterator[CodeType]:
             yield from _with_nested(constant)
 
 
-def _mark(code: CodeType, event: int) -> None:
+def _see(code: CodeType) -> None:
     key = id(code)  # A code object's own hash reads all of it.
-    if key not in _marked:
-        _marked[key] = ref(code, lambda _: _marked.pop(key, None))
-        _monitoring.set_local_events(_tool[0], code, event)
+    _seen[key] = ref(code, lambda _: _seen.pop(key, None))
 
 
 def _on_call(_code: CodeType, _offset: int, function: Any, first: Any) -> None:
@@ -140,19 +143,30 @@ def _on_call(_code: CodeType, _offset: int, function: Any, first: Any) -> None:
     elif kind is MethodDescriptorType:
         if function.__name__ in _method_names and first is not _monitoring.MISSING:
             met_c_call(sys._getframe(1), function.__get__(first, type(first)))  # pyright: ignore[reportPrivateUsage]  # as above
-    elif kind is not FunctionType or function not in _settled:
+    elif kind not in _HASHED or function not in _settled or type(first) in _CODE_HOLDERS:
         _meet(function, first)
 
 
 def _meet(function: Any, first: Any) -> None:
     """Marks what is about to be called, and a function given to what calls it: `map(price, orders)`."""
     try:
-        cover(function)
-        cover(_code_only(first))
-        if isinstance(function, FunctionType) and "<locals>" not in function.__qualname__:
+        if not _is_settled(function):
+            cover(function)
+        # What code makes anew each time would stay in memory for ever; it is looked at again instead.
+        if isinstance(function, (FunctionType, type)) and "<locals>" not in function.__qualname__:
             _settled.add(function)
+        if isinstance(first, _CODE_HOLDERS) and not _is_settled(first):
+            cover(first)
     except Exception as error:  # A class may do anything when it is looked at; the call goes on.
         note_fault(error)
+
+
+def _is_settled(thing: Any) -> bool:
+    if isinstance(thing, MethodType):
+        thing = thing.__func__
+    if isinstance(thing, FunctionType):
+        return id(thing.__code__) in _seen
+    return isinstance(thing, type) and thing in _settled
 
 
 def _on_start(_code: CodeType, _offset: int) -> None:

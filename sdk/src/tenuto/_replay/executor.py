@@ -191,6 +191,12 @@ class Executor:
         operations = self._operations
         return [] if operations is None or self._is_finished else operations.awaited_events()
 
+    @property
+    def open_operations(self) -> list[int]:
+        """Numbers of the operations that have no outcome and were not cancelled."""
+        operations = self._operations
+        return [] if operations is None or self._is_finished else list(operations.open)
+
     def close(self) -> None:
         """Drops the execution from memory: its code gets no chance to ask for anything more."""
         if self._operations is not None:

@@ -192,17 +192,17 @@ class Worker:
         """Reads and writes until the stream is lost, whichever side notices first."""
         lost: list[StreamLost] = []
 
-        async def note_loss(part: Coroutine[Any, Any, None]) -> None:
+        async def note_loss(part: Callable[[], Coroutine[Any, Any, None]]) -> None:
             try:
-                await part
+                await part()  # made here: a task that is cancelled before its first step would leave it unawaited
             except StreamLost as error:
                 lost.append(error)
                 reading.cancel()
                 writing.cancel()
 
         async with asyncio.TaskGroup() as both:
-            reading = both.create_task(note_loss(self._read(stream, owner)))
-            writing = both.create_task(note_loss(self._write(stream)))
+            reading = both.create_task(note_loss(lambda: self._read(stream, owner)))
+            writing = both.create_task(note_loss(lambda: self._write(stream)))
         raise lost[0]
 
     async def _read(self, stream: WorkStream, owner: asyncio.TaskGroup) -> None:

@@ -21,16 +21,20 @@ if _find_spec("tenuto_engine") is None:
     )
 
 from tenuto.testing._calls import ActivityCall
+from tenuto.testing._everywhere import CrashReport
 from tenuto.testing._faults import Party as _Party
 from tenuto.testing._faults import places_of as _places_of
 from tenuto.testing.environment import WorkflowEnvironment, WorkflowInstance
 from tenuto.testing.errors import StillRunning, WorkflowBlocked, WorkflowStalled
+from tenuto.testing.plugin import MakeEnvironment
 
 CRASH_PLACES = _places_of(_Party.WORKER)
 
 __all__ = [
     "CRASH_PLACES",
     "ActivityCall",
+    "CrashReport",
+    "MakeEnvironment",
     "StillRunning",
     "WorkflowBlocked",
     "WorkflowEnvironment",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
@@ -76,8 +77,9 @@ class Book:
         self._now_ms = now_ms
         self._ran = ran
 
-    def begin(self, context: WorkflowActivityContext, value: Any) -> ActivityCall:
-        """A run begins."""
+    @contextmanager
+    def run(self, context: WorkflowActivityContext, value: Any) -> Generator[ActivityCall]:
+        """Write down one run, which puts its result into the call."""
         call = ActivityCall(
             activity=context.activity_name,
             instance_id=context.workflow_id,
@@ -88,12 +90,15 @@ class Book:
             at=datetime.fromtimestamp(self._now_ms() / 1000, UTC),
         )
         self.calls.append(call)
-        return call
-
-    def end(self, call: ActivityCall, *, result: Any = None, error: BaseException | None = None) -> None:
-        """A run has ended."""
-        call.result, call.error, call.is_running = result, error, False
-        self._ran(call.activity)
+        try:
+            yield call
+        except BaseException as error:
+            call.error = error
+            raise
+        finally:
+            call.is_running = False
+            if not isinstance(call.error, asyncio.CancelledError):  # then its worker has crashed, or nobody waits
+                self._ran(call.activity)
 
 
 @dataclass(slots=True)
@@ -112,13 +117,18 @@ class Fake:
     )
     _lock: Lock = field(default_factory=Lock)
 
-    async def outcome(self, context: WorkflowActivityContext, call: ActivityCall) -> Any:
-        """The result of one run. Raises what the fake is to raise."""
+    def outcome(self, call: ActivityCall) -> Any:
+        """What one run comes to, where no side effect decides it. Raises what the fake is to raise."""
         if self.sequence is not None:
             return _produce(self._next(call, self.sequence))
-        if self.side_effect is not None:
-            return await _called(self.side_effect, context, call.input)
         return _produce(self.returns if self.raises is None else self.raises)
+
+    def arguments(self, context: WorkflowActivityContext, value: Any) -> tuple[Any, ...]:
+        """What the side effect takes: nothing, the input, or context and input."""
+        assert self.side_effect is not None
+        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        wanted = sum(each.kind in kinds for each in inspect.signature(self.side_effect).parameters.values())
+        return (context, value) if wanted > 1 else (value,) * wanted
 
     def _next(self, call: ActivityCall, sequence: list[Any]) -> Any:
         """The outcome of this attempt: where a crash lets an attempt run again, it is the same."""
@@ -139,14 +149,6 @@ def _produce(outcome: Any) -> Any:
     if isinstance(outcome, type) and issubclass(error, BaseException):
         raise error
     return error
-
-
-async def _called(function: Callable[..., Any], context: WorkflowActivityContext, value: Any) -> Any:
-    """Call a side effect of (), (input) or (ctx, input)."""
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    wanted = sum(parameter.kind in kinds for parameter in inspect.signature(function).parameters.values())
-    result = function(*((context, value) if wanted > 1 else (value,) * wanted))
-    return await result if inspect.isawaitable(result) else result
 
 
 class Fakes:
@@ -201,6 +203,14 @@ class Fakes:
         what = f"result of the fake of activity '{fake.name}'"
         self._payloads.load(self._payloads.dump(value, what=what), fake.result_type, what=what)
 
+    def fitting(self, fake: Fake, value: Any) -> Any:
+        """The result of a run, which must fit: no further attempt would mend that."""
+        try:
+            self.check(fake, value)
+        except PayloadError as error:
+            raise NonRetryableError(str(error)) from error
+        return value
+
 
 class RecordingRegistry(Registry):
     """A runtime's code, with each activity's runs written down, and fakes where there are some.
@@ -209,10 +219,12 @@ class RecordingRegistry(Registry):
         source: the runtime's own; it stays as it is.
         book: where runs are written down.
         fakes: asked at each call, so that a test may change them.
-        rest: told that a call hangs, and that it does no longer.
+        rest: told that an attempt of a call hangs, and that it does no longer.
     """
 
-    def __init__(self, source: Registry, book: Book, fakes: Fakes, rest: Callable[[ActivityKey, bool], None]) -> None:
+    def __init__(
+        self, source: Registry, book: Book, fakes: Fakes, rest: Callable[[tuple[ActivityKey, int], bool], None]
+    ) -> None:
         super().__init__()
         self._workflows = source._workflows
         self._activities = source._activities
@@ -241,54 +253,46 @@ class RecordingRegistry(Registry):
             return (context, value) if code.takes_input else given
 
         def run(context: WorkflowActivityContext, value: Any) -> Any:
-            call = book.begin(context, value)
-            try:
-                result = code.function(*arguments(context, value))
-            except BaseException as error:
-                book.end(call, error=error)
-                raise
-            book.end(call, result=result)
-            return result
+            with book.run(context, value) as call:
+                call.result = code.function(*arguments(context, value))
+            return call.result
 
         async def run_async(context: WorkflowActivityContext, value: Any) -> Any:
-            call = book.begin(context, value)
-            try:
-                result = await code.function(*arguments(context, value))
-            except BaseException as error:
-                book.end(call, error=error)
-                raise
-            book.end(call, result=result)
-            return result
+            with book.run(context, value) as call:
+                call.result = await code.function(*arguments(context, value))
+            return call.result
 
         return _code(code.name, run_async if code.is_async else run, code.input_type)
 
     def _faked(self, fake: Fake, input_type: Any) -> ActivityCode:
-        async def run(context: WorkflowActivityContext, value: Any) -> Any:
-            call = self._book.begin(context, value)
-            try:
+        function = fake.side_effect
+
+        def run(context: WorkflowActivityContext, value: Any) -> Any:
+            assert function is not None
+            with self._book.run(context, value) as call:
+                call.result = self._fakes.fitting(fake, function(*fake.arguments(context, value)))
+            return call.result
+
+        async def run_async(context: WorkflowActivityContext, value: Any) -> Any:
+            with self._book.run(context, value) as call:
                 if fake.hangs:
                     await self._hang(context)
-                result = await fake.outcome(context, call)
-                self._fakes.check(fake, result)
-            except PayloadError as error:
-                self._book.end(call, error=error)
-                raise NonRetryableError(str(error)) from error
-            except BaseException as error:
-                self._book.end(call, error=error)
-                raise
-            self._book.end(call, result=result)
-            return result
+                result = await function(*fake.arguments(context, value)) if function else fake.outcome(call)
+                call.result = self._fakes.fitting(fake, result)
+            return call.result
 
-        return _code(fake.name, run, input_type)
+        # As for real ones: what is no coroutine may block, and runs in a thread.
+        is_async = function is None or inspect.iscoroutinefunction(function)
+        return _code(fake.name, run_async if is_async else run, input_type)
 
     async def _hang(self, context: WorkflowActivityContext) -> None:
         """Rest until cancelled. Time need not stand still for a call that does nothing."""
-        key = ActivityKey(context.task_id, context.execution_id, context.workflow_id)
-        self._rest(key, True)
+        attempt = ActivityKey(context.task_id, context.execution_id, context.workflow_id), context.attempt
+        self._rest(attempt, True)
         try:
             await asyncio.get_running_loop().create_future()
         finally:
-            self._rest(key, False)
+            self._rest(attempt, False)
 
 
 def _code(name: str, function: Callable[..., Any], input_type: Any) -> ActivityCode:

@@ -8,78 +8,82 @@ from typing import Any
 
 from rich.console import Console
 
+from tenuto._offline.replaying import Code, ReplayOptions, replay_history
+from tenuto._offline.results import ProblemKind
 from tenuto._payloads import Payloads
-from tenuto._replay import comparison, events
+from tenuto._replay import actions, comparison, events
 from tenuto._replay.definitions import name_of
-from tenuto._replay.executor import Executor, UnknownWorkflow
+from tenuto._replay.executor import Executor, TurnOutcome, UnknownWorkflow
 from tenuto._trace.build import build_trace
 from tenuto._trace.content import moment_text
 from tenuto._trace.text import print_trace
-from tenuto._wire.history import WorkflowHistory
+from tenuto._wire.history import UnknownEvent, WorkflowHistory
 from tenuto._wire.instances import WorkflowState, moment
 from tenuto._wire.management import UNSET
 from tenuto._wire.records import StateRecords
-from tenuto._worker.registry import Registry
-from tenuto.errors import NON_DETERMINISTIC, GuardViolation, NonDeterminismError
+from tenuto.errors import NON_DETERMINISTIC, NonDeterminismError
 from tenuto.testing._calls import Activity, ActivityCall
 
 _TRACE_WIDTH = 120
-_RESULTS = (
-    events.ActivityCompleted,
-    events.ActivityFailed,
-    events.TimerFired,
-    events.ChildCompleted,
-    events.ChildFailed,
-)
+# Not whether the code asks what it is told: that the instance did not run from its history was true when it ran.
+_EVERYTHING = ReplayOptions(check_inputs=True, check_results=True, check_first_time=False)
 
 
-class Replayed:
-    """An instance's code, run over its recorded history once more.
+def replay_problem(code: Code, history: WorkflowHistory) -> str:
+    """Run an instance's code over its history once more, where all that could happen has happened.
 
-    Args:
-        history: of a present execution, as it is stored: payloads are read with `payloads`.
-        registry: the code.
-        payloads: as the worker has them.
+    Returns:
+        What it does differently, inputs and result included; empty where it does the same, or is not registered here.
     """
-
-    def __init__(self, history: WorkflowHistory, registry: Registry, payloads: Payloads) -> None:
-        self.problem: NonDeterminismError | GuardViolation | None = None
-        self.awaited_events: list[str] = []
-        executor = Executor(history.instance_id, history.execution_id, definitions=registry, payloads=payloads)
-        try:
-            outcome = executor.run([item.event for item in history], [])  # type: ignore[misc]  # an unknown event is skipped
-        except UnknownWorkflow:
-            return  # it has no code here that could differ
-        self.problem = outcome.problem
-        if self.problem is None and outcome.actions:
-            asked = outcome.actions[0]
-            self.problem = NonDeterminismError(
-                NON_DETERMINISTIC,
-                recorded="nothing at this point: history ends without it",
-                attempted=comparison.describe(asked),
-                instance_id=history.instance_id,
-                event_id=asked.event_id,
-            )
-        self.awaited_events = executor.awaited_events
-        executor.close()
+    found = replay_history(code, history, options=_EVERYTHING).problem
+    if found is not None and found.kind is not ProblemKind.NOT_REGISTERED:
+        return found.text
+    executor, outcome = _executed(code, history)
+    asked = [action for action in outcome.actions if not isinstance(action, actions.CancelTimer)]
+    executor.close()
+    if not asked:
+        return ""
+    return str(
+        NonDeterminismError(
+            NON_DETERMINISTIC,
+            recorded="nothing at this point: history ends without it",
+            attempted=comparison.describe(asked[0]),
+            instance_id=history.instance_id,
+            event_id=asked[0].event_id,
+        )
+    )
 
 
-def open_operations(history: WorkflowHistory, awaited_events: Iterable[str]) -> list[str]:
-    """What an instance waits for, in words; empty where it waits for nothing that history knows."""
-    is_done = {item.event_id for item in history if isinstance(item.event, _RESULTS)}
-    waits: list[str] = []
-    for item in history:
-        event = item.event
-        if item.event_id in is_done:
-            continue
-        if isinstance(event, events.ActivityScheduled):
-            waits.append(f"activity '{event.name}' (operation {event.event_id})")
-        elif isinstance(event, events.TimerCreated):
+def waits_of(code: Code, history: WorkflowHistory) -> list[str]:
+    """What an instance waits for, in words; empty where it has ended, or its code is not registered here."""
+    executor, _ = _executed(code, history)
+    still_open = set(executor.open_operations)
+    waits = [text for item in history if item.event_id in still_open and (text := _wait_text(item.event))]
+    waits += [f"event '{name}'" for name in executor.awaited_events]
+    executor.close()
+    return waits
+
+
+def _wait_text(event: object) -> str:
+    match event:
+        case events.ActivityScheduled():
+            return f"activity '{event.name}' (operation {event.event_id})"
+        case events.TimerCreated():
             due_at = moment(event.due_at_ms)
-            waits.append(f"a timer due at {moment_text(due_at) if due_at else 'once'} (operation {event.event_id})")
-        elif isinstance(event, events.ChildCreated):
-            waits.append(f"child workflow '{event.name}', instance '{event.instance_id}' (operation {event.event_id})")
-    return [*waits, *(f"event '{name}'" for name in awaited_events)]
+            return f"a timer due at {moment_text(due_at) if due_at else 'once'} (operation {event.event_id})"
+        case events.ChildCreated():
+            return f"child workflow '{event.name}', instance '{event.instance_id}' (operation {event.event_id})"
+        case _:
+            return ""
+
+
+def _executed(code: Code, history: WorkflowHistory) -> tuple[Executor, TurnOutcome]:
+    payloads = Payloads(code.codec)
+    executor = Executor(history.instance_id, history.execution_id, definitions=code.registry, payloads=payloads)
+    try:
+        return executor, executor.run([item.event for item in history if not isinstance(item.event, UnknownEvent)], [])
+    except UnknownWorkflow:
+        return executor, TurnOutcome()  # it has no code here that could say anything
 
 
 def trace_text(state: WorkflowState, history: WorkflowHistory, records: StateRecords) -> str:
@@ -90,10 +94,10 @@ def trace_text(state: WorkflowState, history: WorkflowHistory, records: StateRec
     return written.getvalue()
 
 
-def select(calls: Iterable[ActivityCall], instance_id: str, activity: Activity | None) -> list[ActivityCall]:
-    """The runs of one instance, and of one activity where it is given, in the order in which they began."""
+def select(calls: Iterable[ActivityCall], instance_id: str | None, activity: Activity | None) -> list[ActivityCall]:
+    """The runs of one instance and of one activity, where they are given, in the order in which they began."""
     name = None if activity is None else name_of(activity)
-    return [call for call in calls if call.instance_id == instance_id and name in (None, call.activity)]
+    return [call for call in calls if instance_id in (None, call.instance_id) and name in (None, call.activity)]
 
 
 def check_called(

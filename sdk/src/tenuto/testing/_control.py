@@ -6,32 +6,32 @@ import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import structlog
 
 from tenuto._guard.guard import Guard, Mode
+from tenuto._offline.replaying import Code
 from tenuto._replay.definitions import name_of, target_info
 from tenuto._transport.backoff import Backoff
 from tenuto._transport.client_channel import ClientSettings
 from tenuto._wire.calls import Call
-from tenuto._wire.history import WorkflowHistory
 from tenuto._wire.instances import WorkflowIdReusePolicy, WorkflowState, WorkflowStatus
 from tenuto._wire.management import Requests, missing
 from tenuto._worker.worker import Worker
 from tenuto.client import new_command_id
-from tenuto.errors import GuardViolation, NonDeterminismError
 from tenuto.testing._calls import Book, Fakes, RecordingRegistry
-from tenuto.testing._checks import Replayed, open_operations, trace_text
-from tenuto.testing._faults import ACTIVITY_RAN, Crash, Party
+from tenuto.testing._checks import replay_problem, trace_text, waits_of
+from tenuto.testing._effects import Effects
+from tenuto.testing._faults import Crash, Party
 from tenuto.testing._homes import Home
 from tenuto.testing._link import WorkerChannel
-from tenuto.testing._lives import Engines, Life
+from tenuto.testing._lives import Attempt, Engines, Life
 from tenuto.testing.errors import WorkflowBlocked, WorkflowStalled
 from tenuto.worker import WorkflowRuntime
-from tenuto_engine.ports.records import ActivityKey
 
 R = TypeVar("R")
+GuardMode = Literal["off", "warn", "raise"]
 Work = Callable[[Life], Coroutine[Any, Any, R]]
 
 # The same in every run, so that a test that passes today passes tomorrow.
@@ -46,24 +46,28 @@ class Control:
     Args:
         runtime: the user's; it stays as it is, and does not serve meanwhile.
         now: virtual time at the beginning; aware.
+        guard: what the guard does about what it finds in workflow code.
     """
 
-    def __init__(self, runtime: WorkflowRuntime, now: datetime) -> None:
+    def __init__(self, runtime: WorkflowRuntime, now: datetime, guard: GuardMode) -> None:
         if now.tzinfo is None:
             raise ValueError(f"now is {now}, without a time zone; give one, such as tzinfo=UTC")
         parts = runtime.parts()
         self.payloads = parts.payloads
         self.engines = Engines(int(now.timestamp() * 1000), self.drop_worker)
-        self.book = Book(lambda: self.engines.now_ms, lambda name: self.engines.faults.reach(ACTIVITY_RAN, name))
+        self.book = Book(lambda: self.engines.now_ms, self.engines.faults.ran)
         self.fakes = Fakes(parts.registry, parts.payloads)
         self.registry = RecordingRegistry(parts.registry, self.book, self.fakes, self._rest)
         self.requests = Requests(parts.payloads.codec, new_command_id, "test")
+        self._guard = Guard(Mode(guard), self.registry.workflow_functions)
+        self._code = Code(self.registry, parts.payloads.codec, parts.investigator, self._guard)
         self._raw_requests = Requests(None, new_command_id, "test")
         # A turn may be stopped in a debugger for as long as one likes.
         self._settings = replace(parts.settings, slow_turn_s=3_600.0)
         self.home: Home
         self.worker_failure: BaseException | None = None
         self.checked: set[tuple[str, int]] = set()
+        self._started: dict[str, int] = {}
         _quiet_engine()
 
     # -- the worker ---------------------------------------------------------------------------------------------------
@@ -76,10 +80,11 @@ class Control:
         return Worker(
             self.registry,
             self.payloads,
-            guard=Guard(Mode.RAISE, self.registry.workflow_functions),
+            guard=self._guard,
             connection=settings,
             settings=self._settings,
             on_connected=lambda: None,
+            investigator=self._code.investigator,
             new_backoff=lambda: Backoff(lambda: 0.0),
         )
 
@@ -111,11 +116,9 @@ class Control:
         """The worker itself has failed, which no code of a user should bring about."""
         self.worker_failure = error
 
-    def _rest(self, key: ActivityKey, is_resting: bool) -> None:
-        if is_resting:
-            self.engines.resting.add(key)
-        else:
-            self.engines.resting.discard(key)
+    def _rest(self, attempt: Attempt, is_resting: bool) -> None:
+        # Counted: a run that its crashed worker has not ended yet may be followed by one at the next worker.
+        self.engines.resting[attempt] += 1 if is_resting else -1
         self.engines.touch()
 
     # -- work for the engine's loop -----------------------------------------------------------------------------------
@@ -127,11 +130,13 @@ class Control:
     def start(
         self, workflow: str | Callable[..., Any], *, value: Any, instance_id: str | None, start_at: datetime | None
     ) -> Work[str]:
-        """Start an instance."""
+        """Start an instance. One without an id is named after its workflow, and counted."""
+        name = name_of(workflow)
+        self._started[name] = self._started.get(name, 0) + 1
         call = self.requests.start(
-            name_of(workflow),
+            name,
             value=value,
-            instance_id=instance_id,
+            instance_id=f"{name}-{self._started[name]}" if instance_id is None else instance_id,
             start_at=start_at,
             reuse=WorkflowIdReusePolicy.REJECT,
             version=None,
@@ -190,7 +195,7 @@ class Control:
     async def _blocked(self, life: Life, state: WorkflowState) -> AssertionError:
         name = f"instance '{state.instance_id}' (workflow '{state.name}')"
         if state.runtime_status is WorkflowStatus.STALLED:
-            return WorkflowStalled(f"{name} is stalled: {state.status_reason}")
+            return self._stalled(state)
         if state.runtime_status is WorkflowStatus.SUSPENDED:
             return WorkflowBlocked(f"{name} is suspended, and does not end before it is resumed")
         waits = await self.waits_of(life, state.instance_id)
@@ -199,10 +204,16 @@ class Control:
             said += "; and there is no worker (start_worker)"
         return WorkflowBlocked(f"{name} has not ended, and nothing happens by itself any more: it waits for {said}")
 
+    def _stalled(self, state: WorkflowState) -> WorkflowStalled:
+        self.checked.add((state.execution_id, state.history_length))
+        return WorkflowStalled(
+            f"instance '{state.instance_id}' (workflow '{state.name}') is stalled: {state.status_reason}"
+        )
+
     async def waits_of(self, life: Life, instance_id: str) -> list[str]:
         """What an instance waits for, in words."""
         history = await life.ask_now(self._raw_requests.history(instance_id))
-        return open_operations(history, self.replay(history).awaited_events)
+        return waits_of(self._code, history)
 
     def waits(self, instance_id: str) -> Work[list[str]]:
         """What an instance waits for, once everything has happened that happens now."""
@@ -215,18 +226,12 @@ class Control:
 
     # -- checks -------------------------------------------------------------------------------------------------------
 
-    def replay(self, history: WorkflowHistory) -> Replayed:
-        """Run an instance's code over its history once more."""
-        return Replayed(history, self.registry, self.payloads)
-
     def check(self, instance_id: str) -> Work[None]:
         """See that an instance's code replays its history. Raises `WorkflowStalled`."""
 
         async def work(life: Life) -> None:
             await self.settle(life)
-            problem = await self._problem_of(life, instance_id)
-            if problem is not None:
-                raise WorkflowStalled(f"replayed from its full history, the code does something else: {problem}")
+            await self._check(life, instance_id)
 
         return work
 
@@ -235,15 +240,18 @@ class Control:
         await self.settle(life)
         for state in await self._states(life):
             if (state.execution_id, state.history_length) in self.checked:
-                continue
-            problem = await self._problem_of(life, state.instance_id)
-            if problem is not None:
-                raise WorkflowStalled(f"replayed from its full history, the code does something else: {problem}")
+                continue  # found sound, or the test was told
+            if state.runtime_status is WorkflowStatus.STALLED:
+                raise self._stalled(state)
+            await self._check(life, state.instance_id)
 
-    async def _problem_of(self, life: Life, instance_id: str) -> NonDeterminismError | GuardViolation | None:
+    async def _check(self, life: Life, instance_id: str) -> None:
         history = await life.ask_now(self._raw_requests.history(instance_id))
         self.checked.add((history.execution_id, len(history)))
-        return self.replay(history).problem
+        if problem := replay_problem(self._code, history):
+            raise WorkflowStalled(
+                f"instance '{instance_id}' does something else when it is replayed from its full history: {problem}"
+            )
 
     async def _states(self, life: Life) -> list[WorkflowState]:
         states: list[WorkflowState] = []
@@ -264,6 +272,15 @@ class Control:
             token = page.next_page_token
             if not token:
                 return states
+
+    async def effects(self, life: Life) -> dict[str, Effects]:
+        """What the store holds of each instance that a crash must not change, by instance id."""
+        await self.settle(life)
+        found: dict[str, Effects] = {}
+        for state in await self._states(life):
+            history = await life.ask_now(self._raw_requests.history(state.instance_id))
+            found[state.instance_id] = Effects.read(state, history)
+        return found
 
     # -- what is told -------------------------------------------------------------------------------------------------
 
@@ -286,9 +303,9 @@ class Control:
     async def notes(self, life: Life) -> list[str]:
         """What a failed test should show: traces of the instances, those that failed or have not ended first."""
         states = await self._states(life)
-        ended_well = WorkflowStatus.COMPLETED
-        oldest_first = [*reversed(states)]
-        shown = sorted(oldest_first, key=lambda state: state.runtime_status is ended_well)[:_TRACES]
+        states.reverse()  # the list begins with the newest
+        notable = [state for state in states if state.runtime_status is not WorkflowStatus.COMPLETED]
+        shown = notable[:_TRACES] or states[:1]
         notes = [await self._trace(life, state.instance_id) for state in shown]
         if len(states) > len(shown):
             notes.append(f"{len(states) - len(shown)} more instances are not shown.")
@@ -297,6 +314,14 @@ class Control:
     def plan(self, party: Party, at: str, nth: int) -> None:
         """Let a crash come. Raises ValueError: there is no such place."""
         self.engines.faults.plan(Crash(party, at, nth))
+
+    def places(self) -> list[str]:
+        """The places reached so far."""
+        return list(self.engines.faults.reached)
+
+    def has_crashed(self) -> bool:
+        """Whether no planned crash is still to come."""
+        return not self.engines.faults.pending
 
     def crash_engine(self) -> Work[None]:
         """Crash the engine that lives now; done when the next one does."""

@@ -42,11 +42,13 @@ class CrashPoints:
     """Counts places, and crashes who should at the one that was chosen. Places are reached on several threads.
 
     Args:
+        crash_engine: called where the engine should crash while a worker's thread is at the place.
         crash_worker: called at the place where the worker should crash, on whichever thread that is.
     """
 
-    def __init__(self, crash_worker: Callable[[], None]) -> None:
+    def __init__(self, crash_engine: Callable[[], None], crash_worker: Callable[[], None]) -> None:
         self.reached: list[str] = []
+        self._crash_engine = crash_engine
         self._crash_worker = crash_worker
         self._plans: list[Crash] = []
         self._counted: dict[str, int] = {}
@@ -76,16 +78,28 @@ class CrashPoints:
             return list(self._plans)
 
     def reach(self, point: str, subject: str = "") -> None:
-        """Count this place, and crash here who should."""
+        """The engine is at a place, on its own thread: count it, and crash here who should. Raises EngineKilled."""
+        due = self._count(point, subject)
+        if Party.WORKER in due:
+            self._crash_worker()
+        if Party.ENGINE in due:
+            raise EngineKilled
+
+    def ran(self, activity: str) -> None:
+        """A worker is at the place `activity:ran`: count it, and let crash who should."""
+        due = self._count(ACTIVITY_RAN, activity)
+        if Party.WORKER in due:
+            self._crash_worker()
+        if Party.ENGINE in due:
+            self._crash_engine()
+
+    def _count(self, point: str, subject: str) -> set[Party]:
         with self._lock:
             self.reached.append(f"{point} {subject}".strip())
             self._counted[point] = self._counted.get(point, 0) + 1
             due = [plan for plan in self._plans if self._is_here(plan, point)]
             self._plans = [plan for plan in self._plans if plan not in due]
-        if any(plan.party is Party.WORKER for plan in due):
-            self._crash_worker()
-        if any(plan.party is Party.ENGINE for plan in due):
-            raise EngineKilled
+        return {plan.party for plan in due}
 
     def _is_here(self, plan: Crash, point: str) -> bool:
         if not plan.at:

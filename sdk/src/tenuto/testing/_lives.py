@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from hashlib import sha256
 from typing import Any, TypeVar
 
 import grpc
@@ -26,7 +30,7 @@ from tenuto_engine.edge.management_service import ManagementService
 from tenuto_engine.edge.worker_service import WorkerService
 from tenuto_engine.ports.errors import StoreUnavailable
 from tenuto_engine.ports.operations import Operation
-from tenuto_engine.ports.outcomes import Outcome, Rejected
+from tenuto_engine.ports.outcomes import Created, Outcome, Rejected
 from tenuto_engine.ports.records import NEVER_MS, ActivityKey
 from tenuto_engine.runtime.context import Context, RuntimeSettings
 from tenuto_engine.runtime.engine import Engine
@@ -53,6 +57,10 @@ _SETTINGS = RuntimeSettings(
 )
 # A refused command is repeated this often, as a client would within its minute.
 _TRIES = 100
+
+
+# An attempt of a call: the next one may begin before the code of the former has noticed that nobody waits for it.
+Attempt = tuple[ActivityKey, int]
 
 
 class Request:
@@ -110,7 +118,9 @@ class LifeStore(MemoryStore):
         if self._engines.writes_to_refuse:
             self._engines.writes_to_refuse -= 1
             return [Rejected("refused by the test (fail_store)") for _ in operations]
-        return await super().execute(operations)
+        outcomes = await super().execute(operations)
+        self._engines.created += sum(isinstance(outcome, Created) for outcome in outcomes)
+        return outcomes
 
 
 class LifeFaults(Faults):
@@ -136,10 +146,13 @@ class Life:
         self.engine: Engine
         self.is_over = False
         self._engines = engines
+        self._created = engines.created
+        self._drawn = itertools.count()
         self._is_started = False
         self._lines: list[Line] = []
         self._idle: list[asyncio.Future[None]] = []
         self._store = LifeStore(engines.state, engines)
+        self._leases = MemoryLeaseStore(state=engines.state)
         self._handlers: tuple[Any, Any]
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -156,11 +169,11 @@ class Life:
             sources=Sources(
                 monotonic_ns=lambda: loop.now_ms * 1_000_000,
                 unix_ns=lambda: loop.now_ms * 1_000_000,
+                random_hex=self._random_hex,
                 pause=loop.pause,
             ),
         )
-        leases = MemoryLeaseStore(state=self._engines.state)
-        self.engine = Engine(context, self._store, leases, rounds=lambda keeper: LoopRounds(keeper, loop))
+        self.engine = Engine(context, self._store, self._leases, rounds=lambda keeper: LoopRounds(keeper, loop))
         await self.engine.start(durability="D0")
         worker: Any = WorkerService(self.engine).handler()
         management: Any = ManagementService(self.engine.commands, self.engine.describe).handler()
@@ -169,6 +182,14 @@ class Life:
         self._engines.begun(self)
         await loop.create_future()
 
+    def _random_hex(self, size: int) -> str:
+        """Not random: execution ids, and what workflows draw from them, are those of every other run of the test.
+
+        After a crash the count goes on where the store stands, so that a start repeated then has the id it had before.
+        """
+        number = self._created + next(self._drawn)
+        return sha256(f"{size}/{number}".encode()).hexdigest()[: 2 * size]
+
     def end(self) -> None:
         """Throw it away where it stands: from here on it reaches neither store nor worker nor test."""
         self.is_over = True
@@ -176,6 +197,8 @@ class Life:
         for line in self._lines:
             line.cut()
         self.loop.discard()
+        # As if its heartbeat had run out by now: the next life takes what it had claimed at once.
+        self._leases.leave(self.engine.context.engine_id)
 
     # -- idleness and time --------------------------------------------------------------------------------------------
 
@@ -199,7 +222,8 @@ class Life:
             return False
         resting = self._engines.resting
         return not any(
-            session.turns or any(call.key not in resting for call in session.runs.values()) for session in sessions
+            session.turns or any(not resting[call.key, call.attempt] for call in session.runs.values())
+            for session in sessions
         )
 
     async def idle(self) -> None:
@@ -227,6 +251,8 @@ class Life:
 
     def begin(self, request: Request) -> None:
         """Do what was asked for; its future gets the answer."""
+        if self.is_over:
+            return
         if request.future.cancelled():
             self._engines.done(request)
             return
@@ -281,8 +307,13 @@ class Life:
 
     # -- the worker's line --------------------------------------------------------------------------------------------
 
-    def open_line(self, worker_loop: asyncio.AbstractEventLoop, connected: asyncio.Future[Line]) -> None:
-        """A worker connects; its future gets the line."""
+    def open_lines(self) -> None:
+        """Workers connect; each one's future gets its line."""
+        if not self.is_over:
+            for worker_loop, connected in self._engines.take_connecting():
+                self._open_line(worker_loop, connected)
+
+    def _open_line(self, worker_loop: asyncio.AbstractEventLoop, connected: asyncio.Future[Line]) -> None:
         line = Line(worker_loop, self.loop)
         handler = self._handlers[0].service(_Named(_WORK_METHOD))
         line.server = ServerEnd(line, handler.request_deserializer)
@@ -320,11 +351,12 @@ class Engines:
     """
 
     def __init__(self, now_ms: int, crash_worker: Callable[[], None]) -> None:
-        self.faults = CrashPoints(crash_worker)
+        self.faults = CrashPoints(self._crash, crash_worker)
         self.state = MemoryState(clock=lambda: self.now_ms)
         self.wants_worker = False
         self.writes_to_refuse = 0
-        self.resting: set[ActivityKey] = set()
+        self.created = 0
+        self.resting: Counter[Attempt] = Counter()
         self._first_ms = now_ms
         self._life: Life | None = None
         self._running: Life | None = None
@@ -340,6 +372,12 @@ class Engines:
         """Virtual time; Unix milliseconds."""
         life = self._life
         return self._first_ms if life is None else life.loop.now_ms
+
+    @property
+    def still_s(self) -> float:
+        """For how many seconds of real time virtual time has stood still."""
+        life = self._life
+        return math.inf if life is None else time.monotonic() - life.loop.moved_at_s
 
     def start(self) -> None:
         """Begin the first life."""
@@ -391,6 +429,12 @@ class Engines:
         if self._running is life:
             self._call(life, self._kill)
 
+    def _crash(self) -> None:
+        """Crash the life that serves now; called on another thread than its own."""
+        running = self._running
+        if running is not None:
+            self.kill(running)
+
     def touch(self) -> None:
         """What decides whether all is idle has changed on another thread."""
         running = self._running
@@ -406,11 +450,16 @@ class Engines:
         """A line for a worker, as soon as an engine lives. Called on the worker's loop."""
         connected: asyncio.Future[Line] = worker_loop.create_future()
         with self._lock:
-            if self._running is None:
-                self._connecting.append((worker_loop, connected))
-            else:
-                self._call(self._running, self._running.open_line, worker_loop, connected)
+            self._connecting.append((worker_loop, connected))
+            if self._running is not None:
+                self._call(self._running, self._running.open_lines)
         return connected
+
+    def take_connecting(self) -> list[tuple[asyncio.AbstractEventLoop, asyncio.Future[Line]]]:
+        """Workers that wait for a line."""
+        with self._lock:
+            waiting, self._connecting = self._connecting, []
+        return waiting
 
     def cut_lines(self) -> None:
         """The worker is gone."""
@@ -424,13 +473,11 @@ class Engines:
         """A life has begun to serve: it takes over what waited."""
         with self._lock:
             self._running = life
-            waiting, self._connecting = self._connecting, []
             requests = list(self._requests)
             is_closing = self._is_closing
         if is_closing:
             raise EngineKilled
-        for worker_loop, connected in waiting:
-            life.open_line(worker_loop, connected)
+        life.open_lines()
         for request in requests:
             life.begin(request)
 

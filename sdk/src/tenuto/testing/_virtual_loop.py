@@ -12,8 +12,11 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import math
 import selectors
+import time
 from collections.abc import Callable
+from contextlib import suppress
 
 _DAY_S = 86_400.0
 # Rounds of a loop in which everything is cancelled; each task takes a handful.
@@ -30,6 +33,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, now_ms: int, on_idle: Callable[[], bool]) -> None:
         self.now_ms = now_ms
+        self.moved_at_s = 0.0  # real time
         self._origin_ms = now_ms
         self._pauses: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
@@ -37,6 +41,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(self._selector_of_mine)
         # Seconds as floats are less exact than milliseconds: what is due within half of one is due.
         self._clock_resolution = 0.0005
+        self.slow_callback_duration = math.inf  # time is moved by callbacks, which seem slow by as much
 
     def time(self) -> float:
         """Virtual seconds since this loop was made."""
@@ -57,6 +62,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Let it be that moment; what is due happens when the loop goes on."""
         assert now_ms >= self.now_ms, "time never goes back"
         self.now_ms = now_ms
+        self.moved_at_s = time.monotonic()
         while self._pauses and self._pauses[0][0] <= now_ms:
             ended = heapq.heappop(self._pauses)[2]
             if not ended.done():
@@ -78,14 +84,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def discard(self) -> None:
         """End all tasks, then the loop. Called by who let it run, after something has ended its running."""
+        self.set_exception_handler(lambda _loop, _context: None)  # what the dying still complain of concerns nobody
         for task in asyncio.all_tasks(self):
             task.cancel()
-        self.set_exception_handler(lambda _loop, _context: None)  # what the dying still complain of concerns nobody
         for _ in range(_MOST_ROUNDS):
             if not asyncio.all_tasks(self):
                 break
             self.call_soon(self.stop)
-            self.run_forever()
+            with suppress(SystemExit):  # what ended the loop's running passes on from child to parent
+                self.run_forever()
         self.close()
 
 

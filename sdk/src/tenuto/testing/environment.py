@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,20 +12,21 @@ from tenuto._replay.definitions import name_of
 from tenuto._wire.history import WorkflowHistory
 from tenuto._wire.instances import WorkflowState
 from tenuto._wire.management import RESUME, SUSPEND, UNSET, missing
+from tenuto.testing._base import BaseEnvironment
 from tenuto.testing._calls import Activity, ActivityCall
 from tenuto.testing._checks import check_called, select
-from tenuto.testing._control import BEGINNING, Control
+from tenuto.testing._control import BEGINNING, Control, GuardMode
 from tenuto.testing._driving import BlockingDriver, Stage
+from tenuto.testing._everywhere import Comparison, CrashReport
 from tenuto.testing._faults import Party
 from tenuto.testing._homes import ThreadHome
-from tenuto.testing.errors import StillRunning
 from tenuto.worker import WorkflowRuntime
 
 _PATIENCE = timedelta(seconds=30)
 _LEAVING_S = 2.0
 
 
-class WorkflowEnvironment(AbstractContextManager["WorkflowEnvironment"]):
+class WorkflowEnvironment(BaseEnvironment, AbstractContextManager["WorkflowEnvironment"]):
     """Runs the workflows of a runtime on the real engine, in memory, in this process, on virtual time.
 
     Time stands still while a test looks, while workflow code runs and while an activity runs, however long. It moves
@@ -39,16 +40,26 @@ class WorkflowEnvironment(AbstractContextManager["WorkflowEnvironment"]):
     Args:
         runtime: the application's own, with its workflows and activities. It is not changed, and need not be stopped.
         now: virtual time at the beginning, aware. 2030-01-01 00:00 UTC by default: the same in every run.
+        guard: what becomes of a call in workflow code that no replay can repeat, such as of a clock: `raise` refuses it
+            and stalls the instance, `warn` logs it, `off` watches nothing.
         patience: how long, in real time, one call of the environment may take. 30 s by default. Only an activity or
             workflow code that does not return lets it pass.
 
     Raises:
-        ValueError: `now` has no time zone.
+        ValueError: `now` has no time zone, or there is no such mode of the guard.
     """
 
-    def __init__(self, runtime: WorkflowRuntime, *, now: datetime = BEGINNING, patience: timedelta = _PATIENCE) -> None:
-        self._control = Control(runtime, now)
-        self._driver = BlockingDriver(self._control, patience.total_seconds())
+    def __init__(
+        self,
+        runtime: WorkflowRuntime,
+        *,
+        now: datetime = BEGINNING,
+        guard: GuardMode = "raise",
+        patience: timedelta = _PATIENCE,
+    ) -> None:
+        control = Control(runtime, now, guard)
+        self._driver = BlockingDriver(control, patience.total_seconds())
+        super().__init__(control, self._driver)
         self._home: ThreadHome
 
     def __enter__(self) -> Self:
@@ -62,17 +73,22 @@ class WorkflowEnvironment(AbstractContextManager["WorkflowEnvironment"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            if self._driver.stage is not Stage.OPEN:
+                return
             if error is None:
                 self._driver.do(self._control.check_all)
-            elif not isinstance(error, StillRunning):
-                for note in self._driver.do(self._control.notes):
-                    error.add_note(note)
-        except AssertionError as found:
-            if error is None:
-                raise
-            error.add_note(f"What became of the instances cannot be shown: {found}")
+            else:
+                self._note(error)
         finally:
             self.close()
+
+    def _note(self, error: BaseException) -> None:
+        try:
+            notes = self._driver.do(self._control.notes)
+        except (AssertionError, RuntimeError) as found:
+            notes = [f"What became of the instances cannot be shown: {found}"]
+        for note in notes:
+            error.add_note(note)
 
     def close(self) -> None:
         """End engine and worker at once, without any check. Leaving the `with` block does it too; twice is fine."""
@@ -81,69 +97,6 @@ class WorkflowEnvironment(AbstractContextManager["WorkflowEnvironment"]):
             self._control.engines.wants_worker = False
             self._home.stop(_LEAVING_S)
             self._control.engines.close()
-
-    # -- fakes and faults ---------------------------------------------------------------------------------------------
-
-    def fake_activity(
-        self,
-        activity: Activity,
-        *,
-        returns: Any = UNSET,
-        raises: BaseException | type[BaseException] | None = None,
-        side_effect: Callable[..., Any] | None = None,
-        sequence: Sequence[Any] | None = None,
-        hangs: bool = False,
-    ) -> None:
-        """Let a fake stand in for an activity from now on; the last one given counts. Exactly one way to behave.
-
-        Retries, timeouts and recording are the engine's, as for the real one. A result must fit the annotation of the
-        activity it stands in for, for a real one could not return anything else.
-
-        Args:
-            activity: the function, or the name of an activity that another process registers.
-            returns: the result of every call.
-            raises: the error of every attempt.
-            side_effect: called with nothing, `(input)` or `(ctx, input)`, as many as it takes; its result or error is
-                the activity's. It runs on the worker's event loop and may be `async`.
-            sequence: what the attempts come to, one after another: errors are raised, all else is returned. A further
-                attempt fails for good.
-            hangs: never answers. Time does not stand still for it, so its timeouts take effect.
-
-        Raises:
-            TypeError: none or several ways to behave are given.
-            PayloadError: a result does not fit the activity's annotation.
-        """
-        self._driver.require()
-        is_new = self._control.fakes.set(
-            activity,
-            returns=returns,
-            raises=raises,
-            side_effect=side_effect,
-            sequence=None if sequence is None else list(sequence),
-            hangs=hangs,
-        )
-        if is_new and self._control.engines.wants_worker:
-            self.run_until_blocked()
-            self._control.put_worker()  # a worker says what it can run when it connects
-
-    def crash_worker(self, at: str = "", *, nth: int = 1) -> None:
-        """Crash the worker, now or at a place to come; another one is there at once, and replays from history.
-
-        What it ran is lost, live instances and undelivered results included; threads of activities run on unheard.
-
-        Args:
-            at: a name in `CRASH_PLACES`; empty: now. `activity:ran` is the moment in which an activity has run and
-                nobody knows.
-            nth: at which time from now that the place is reached, from 1.
-
-        Raises:
-            ValueError: there is no such place.
-        """
-        self._driver.require()
-        if at:
-            self._control.plan(Party.WORKER, at, nth)
-        else:
-            self._control.drop_worker()
 
     def crash_engine(self, at: str = "", *, nth: int = 1) -> None:
         """Crash the engine, now or at a place to come; another one begins at once on what was stored.
@@ -161,20 +114,6 @@ class WorkflowEnvironment(AbstractContextManager["WorkflowEnvironment"]):
             self._control.plan(Party.ENGINE, at, nth)
         else:
             self._driver.do(self._control.crash_engine())
-
-    def stop_worker(self) -> None:
-        """Crash the worker and leave its place empty until `start_worker`."""
-        self._driver.require()
-        self._control.take_worker()
-
-    def start_worker(self) -> None:
-        """Put a worker in the place of one that was stopped."""
-        self._driver.require()
-        self._control.put_worker()
-
-    def fail_store(self, *, writes: int = 1) -> None:
-        """Let the store refuse the next so many groups of writes; engine and clients try again."""
-        self._control.engines.writes_to_refuse += writes
 
     # -- instances ----------------------------------------------------------------------------------------------------
 
@@ -212,11 +151,6 @@ class WorkflowEnvironment(AbstractContextManager["WorkflowEnvironment"]):
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
-    @property
-    def now(self) -> datetime:
-        """Virtual time; UTC."""
-        return datetime.fromtimestamp(self._control.engines.now_ms / 1000, UTC)
-
     def run_until_blocked(self) -> None:
         """Let everything happen that happens at the present moment; time does not move.
 
@@ -236,11 +170,54 @@ class WorkflowEnvironment(AbstractContextManager["WorkflowEnvironment"]):
         """
         self._driver.do(self._control.advance(by))
 
-    @property
-    def calls(self) -> list[ActivityCall]:
-        """All runs of activities so far, in the order in which they began, once nothing more happens now."""
+    def activity_calls(self, activity: Activity | None = None) -> list[ActivityCall]:
+        """All runs of activities so far, or of one of them, in the order in which they began.
+
+        Everything happens first that happens at the present moment.
+        """
         self.run_until_blocked()
-        return list(self._control.book.calls)
+        return select(self._control.book.calls, None, activity)
+
+    # -- crashes ------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def crash_everywhere(
+        cls,
+        runtime: WorkflowRuntime,
+        scenario: Callable[[Self], Any],
+        *,
+        now: datetime = BEGINNING,
+        patience: timedelta = _PATIENCE,
+    ) -> CrashReport:
+        """Run a scenario undisturbed, then once for each place at which the engine or the worker can crash there.
+
+        Every run must return the same, ask for the same operations, and record one and the same outcome of each.
+        Activities may run again, as in life; a scenario that counts does so with `assert_activity_called(times=)`.
+
+        Args:
+            runtime: the application's.
+            scenario: starts workflows, and returns what must not depend on crashes, such as `instance.result()`.
+            now: virtual time at the beginning of each run.
+            patience: as of `WorkflowEnvironment`, for each run.
+
+        Raises:
+            AssertionError: a run differs; a note says where the crash was. The scenario's own errors come with one too.
+        """
+        with cls(runtime, now=now, patience=patience) as env:
+            result = scenario(env)
+            effects = env._driver.do(env._control.effects)
+            comparison = Comparison(result, effects, env._control.places())
+        for crash in comparison.crashes():
+            try:
+                with cls(runtime, now=now, patience=patience) as env:
+                    env._control.engines.faults.plan(crash)
+                    result = scenario(env)
+                    effects = env._driver.do(env._control.effects)
+                    comparison.hold(result, effects, has_crashed=env._control.has_crashed())
+            except Exception as error:  # whatever the crash brings about, it must be said which it was
+                error.add_note(comparison.place(crash))
+                raise
+        return comparison.report
 
 
 class WorkflowInstance:
