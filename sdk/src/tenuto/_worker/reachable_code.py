@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from functools import partial
 from hashlib import sha256
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
@@ -73,6 +74,8 @@ def _own(function: Any) -> tuple[FunctionType | None, object]:
         return function, None
     if isinstance(function, MethodType):
         return _own(function.__func__)[0], function.__self__
+    if isinstance(function, partial):
+        return _own(inspect.unwrap(function.func))
     called: object = getattr(function.__class__, "__call__", None)  # noqa: B004  # the function is wanted
     return (called, function) if isinstance(called, FunctionType) else (None, None)
 
