@@ -189,10 +189,11 @@ class HistoryReplay:
         return Run(outcome, recorder.entries, payloads.refusals)
 
     def recorded(self) -> dict[int, Entry]:
-        """What history holds of each operation, by its number."""
+        """What history holds of each operation, by number; without one that a rerun may have given another input."""
         plain = RecordedPayloads(self._codec).plain
         found = (recorded_entry(event, plain) for event in self._events)
-        return {entry.event_id: entry for entry in found if entry is not None}
+        rerun = {event.event_id for event in self._events if isinstance(event, e.RerunStarted)}
+        return {entry.event_id: entry for entry in found if entry is not None and entry.event_id not in rerun}
 
     def plain(self, event: e.Event) -> e.Event:
         """An event with its payloads as JSON, without the codec."""
@@ -329,7 +330,8 @@ def _payload_problem(refusal: PayloadError, effect: str, event_id: int) -> Repla
     text = (
         f"PAYLOAD_REFUSED: {refusal}\n"
         f"  so: {effect}\n"
-        "  next: give new fields a default and keep reading old forms, or branch with ctx.is_patched(id)"
+        "  next: give new fields a default and keep reading old forms, or branch with ctx.is_patched(id)\n"
+        "  why:  tenuto explain TEN285"
     )
     return ReplayProblem(ProblemKind.PAYLOAD_REFUSED, text, event_id)
 
@@ -341,7 +343,8 @@ def _branch_problem(found: Difference) -> ReplayProblem:
         f"  {_place(found)}\n"
         f"  replaying:  {replaying}\n"
         f"  first time: {first}\n"
-        "  next: never let ctx.is_replaying decide what a workflow does; ctx.logger is silent while replaying"
+        "  next: never let ctx.is_replaying decide what a workflow does; ctx.logger is silent while replaying\n"
+        "  why:  tenuto explain TEN231"
     )
     return ReplayProblem(ProblemKind.BRANCHES_ON_REPLAY, text, found.where.event_id)
 
