@@ -138,7 +138,7 @@ class PriceApi(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b'{"price": "3.20"}')
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the name that the base gives it
         """Say nothing."""
 
 

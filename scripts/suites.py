@@ -83,7 +83,11 @@ SUITES = (
     Suite(
         name="bench",
         budget_s=240,
-        commands=((PYTHON, "benchmarks/run.py", "--smoke"), (PYTHON, "benchmarks/guard_cost.py", "--smoke")),
+        commands=(
+            (PYTHON, "benchmarks/run.py", "--smoke"),
+            (PYTHON, "benchmarks/guard_cost.py", "--smoke"),
+            (PYTHON, "benchmarks/kit_speed.py", "--smoke"),
+        ),
         needs=("benchmarks/run.py",),
         alone=True,
     ),

@@ -192,3 +192,23 @@ def gives_up_timer(ctx: wf.WorkflowContext) -> Steps:
     yield ctx.wait_for_external_event("first")
     timer.cancel()
     yield ctx.wait_for_external_event("second")
+
+
+@wfr.activity(
+    heartbeat_timeout=timedelta(seconds=5),
+    retry_policy=wf.RetryPolicy(first_retry_interval=timedelta(seconds=1), max_number_of_attempts=3),
+)
+def copy(ctx: wf.WorkflowActivityContext, files: int) -> str:
+    first = ctx.heartbeat_details or 0
+    if ctx.attempt == 1:
+        ctx.heartbeat(5)
+        raise ConnectionError("lost")
+    return f"{first} of {files}"
+
+
+@wfr.workflow
+def many(ctx: wf.WorkflowContext, files: int) -> Steps:
+    copied = yield ctx.call_activity(copy, input=files)
+    texts = yield wf.when_all([ctx.call_activity(notify, input="x") for _ in range(files)])
+    ctx.set_custom_status({"copied": copied})
+    return len(texts)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import tenuto as wf
-from kit.kit_workflows import Receipt, approve, bare, by_name, calls_bare, charge, family, notify, pay, wfr
+from kit.kit_workflows import Receipt, approve, bare, by_name, calls_bare, charge, family, many, notify, pay, wfr
 from tenuto.testing import WorkflowEnvironment
 
 NOON = datetime(2031, 5, 4, 12, tzinfo=UTC)
@@ -169,6 +169,53 @@ def test_children_are_instances_of_their_own() -> None:
         child.raise_event("approval", "yes")
         assert parent.result()[1:] == [10, ["yes", "PAID"]]
         assert child.result() == "yes"
+
+
+def test_heartbeats_fan_outs_and_statuses_are_the_engines() -> None:
+    """An attempt goes on where the last one's heartbeat was; five hundred calls are more than a worker takes."""
+    with WorkflowEnvironment(wfr) as env:
+        instance = env.start(many, input=500)
+        assert instance.result() == 500
+        assert instance.state().custom_status == {"copied": "5 of 500"}
+        instance.assert_activity_called(notify, times=500)
+
+
+def test_a_start_may_be_delayed() -> None:
+    """The first turn comes at its moment, to which time jumps."""
+    with WorkflowEnvironment(wfr, now=NOON) as env:
+        instance = env.start(pay, input=1, start_at=NOON + timedelta(days=2))
+        assert instance.state().runtime_status is wf.WorkflowStatus.PENDING
+        assert instance.result() == Receipt(1, 10)
+        assert env.now == NOON + timedelta(days=2)
+
+
+def test_payloads_pass_through_the_runtimes_codec() -> None:
+    """Inputs, results, events and the replay at the end use the codec that the runtime was given."""
+
+    class Reversed:
+        def encode(self, data: bytes) -> bytes:
+            return data[::-1]
+
+        def decode(self, data: bytes) -> bytes:
+            return data[::-1]
+
+    packed = wf.WorkflowRuntime(payload_codec=Reversed())
+
+    @packed.activity
+    def length(ctx: wf.WorkflowActivityContext, text: str) -> int:
+        return len(text)
+
+    @packed.workflow
+    def measure(ctx: wf.WorkflowContext, text: str) -> Any:
+        added = yield ctx.wait_for_external_event("more")
+        return (yield ctx.call_activity(length, input=text + added))
+
+    with WorkflowEnvironment(packed) as env:
+        env.fake_activity(length, side_effect=lambda text: len(text) * 2)
+        instance = env.start(measure, input="ab")
+        instance.raise_event("more", "cd")
+        assert instance.result() == 8
+        instance.assert_activity_called(length, input="abcd")
 
 
 def test_lifecycle_commands_reach_the_instance() -> None:

@@ -248,6 +248,34 @@ def test_an_environment_is_used_in_its_block_and_once() -> None:
         pass
 
 
+def test_a_worker_that_fails_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of the kit or the SDK itself does not look like a workflow that hangs."""
+
+    def fail(_self: object) -> None:
+        raise OSError("no worker today")
+
+    monkeypatch.setattr("tenuto.testing._control.Control.make_worker", fail)
+    with (
+        pytest.raises(RuntimeError, match="has failed: OSError\\('no worker today'\\)"),
+        WorkflowEnvironment(wfr) as env,
+    ):
+        env.run(pay, input=1)
+
+
+def test_a_workflow_that_is_not_registered_is_told() -> None:
+    """Its instance is accepted, as in life, never begins, and is nothing that a replay could find fault with."""
+    with WorkflowEnvironment(wfr) as env, pytest.raises(WorkflowBlocked, match="has no workflow of this name"):
+        env.run("nobodys")
+
+
+def test_an_instance_that_does_not_exist_is_not_found() -> None:
+    """As a client would be told."""
+    with WorkflowEnvironment(wfr) as env:
+        for use in (env.instance("none").result, env.instance("none").state, env.instance("none").resume):
+            with pytest.raises(wf.InstanceNotFound, match="'none'"):
+                use()
+
+
 def test_the_same_id_twice_is_refused_in_one_environment_and_free_in_another() -> None:
     """An id is taken only where it was used."""
     with WorkflowEnvironment(wfr) as one, WorkflowEnvironment(wfr) as other:

@@ -35,6 +35,8 @@ def replay_problem(code: Code, history: WorkflowHistory) -> str:
     Returns:
         What it does differently, inputs and result included; empty where it does the same, or is not registered here.
     """
+    if history.started is None:
+        return ""  # it has not begun
     found = replay_history(code, history, options=_EVERYTHING).problem
     if found is not None and found.kind is not ProblemKind.NOT_REGISTERED:
         return found.text

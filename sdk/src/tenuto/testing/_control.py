@@ -65,7 +65,6 @@ class Control:
         # A turn may be stopped in a debugger for as long as one likes.
         self._settings = replace(parts.settings, slow_turn_s=3_600.0)
         self.home: Home
-        self.worker_failure: BaseException | None = None
         self.checked: set[tuple[str, int]] = set()
         self._started: dict[str, int] = {}
         _quiet_engine()
@@ -113,8 +112,8 @@ class Control:
         self.drop_worker()
 
     def worker_ended(self, error: BaseException) -> None:
-        """The worker itself has failed, which no code of a user should bring about."""
-        self.worker_failure = error
+        """The worker itself has failed, which no code of a user should bring about: nobody need wait for it."""
+        self.engines.fail(error)
 
     def _rest(self, attempt: Attempt, is_resting: bool) -> None:
         # Counted: a run that its crashed worker has not ended yet may be followed by one at the next worker.
@@ -198,6 +197,8 @@ class Control:
             return self._stalled(state)
         if state.runtime_status is WorkflowStatus.SUSPENDED:
             return WorkflowBlocked(f"{name} is suspended, and does not end before it is resumed")
+        if state.name not in self.registry.workflow_names:
+            return WorkflowBlocked(f"{name} does not begin: the runtime has no workflow of this name")
         waits = await self.waits_of(life, state.instance_id)
         said = " and ".join(waits) or state.status_reason or "nothing that is recorded"
         if not self.engines.wants_worker:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Protocol
 
 from tenuto._worker.worker import Worker
 
@@ -67,9 +67,12 @@ class LoopHome:
     def _replace(self) -> None:
         self._end()
         # This home is its owner, and waits for it in `stop`.
-        task = self._loop.create_task(self._make_worker().run(), name="tenuto-test-worker")
+        task = self._loop.create_task(self._work(), name="tenuto-test-worker")
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+
+    async def _work(self) -> None:
+        await self._make_worker().run()
 
     def _end(self) -> None:
         for task in self._tasks:
@@ -116,7 +119,3 @@ class ThreadHome:
         self._ready.set_result(home)
         await self._stopped.wait()
         await home.stop()
-
-
-def ignore(_error: Any) -> None:
-    """Take no note."""

@@ -435,6 +435,14 @@ class Engines:
         if running is not None:
             self.kill(running)
 
+    def fail(self, error: BaseException) -> None:
+        """Nothing goes on any more: whoever waits is told, and so is whoever asks from now on."""
+        with self._lock:
+            self.failure = error
+            requests, self._requests = self._requests, []
+        for request in requests:
+            request.future.cancel()
+
     def touch(self) -> None:
         """What decides whether all is idle has changed on another thread."""
         running = self._running
@@ -484,7 +492,8 @@ class Engines:
     def done(self, request: Request) -> None:
         """A request is answered."""
         with self._lock:
-            self._requests.remove(request)
+            if request in self._requests:
+                self._requests.remove(request)
 
     def _run(self) -> None:
         try:
@@ -501,11 +510,7 @@ class Engines:
                     if is_closing:
                         return
         except BaseException as error:  # whoever waits for this thread must learn why it ended
-            self.failure = error
-            with self._lock:
-                requests, self._requests = self._requests, []
-            for request in requests:
-                request.future.set_exception(error)
+            self.fail(error)
 
     @staticmethod
     def _call(life: Life, call: Callable[..., object], *args: object) -> None:

@@ -29,8 +29,6 @@ def outstanding(control: Control, patience_s: float) -> str:
     for instance_id in control.engines.turning():
         lines.append(f"  workflow code of instance '{instance_id}' does not return; its worker stands here:")
         lines.append(_stack_of_worker())
-    if control.worker_failure is not None:
-        lines.append(f"  the worker has failed: {control.worker_failure!r}")
     return "\n".join(lines)
 
 
@@ -45,7 +43,7 @@ def _stack_of_worker() -> str:
 def closed_error(failure: BaseException | None) -> RuntimeError:
     """The error for an environment that has ended, by itself or in order."""
     if failure is not None:
-        error = RuntimeError(f"the engine of this environment has failed: {failure!r}")
+        error = RuntimeError(f"engine or worker of this environment has failed: {failure!r}")
         error.__cause__ = failure
         return error
     return RuntimeError("this environment is closed: use it inside its `with` block, or make another one")
