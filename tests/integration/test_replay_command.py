@@ -230,6 +230,18 @@ class TestFiles:
         assert "time.time()" in printed
         assert run(file, "--app", APP, "--guard", "off") == Exit.OK
 
+    def test_what_the_application_prints_is_not_the_result(
+        self, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A script reads one JSON value, whatever is printed at the import or by the workflow, here or elsewhere."""
+        text = "print('imported')\n" + SHOP.format(value="print('asked')")
+        (tmp_path / "shop.py").write_text(text, encoding="utf-8")
+        words = [history_file(tmp_path), "--app", f"{tmp_path}/shop.py:wfr", "--guard", "off", "--output", "json"]
+        assert run(*words, "--perturb", "--rounds", "1") == Exit.OK
+        captured = capsys.readouterr()
+        assert json.loads(captured.out)["ok"]
+        assert "asked" in captured.err
+
     def test_wrong_usage_ends_with_2(self, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
         """A missing place, code that cannot be imported, and a file that is no history, each with its sentence."""
         (tmp_path / "bad.json").write_text("[]")

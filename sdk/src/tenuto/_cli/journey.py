@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 
@@ -47,9 +49,9 @@ def step_through(session: Session, instance: str, *, app: str, html: Path | None
 
 
 def _travel(session: Session, instance: str, app: str) -> Journey:
-    code = code_named(session, app, Mode.OFF)
     try:
-        return travel(code, _history(session, instance))
+        with redirect_stdout(sys.stderr):
+            return travel(code_named(session, app, Mode.OFF), _history(session, instance))
     except (UnknownWorkflow, UnreadableHistory) as error:
         session.stop(str(error), Exit.USAGE)
 
