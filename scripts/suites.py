@@ -66,7 +66,8 @@ SUITES = (
     Suite(name="simulation", budget_s=120, paths=("tests/simulation",)),
     # Every crash of some scenarios is a run of its own, hundreds in all.
     Suite(name="kit", budget_s=120, paths=("tests/kit",)),
-    Suite(name="integration", budget_s=500, paths=("tests/integration",)),
+    # Replays under perturbation start some eighty processes.
+    Suite(name="integration", budget_s=600, paths=("tests/integration",)),
     # Applications of other SDKs, each in an environment that the first run makes.
     Suite(name="interop", budget_s=240, paths=("tests/interop",)),
     Suite(name="crash", budget_s=1200, paths=("tests/crash",), alone=True),

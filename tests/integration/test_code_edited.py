@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import types
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -139,6 +141,24 @@ async def test_the_commands_show_the_whole_report(tmp_path: Path) -> None:
         assert "code " in said("workflow", "history", "o-1")
 
 
+async def test_the_log_has_each_difference_once(
+    here: EngineHere, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of many instances that meet the same difference, the first one's report is logged whole, then a line for each."""
+    names = ["o-1", "o-2", "o-3"]
+    async with deployed(here, load(tmp_path / "release_1", ORIGINAL)) as client:
+        for name in names:
+            await client.schedule_new_workflow("order", input="tea", instance_id=name)
+            await waits_for_event(client, name)
+    async with deployed(here, load(tmp_path / "release_2", EDITS["removed"])) as client:
+        for name in names:
+            await client.raise_workflow_event(name, "picked up")
+            await reached(client, name, "STALLED")
+    lines = [record.getMessage() for record in caplog.records if "stalls" in record.getMessage()]
+    assert [len(line.splitlines()) > 20 for line in lines] == [True, False, False]
+    assert "'o-3' stalls with UNEXPECTED_ACTIVITY like instance 'o-1'" in lines[2]
+
+
 async def test_it_goes_on_at_the_version_that_wrote_it(here: EngineHere, tmp_path: Path) -> None:
     """The old code need only come back; results and events that arrived while it stalled are there."""
     first = load(tmp_path / "release_1", ORIGINAL)
@@ -155,6 +175,47 @@ async def test_it_goes_on_at_the_version_that_wrote_it(here: EngineHere, tmp_pat
         history = await client.get_workflow_history("o-1")
         raised = [item.event.name for item in history if isinstance(item.event, events.EventRaised)]
         assert raised == ["other", "picked up"]
+
+
+async def test_what_arrives_while_stalled_is_kept(here: EngineHere) -> None:
+    """An activity's result, a timer and an event wait in the inbox, and are taken in one go when it is resumed."""
+    may_end = asyncio.Event()
+
+    async def first(ctx: wf.WorkflowActivityContext) -> None: ...
+
+    async def second(ctx: wf.WorkflowActivityContext) -> None: ...
+
+    async def slow(ctx: wf.WorkflowActivityContext) -> str:
+        await may_end.wait()
+        return "slow"
+
+    def release(name: str) -> Any:
+        def flow(ctx: wf.WorkflowContext) -> Steps:
+            pending = ctx.call_activity(slow)
+            yield ctx.call_activity(name)
+            begun = yield ctx.wait_for_external_event("begin")
+            timer = ctx.create_timer(timedelta(milliseconds=50))
+            yield timer
+            return [begun, (yield ctx.wait_for_external_event("go")), (yield pending)]
+
+        return flow
+
+    async with served(here, activities=[first, second, slow]) as client:
+        async with served(here, workflows=[release("first")]):
+            await client.schedule_new_workflow("flow", instance_id="f")
+            while "ActivityCompleted" not in [item.type for item in await client.get_workflow_history("f")]:
+                pass
+        async with served(here, workflows=[release("second")]):
+            await client.raise_workflow_event("f", "begin", data=1)
+            await reached(client, "f", "STALLED")
+        await client.raise_workflow_event("f", "go", data=2)
+        may_end.set()
+        while len([r for r in (await client.get_workflow_records("f")).records if r.key.startswith("inbox-")]) < 3:
+            pass
+        assert (await reached(client, "f", "STALLED")).status_reason.startswith(TEXTS["UNEXPECTED_ACTIVITY"])
+        async with served(here, workflows=[release("first")]):
+            await client.resume_workflow("f")
+            assert (await ended(client, "f")).result() == [1, 2, "slow"]
 
 
 async def test_a_stalled_instance_is_rerun_from_where_the_report_says(here: EngineHere, tmp_path: Path) -> None:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import tenuto as wf
 import unsteady_app
 from engines import BIN, EngineProcess, short_folder
+from servers import wait_until
 from tenuto._cli.exits import Exit
 from tenuto._cli.main import main
 from tenuto._replay import events as e
 from tenuto._wire.history import WorkflowHistory, export_json, number_events
 
+ROOT = Path(__file__).resolve().parents[2]
 APP = f"{Path(unsteady_app.__file__)}:wfr"
 SECONDS = 60  # until something is certainly wrong
 Run = Callable[..., int]
@@ -75,10 +79,12 @@ def names_found(history: dict[str, Any]) -> str:
 
 class TestPerturb:
     def test_each_dependence_is_found_and_named(
-        self, histories: Path, run: Run, capsys: pytest.CaptureFixture[str]
+        self, histories: Path, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Every unsteady workflow fails for what it depends on and nothing else, and no steady one fails."""
-        assert run(str(histories), "--app", APP, "--perturb", "--output", "json") == Exit.FAILED
+        monkeypatch.chdir(ROOT)  # where one of them looks for a file
+        words = [str(histories), "--app", APP, "--guard", "off", "--output", "json"]
+        assert run(*words, "--perturb") == Exit.FAILED
         found = json.loads(capsys.readouterr().out)
         assert found["notes"] == []
         named = {one["instance_id"]: names_found(one) for one in found["histories"]}
@@ -115,22 +121,55 @@ class TestPerturb:
     @pytest.mark.parametrize(
         ("value", "said"),
         [
-            ("[None for _ in iter(int, 1)]", "no answer within 1 s"),
+            ("[None for _ in iter(int, 1)]", "no answer within 3 s"),
             ("__import__('os')._exit(3)", "the process ended with code 3"),
         ],
     )
     def test_a_replay_that_does_not_end_is_given_up(
-        self, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str], value: str, said: str
+        self,
+        *,
+        tmp_path: Path,
+        run: Run,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+        value: str,
+        said: str,
     ) -> None:
         """Code that hangs, or ends its process, is reported, and the other histories are replayed."""
         (tmp_path / "shop.py").write_text(SHOP.format(value=value), encoding="utf-8")
         files = [history_file(tmp_path), history_file(tmp_path, workflow="calm")]
-        app = f"{tmp_path}/shop.py:wfr"
-        assert run(*files, "--app", app, "--perturb", "--timeout", "1s", "--output", "json") == Exit.FAILED
-        hanging, calm = json.loads(capsys.readouterr().out)["histories"]
+        monkeypatch.chdir(tmp_path)
+        assert run(*files, "--app", "shop.py:wfr", "--perturb", "--timeout", "3s", "--output", "json") == Exit.FAILED
+        found = json.loads(capsys.readouterr().out)
+        assert found["notes"] == []
+        hanging, calm = found["histories"]
         assert hanging["problem"]["kind"] == "HANGS"
         assert said in hanging["problem"]["text"]
         assert calm["ok"]
+
+    def test_an_interrupt_ends_a_check_with_its_processes(self, tmp_path: Path) -> None:
+        """Ctrl-C does not wait for replays that hang, and leaves no process behind."""
+        text = "import os\nwith open('pids', 'a') as f: f.write(f'{os.getpid()}\\n')\n"
+        (tmp_path / "shop.py").write_text(text + SHOP.format(value="[1 for _ in iter(int, 1)]"), encoding="utf-8")
+        words = [
+            "replay",
+            history_file(tmp_path),
+            "--app",
+            "shop.py:wfr",
+            "--perturb",
+            "--jobs",
+            "2",
+            "--timeout",
+            "1h",
+        ]
+        process = subprocess.Popen([str(BIN / "tenuto"), *words], cwd=tmp_path, stderr=subprocess.PIPE)
+        pids = tmp_path / "pids"
+        # The command itself imports the application first, then two processes do.
+        wait_until(lambda: pids.exists() and pids.read_text().count("\n") == 3, "the application is imported")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=SECONDS)
+        assert process.returncode != 0
+        assert not any(psutil.pid_exists(int(pid)) for pid in pids.read_text().split())
 
 
 SHOP = """
@@ -163,7 +202,7 @@ class TestFiles:
     def test_code_that_fits_ends_with_0(self, histories: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
         """One line for each history, a summary by workflow, and how many there were."""
         files = [str(histories / f"{name}.json") for name in unsteady_app.STEADY]
-        assert run(*files, "--app", APP, "--check-inputs") == Exit.OK
+        assert run(*files, "--app", APP, "--check-inputs", "--guard", "off") == Exit.OK
         lines = capsys.readouterr().out.splitlines()
         assert sum(line.startswith("ok ") for line in lines) == len(files)
         assert lines[-1] == f"{len(files)} histories: the code fits all of them"
@@ -179,6 +218,29 @@ class TestFiles:
         printed = capsys.readouterr().out
         assert "UNEXPECTED_ACTIVITY: Workflow tried to call different activity than recorded" in printed
         assert printed.rstrip().endswith("2 histories: the code does not fit 1")
+
+    def test_the_guard_refuses_what_the_code_must_not_call(
+        self, histories: Path, run: Run, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """By default a call of a clock is the history's problem, though its operations are the recorded ones."""
+        file = str(histories / "seconds_now.json")
+        assert run(file, "--app", APP) == Exit.FAILED
+        printed = capsys.readouterr().out
+        assert "GUARD_REFUSED" in printed
+        assert "time.time()" in printed
+        assert run(file, "--app", APP, "--guard", "off") == Exit.OK
+
+    def test_what_the_application_prints_is_not_the_result(
+        self, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A script reads one JSON value, whatever is printed at the import or by the workflow, here or elsewhere."""
+        text = "print('imported')\n" + SHOP.format(value="print('asked')")
+        (tmp_path / "shop.py").write_text(text, encoding="utf-8")
+        words = [history_file(tmp_path), "--app", f"{tmp_path}/shop.py:wfr", "--guard", "off", "--output", "json"]
+        assert run(*words, "--perturb", "--rounds", "1") == Exit.OK
+        captured = capsys.readouterr()
+        assert json.loads(captured.out)["ok"]
+        assert "asked" in captured.err
 
     def test_wrong_usage_ends_with_2(self, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
         """A missing place, code that cannot be imported, and a file that is no history, each with its sentence."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tenuto._replay.executor import Executor, TurnOutcome
 from tenuto._replay.report import MAX_CHARACTERS
 from tenuto._replay.scene import Suspect
 from tenuto._worker.investigation import CodeInvestigator
+from tenuto._worker.reachable_code import code_hash, mentioned_names, reachable
 from tenuto._worker.registry import Registry
 
 CLOCK = Suspect("TEN101", "before/orders.py:30", "the clock is read", "Use ctx.current_utc_datetime.")
@@ -474,3 +476,41 @@ def test_where_history_ends_both_explanations_are_given(
     world.executor.run(world.history, [])
     world.complete(2, "result 2")
     assert getattr(world.open[3], "name", "") == "pack"
+
+
+def test_hostile_globals_do_not_break_the_hash() -> None:
+    """A module may hold lazy objects that raise whenever they are touched; looking at code touches none."""
+
+    class Proxy:
+        def __getattribute__(self, name: str) -> Any:
+            raise RuntimeError(f"working outside of a context: {name}")
+
+    space: dict[str, Any] = {"wf": wf, "__name__": "shop", "current": Proxy(), "cached": None}
+    exec("def helper(ctx): return 1\ndef flow(ctx): return helper(ctx), current, cached(ctx)", space)  # noqa: S102
+    space["cached"] = lru_cache(space["helper"])
+    registry = registry_of(space["flow"])
+    (code,) = registry._workflows["w"].values()
+    assert len(registry.code_hash(code)) == 16
+    assert {each.__qualname__ for each in reachable(space["flow"])} == {"flow", "helper"}
+    assert "current" in (mentioned_names(space["flow"]) or ())
+
+
+def test_methods_partials_and_callable_objects_have_a_hash() -> None:
+    """Whatever can be registered as a workflow is some code."""
+
+    class Shop:
+        def helper(self) -> int:
+            return 1
+
+        def order(self, ctx: wf.WorkflowContext) -> int:
+            return self.helper()
+
+        def __call__(self, ctx: wf.WorkflowContext) -> int:
+            return self.helper()
+
+    names = {each.__qualname__.rpartition(".")[2] for each in reachable(Shop().order)}
+    assert names == {"order", "helper", "__call__"}
+    assert {each.__name__ for each in reachable(Shop())} == {"__call__", "helper"}
+    assert [each.__name__ for each in reachable(partial(helper, name="one"))] == ["helper"]
+    assert reachable(print) == []
+    assert len(code_hash(print)) == len(code_hash(Shop())) == 16

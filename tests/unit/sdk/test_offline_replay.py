@@ -13,7 +13,7 @@ import pytest
 
 import tenuto as wf
 from replay_world import World, registry_of
-from tenuto._offline import transcripts
+from tenuto._offline import perturbations, transcripts
 from tenuto._payloads import Payloads
 from tenuto._replay import actions as a
 from tenuto._replay import events as e
@@ -234,6 +234,10 @@ class TestDiffers:
         assert "test_offline_replay.py" in result.report()
         assert "they differ only in the order of keys" in result.report()
 
+        rerun = recorded(original, 3, 4)
+        items = [item.event for item in rerun if not isinstance(item.event, UnknownEvent)]
+        assert replayed(history_of([*items, e.RerunStarted("source", 1)]), other, check_inputs=True).is_ok
+
         def sleeps(seconds: int, child: str) -> Function:
             def workflow(ctx: wf.WorkflowContext) -> Any:
                 ctx.create_timer(timedelta(seconds=seconds))
@@ -415,6 +419,14 @@ class TestSources:
         """Programs read the same as people."""
         value = Replayer(runtime_of()).replay(recorded(original)).to_json()
         assert (value["instance_id"], value["ok"], value["problem"]["kind"]) == ("i", False, "NOT_REGISTERED")
+
+
+def test_every_rule_that_a_report_names_has_its_page() -> None:
+    """`tenuto explain` knows what a finding points to."""
+    rules = pytest.importorskip("tenuto._lint.rules").__path__
+    known = {path.stem.partition("_")[0].upper() for path in Path(rules[0]).glob("ten*.md")}
+    own = [one for one in vars(perturbations).values() if isinstance(one, perturbations.Perturbation)]
+    assert {rule for one in own for rule in one.rules} | {"TEN231", "TEN285"} <= known
 
 
 def test_every_action_has_its_entry() -> None:

@@ -515,7 +515,8 @@ class Turns:
             )
 
     def _stall(self, instance: LiveInstance, reason: str) -> None:
-        _log.error("instance stalled", reason=reason, **about(instance))
+        # One line: the whole reason stands in the instance, and in the worker's log.
+        _log.error("instance stalled", reason=reason.partition("\n")[0], **about(instance))
         self._hold(instance, Hold.STALLED, Status.STALLED, reason)
 
     def _hold(self, instance: LiveInstance, hold: Hold, status: Status, reason: str, *, wake_at_ms: int = 0) -> None:

@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 from tenuto import errors
-from tenuto._cli import dev, replay, verify, workflow
+from tenuto._cli import dev, journey, replay, verify, workflow
 from tenuto._cli.exits import Exit, exit_for
 from tenuto._cli.session import Output, Session, session_of
 from tenuto._cli.tables import raw_text, records_table
@@ -104,9 +104,21 @@ def trace(
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a self-contained timeline page instead.")
     ] = None,
+    step: Annotated[
+        bool, typer.Option("--step", help="Step through a replay of your code instead: lines and variables.")
+    ] = False,
+    app_target: Annotated[
+        str, typer.Option("--app", metavar="MODULE:RUNTIME", help="With --step: the code that is replayed.")
+    ] = "",
 ) -> None:
-    """Explain an instance's replay: what history holds, what is skipped and why, what runs next."""
+    """Explain an instance's replay: what history holds, what is skipped and why, what runs next.
+
+    With --step, INSTANCE may also be the file of an exported history.
+    """
     session = session_of(context)
+    if step:
+        journey.step_through(session, instance_id, app=app_target, html=html)
+        return
     found_state = session.state_of(instance_id)
     history = session.client.get_workflow_history(instance_id)
     records = session.client.get_workflow_records(instance_id, max_records=len(history) + 1000)

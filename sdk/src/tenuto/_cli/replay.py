@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -84,13 +86,15 @@ def replay(
     tried = PerturbOptions(seed=seed, rounds=rounds, timeout_s=parse_duration(timeout).total_seconds(), jobs=jobs)
     sources: list[HistorySource] = [*_files(session, histories or []), *_sampled(session, wish, save_to)]
     try:
-        outcome = run_suite(
-            _code(session, app, guard),
-            sources,
-            options=ReplayOptions(check_inputs=check_inputs, check_results=check_results),
-            target=app,
-            perturb=tried if perturb else None,
-        )
+        # What the application prints is not the result.
+        with redirect_stdout(sys.stderr):
+            outcome = run_suite(
+                code_named(session, app, guard),
+                sources,
+                options=ReplayOptions(check_inputs=check_inputs, check_results=check_results),
+                target=app,
+                perturb=tried if perturb else None,
+            )
     except ApplicationRefused as refused:
         session.stop(f"{app} cannot be imported by a replay process:\n{refused}", Exit.USAGE)
     if session.is_json:
@@ -123,7 +127,8 @@ def _sampled(session: Session, wish: SampleWish, folder: Path | None) -> list[Wo
     return [*saved]
 
 
-def _code(session: Session, target: str, guard: Mode) -> Code:
+def code_named(session: Session, target: str, guard: Mode) -> Code:
+    """Return the code of MODULE:RUNTIME, or end the command."""
     try:
         runtime = load(target)
     except NotRunnable as error:

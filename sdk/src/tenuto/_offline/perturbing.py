@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Final, TypeAlias
 
 import msgspec
@@ -120,9 +121,13 @@ class PerturbationCheck:
     """
 
     def __init__(self, target: str, folder: str, options: PerturbOptions) -> None:
-        self._target = target
+        # A file must be found from another folder too.
+        name, _, attribute = target.rpartition(":")
+        self._target = f"{Path(name).resolve()}:{attribute}" if name.endswith(".py") else target
         self._folder = folder
         self._options = options
+        self._abandoned = Event()
+        self._running: set[ReplayProcess] = set()
         self._origin_ns = time.time_ns()  # where the clocks of all replays begin
         self._notes: dict[str, None] = {}
 
@@ -171,7 +176,14 @@ class PerturbationCheck:
         """One process for each of the surroundings, several at a time."""
         jobs = self._options.jobs or os.cpu_count() or 1
         with ThreadPoolExecutor(max_workers=min(jobs, len(wanted))) as pool:
-            return list(pool.map(partial(self._replay_in, histories), wanted))
+            try:
+                return list(pool.map(partial(self._replay_in, histories), wanted))
+            except BaseException:
+                # A user's interrupt: threads must neither wait for their processes nor start others.
+                self._abandoned.set()
+                for process in list(self._running):
+                    process.kill()
+                raise
 
     def _replay_in(self, histories: Sequence[Path], surroundings: Surroundings) -> Answers | None:
         """All histories in one process; None, and a note, where the application cannot be imported there."""
@@ -190,17 +202,25 @@ class PerturbationCheck:
 
     def _replay_all(self, surroundings: Surroundings, histories: Sequence[Path]) -> Answers:
         answers: Answers = {}
-        while len(answers) < len(histories):
+        while len(answers) < len(histories) and not self._abandoned.is_set():
             with ReplayProcess(self._target, self._folder, surroundings) as process:
-                process.wait_until_ready()
-                for path in [path for path in histories if path not in answers][:_PER_PROCESS]:
-                    try:
-                        answers[path] = process.replay(path, self._options.timeout_s)
-                    except ReplayLost as lost:
-                        end = [Entry(0, _LOST, values={"text": str(lost)})]
-                        answers[path] = Answer(end, end, end)
-                        break  # Another process goes on behind it.
+                self._running.add(process)
+                try:
+                    self._replay_some(process, [path for path in histories if path not in answers], answers)
+                finally:
+                    self._running.discard(process)
         return answers
+
+    def _replay_some(self, process: ReplayProcess, histories: list[Path], answers: Answers) -> None:
+        """As many as one process should replay; one that does not answer is the last."""
+        process.wait_until_ready()
+        for path in histories[:_PER_PROCESS]:
+            try:
+                answers[path] = process.replay(path, self._options.timeout_s)
+            except ReplayLost as lost:
+                end = [Entry(0, _LOST, values={"text": str(lost)})]
+                answers[path] = Answer(end, end, end)
+                return
 
     def _note(self, surroundings: Surroundings, refused: ApplicationRefused) -> None:
         plain = Surroundings(origin_ns=surroundings.origin_ns)

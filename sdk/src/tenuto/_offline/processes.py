@@ -107,6 +107,10 @@ class ReplayProcess:
         self._errors.seek(0)
         return self._errors.read().decode("utf-8", "replace")[-_MAX_TRACE:]
 
+    def kill(self) -> None:
+        """End it from another thread: who waits for its answer loses it."""
+        self._process.kill()
+
     def __enter__(self) -> Self:
         return self
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from tenuto._guard.guard import Guard
 from tenuto._offline.results import ProblemKind, ReplayProblem, ReplayResult
 from tenuto._offline.transcripts import Difference, Entry, Recorder, differences, recorded_entry, same_json
@@ -22,7 +24,7 @@ from tenuto._replay.executor import Executor, TurnOutcome, UnknownWorkflow, Work
 from tenuto._replay.operations import Operations
 from tenuto._replay.patches import Patches
 from tenuto._replay.scene import Investigator
-from tenuto._wire.history import UnknownEvent, WorkflowHistory
+from tenuto._wire.history import PAYLOAD_FIELDS, UnknownEvent, WorkflowHistory
 from tenuto._worker.context import WorkflowContext
 from tenuto._worker.registry import Registry
 from tenuto.errors import GuardViolation, NonDeterminismError, PayloadError
@@ -133,7 +135,7 @@ class _Definitions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class Run:
     """One replay: what the code asked for beyond history, all it asked for, and payloads that did not fit."""
 
     outcome: TurnOutcome
@@ -155,13 +157,17 @@ class HistoryReplay:
         self._history = history
         self._events = [item.event for item in history if not isinstance(item.event, UnknownEvent)]
 
-    def run(self, *, is_first_time: bool = False) -> _Run:
+    def run(self, *, is_first_time: bool = False, recorder: Recorder | None = None) -> Run:
         """Replay once.
+
+        Args:
+            is_first_time: `ctx.is_replaying` says False.
+            recorder: writes down what happens; None: a new one.
 
         Raises:
             UnknownWorkflow: the workflow is not registered.
         """
-        payloads, recorder, guard = RecordedPayloads(self._codec), Recorder(), self._code.guard
+        payloads, recorder, guard = RecordedPayloads(self._codec), recorder or Recorder(), self._code.guard
         executor = Executor(
             self._history.instance_id,
             self._history.execution_id,
@@ -180,13 +186,20 @@ class HistoryReplay:
             recorder.note("mismatch", f"{problem.recorded} / {problem.attempted}")
         elif problem is not None:
             recorder.note("refusal", problem.finding)
-        return _Run(outcome, recorder.entries, payloads.refusals)
+        return Run(outcome, recorder.entries, payloads.refusals)
 
     def recorded(self) -> dict[int, Entry]:
-        """What history holds of each operation, by its number."""
+        """What history holds of each operation, by number; without one that a rerun may have given another input."""
         plain = RecordedPayloads(self._codec).plain
         found = (recorded_entry(event, plain) for event in self._events)
-        return {entry.event_id: entry for entry in found if entry is not None}
+        rerun = {event.event_id for event in self._events if isinstance(event, e.RerunStarted)}
+        return {entry.event_id: entry for entry in found if entry is not None and entry.event_id not in rerun}
+
+    def plain(self, event: e.Event) -> e.Event:
+        """An event with its payloads as JSON, without the codec."""
+        plain = RecordedPayloads(self._codec).plain
+        fields = [name for name in PAYLOAD_FIELDS if isinstance(getattr(event, name, None), bytes)]
+        return msgspec.structs.replace(event, **{name: plain(getattr(event, name)) for name in fields})
 
     @property
     def ending(self) -> e.Event | None:
@@ -254,7 +267,7 @@ class _Judgement:
         if self.problem is None:
             self.notes += [f"a recorded payload did not fit, and the code went on: {one}" for one in run.refusals]
 
-    def _mismatch(self, run: _Run) -> ReplayProblem | None:
+    def _mismatch(self, run: Run) -> ReplayProblem | None:
         error = run.outcome.problem
         if error is None:
             return None
@@ -264,7 +277,7 @@ class _Judgement:
             return _payload_problem(run.refusals[0], str(error), error.event_id)
         return ReplayProblem(ProblemKind(error.code), str(error), error.event_id)
 
-    def _surplus(self, run: _Run) -> ReplayProblem | None:
+    def _surplus(self, run: Run) -> ReplayProblem | None:
         """What the code asks for beyond history: new work, unless it is the failure of an execution that went on."""
         asked = [action for action in run.outcome.actions if not isinstance(action, a.CancelTimer)]
         if not asked or self._replay.ending is not None:
@@ -301,7 +314,7 @@ class _Judgement:
                 return _value_problem(kind, found[0])
         return None
 
-    def _first_time(self, run: _Run) -> ReplayProblem | None:
+    def _first_time(self, run: Run) -> ReplayProblem | None:
         """Replays again, told that it runs for the first time; a difference may also come from anywhere else."""
         if not self._options.check_first_time:
             return None
@@ -317,7 +330,8 @@ def _payload_problem(refusal: PayloadError, effect: str, event_id: int) -> Repla
     text = (
         f"PAYLOAD_REFUSED: {refusal}\n"
         f"  so: {effect}\n"
-        "  next: give new fields a default and keep reading old forms, or branch with ctx.is_patched(id)"
+        "  next: give new fields a default and keep reading old forms, or branch with ctx.is_patched(id)\n"
+        "  why:  tenuto explain TEN285"
     )
     return ReplayProblem(ProblemKind.PAYLOAD_REFUSED, text, event_id)
 
@@ -329,7 +343,8 @@ def _branch_problem(found: Difference) -> ReplayProblem:
         f"  {_place(found)}\n"
         f"  replaying:  {replaying}\n"
         f"  first time: {first}\n"
-        "  next: never let ctx.is_replaying decide what a workflow does; ctx.logger is silent while replaying"
+        "  next: never let ctx.is_replaying decide what a workflow does; ctx.logger is silent while replaying\n"
+        "  why:  tenuto explain TEN231"
     )
     return ReplayProblem(ProblemKind.BRANCHES_ON_REPLAY, text, found.where.event_id)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from tenuto._offline.perturbations import Perturbation
 from tenuto._offline.transcripts import Difference
+
+# Of the most likely ones; the rest is in the JSON.
+_MOST_RULES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,5 @@ def describe(sensitivities: Sequence[Sensitivity]) -> str:
             f"      changed:   {right}",
             f"    likely: {one.perturbation.likely}",
         ]
-        if one.perturbation.rules:
-            lines.append(f"    more: tenuto explain {one.perturbation.rules[0]}")
+        lines += [f"    more: tenuto explain {rule}" for rule in one.perturbation.rules[:_MOST_RULES]]
     return "\n".join(lines)

@@ -60,7 +60,7 @@ def likely_causes(scene: Scene, change: Change, suspects: Suspects, branch: str)
         return [Cause(other_way, findings), Cause(edit)]
     edits = [Cause(edit)]
     if change.alternative is not None:
-        edits = [Cause(f"{edit}; or else the next, for history ends here")]
+        edits = [Cause(f"{edit}; or else the next: history does not tell")]
         edits.append(Cause(_edit(scene, change.alternative)))
     if suspects.found:
         return [*edits, Cause("what the code asks for depends on something that differs each time", findings)]

@@ -34,7 +34,7 @@ class Change(msgspec.Struct, frozen=True):
     """The likeliest change. `gone`: the recorded operations that the code no longer asks for, or not first any more.
 
     `is_branch`: the code still names what is recorded, so it may as well be a branch that goes another way.
-    `alternative`: the change that explains it as well, because history ends here.
+    `alternative`: a change that explains it as well; history does not tell which it was.
     """
 
     kind: Kind
@@ -43,13 +43,24 @@ class Change(msgspec.Struct, frozen=True):
     alternative: Change | None = None
 
 
-def find_change(scene: Scene, later: list[Recorded], mentioned: frozenset[str] | None) -> Change:
+class Ahead(msgspec.Struct, frozen=True):
+    """What the code holds behind the line that differs; None where that is not known.
+
+    `asks_recorded`: whether it may still ask for what is recorded here. `asks_again`: whether it asks for what it asked
+    for here as often again as history records it behind this place.
+    """
+
+    asks_recorded: bool | None = None
+    asks_again: bool | None = None
+
+
+def find_change(scene: Scene, later: list[Recorded], ahead: Ahead) -> Change:
     """Classifies a difference.
 
     Args:
         scene: the difference.
         later: recorded operations from it on.
-        mentioned: names in the code; None where it is not at hand.
+        ahead: what the code still holds.
     """
     difference = scene.difference
     recorded, attempted = difference.recorded, difference.attempted
@@ -60,14 +71,13 @@ def find_change(scene: Scene, later: list[Recorded], mentioned: frozenset[str] |
     if recorded is None:
         is_moved = asked_keys[0] in recorded_keys
         return Change(Kind.REORDERED if is_moved else Kind.ADDED, is_branch=not is_moved)
-    is_named = _is_named(key_of(recorded), mentioned)
     if attempted is None:
-        return _gone(later[:1], is_named)
+        return _gone(later[:1], ahead.asks_recorded)
     if isinstance(recorded, ENDINGS):
         return Change(Kind.ENDS_OTHERWISE if isinstance(attempted, ENDINGS) else Kind.ADDED, is_branch=True)
     if isinstance(attempted, ENDINGS):
-        return _gone([each for each in later[:LOOK_AHEAD] if not isinstance(each.event, ENDINGS)], is_named)
-    return _between(scene, later, recorded_keys=recorded_keys, asked_keys=asked_keys, is_named=is_named)
+        return _gone([each for each in later[:LOOK_AHEAD] if not isinstance(each.event, ENDINGS)], ahead.asks_recorded)
+    return _between(scene, later, ahead, keys=(recorded_keys, asked_keys))
 
 
 def _gone(gone: list[Recorded], is_named: bool | None) -> Change:
@@ -75,21 +85,20 @@ def _gone(gone: list[Recorded], is_named: bool | None) -> Change:
 
 
 def _between(
-    scene: Scene,
-    later: list[Recorded],
-    *,
-    recorded_keys: list[tuple[str, str]],
-    asked_keys: list[tuple[str, str]],
-    is_named: bool | None,
+    scene: Scene, later: list[Recorded], ahead: Ahead, *, keys: tuple[list[tuple[str, str]], list[tuple[str, str]]]
 ) -> Change:
     """Both sides have an operation here, and they differ in kind or name."""
+    (recorded_keys, asked_keys), is_named = keys, ahead.asks_recorded
     count = len(asked_keys)
     if count > 1 and sorted(recorded_keys[:count]) == sorted(asked_keys):
         return Change(Kind.REORDERED, later[:count])
     comes_later = asked_keys[0] in recorded_keys[1:]
     is_put_before = recorded_keys[0] in asked_keys[1:]
     if comes_later and (is_put_before or is_named):
-        return Change(Kind.REORDERED, later[:1], is_branch=not is_put_before)
+        reordered = Change(Kind.REORDERED, later[:1], is_branch=not is_put_before)
+        if ahead.asks_again:
+            return Change(Kind.ADDED, is_branch=not is_put_before, alternative=reordered)
+        return reordered
     if comes_later:
         return _gone(later[: recorded_keys.index(asked_keys[0], 1)], is_named)
     is_last = len(later) == 1  # what the code would have asked for next was never recorded
@@ -102,11 +111,11 @@ def _between(
     return Change(Kind.REMOVED, later, alternative=replaced) if is_last else replaced
 
 
-def _is_named(key: tuple[str, str], mentioned: frozenset[str] | None) -> bool | None:
-    """Whether the code still names such an operation; None where that is not known."""
-    if mentioned is None:
+def is_mentioned(scene: Scene, mentioned: frozenset[str] | None) -> bool | None:
+    """Whether what is recorded is among the names in the code; None where that is not known."""
+    if mentioned is None or scene.difference.recorded is None:
         return None
-    kind, name = key
+    kind, name = key_of(scene.difference.recorded)
     return name in mentioned if name else kind == "timer" and not _TIMER_NAMES.isdisjoint(mentioned)
 
 

@@ -24,6 +24,8 @@ from tenuto._replay.scene import Recorded, Scene
 _ASKING: Final = ("call_activity", "create_timer", "call_child_workflow", "raise_event", "wait_for_external_event")
 _COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp, ast.Lambda)
 _PLAIN: Final = frozenset({"str", "int", "float", "bool", "None", "Any", "dict", "list"})
+MANY: Final = 1_000_000
+_LOOPS: Final = (ast.For, ast.While, ast.AsyncFor)
 _MOST_LINES: Final = 40
 _MOST_OPERATIONS: Final = 8
 
@@ -115,6 +117,61 @@ def _lines_text(first: ast.stmt, last: ast.stmt, file: str) -> str:
     return f"line {first.lineno} of {file}" if end == first.lineno else f"lines {first.lineno} to {end} of {file}"
 
 
+def count_later(scene: Scene, text: str, source: str, key: tuple[str, str]) -> int | None:
+    """How often the function asks for an operation behind the line `source`; in a loop it counts as `MANY`.
+
+    None where its text cannot tell: the line is in a helper, a helper is called behind it, or a target is a variable.
+
+    Args:
+        scene: the difference.
+        text: the file.
+        source: the line, as "folder/file.py:12".
+        key: kind and name of the operation.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError: the text is no Python that can be read.
+    """
+    line = int(source.rpartition(":")[2])
+    code: Any = getattr(inspect.unwrap(scene.function), "__code__", None)
+    function = None if code is None else _function_of(ast.parse(text), code)
+    if function is None or not _holds(function, line):
+        return None
+    loops = [node for node in ast.walk(function) if isinstance(node, _LOOPS)]
+    begins = min((loop.lineno for loop in loops if _holds(loop, line)), default=line + 1)
+    known: dict[str, Any] = inspect.unwrap(scene.function).__globals__
+    count = 0
+    for node in ast.walk(function):
+        if getattr(node, "lineno", 0) < begins:
+            continue
+        if isinstance(node, ast.YieldFrom) or (isinstance(node, ast.Await) and not _asking(node)):
+            return None
+        if isinstance(node, ast.Call) and _asking_call(node):
+            found = _matches(node, *key, known)
+            if found is None:
+                return None
+            repeats = any(_holds(loop, node.lineno) for loop in loops)
+            count += found * (MANY if repeats else 1)
+    return count
+
+
+def _matches(call: ast.Call, kind: str, name: str, known: dict[str, Any]) -> bool | None:
+    """Whether a call asks for an operation; None where its target is known at run time alone."""
+    if kind == "timer":
+        return _asks_for_timer(call)
+    target = _target(call)
+    if target is None:
+        return False
+    if isinstance(target, ast.Constant):
+        return target.value == name
+    if not isinstance(target, ast.Name) or target.id not in known:
+        return None
+    return getattr(known[target.id], "__tenuto_name__", target.id) == name
+
+
+def _holds(node: ast.stmt, line: int) -> bool:
+    return node.lineno <= line <= (node.end_lineno or 0)
+
+
 def find_branch(scene: Scene, text: str, source: str) -> Branch | None:
     """The `if` around the line that asks for something else, whose other arm asks for what is recorded; else None.
 
@@ -172,11 +229,17 @@ def _find(text: str, line: int) -> _Place | None:
 def _find_end(text: str, scene: Scene) -> _Place | None:
     """The last statement of the workflow function."""
     code: Any = getattr(inspect.unwrap(scene.function), "__code__", None)
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and code is not None:
+    node = None if code is None else _function_of(ast.parse(text), code)
+    return None if node is None else _place(text, node.body[-1], node.body, node, is_in_loop=False)
+
+
+def _function_of(tree: ast.Module, code: Any) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    """The definition that a code object was made of."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == code.co_name:
             first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
-            if first == code.co_firstlineno and node.name == code.co_name:
-                return _place(text, node.body[-1], node.body, node, is_in_loop=False)
+            if first == code.co_firstlineno:
+                return node
     return None
 
 
@@ -200,7 +263,7 @@ def _bodies(
         yield body, function, is_in_loop
         for statement in body:
             is_function = isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef))
-            loops = is_in_loop or isinstance(statement, (ast.For, ast.While, ast.AsyncFor))
+            loops = is_in_loop or isinstance(statement, _LOOPS)
             yield from _bodies(statement, statement if is_function else function, is_in_loop=loops and not is_function)
 
 
@@ -213,11 +276,11 @@ def _blocks(node: ast.AST) -> list[list[ast.stmt]]:
 
 def _asking(node: ast.AST) -> list[ast.Call]:
     """Calls of a context's operations inside a statement."""
-    return [
-        each
-        for each in ast.walk(node)
-        if isinstance(each, ast.Call) and isinstance(each.func, ast.Attribute) and each.func.attr in _ASKING
-    ]
+    return [each for each in ast.walk(node) if isinstance(each, ast.Call) and _asking_call(each)]
+
+
+def _asking_call(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and call.func.attr in _ASKING
 
 
 def _context_of(statement: ast.stmt, function: ast.AST) -> str:
@@ -355,10 +418,17 @@ def _statement_of(place: _Place, change: Change) -> ast.stmt | None:
     return None
 
 
+def _asks_for_timer(call: ast.Call) -> bool:
+    """Whether it makes a timer: itself, or as the timeout of a wait."""
+    assert isinstance(call.func, ast.Attribute)
+    has_timeout = any(each.arg == "timeout" for each in call.keywords)
+    return call.func.attr == "create_timer" or (call.func.attr == "wait_for_external_event" and has_timeout)
+
+
 def _is_call_of(call: ast.Call, kind: str, name: str) -> bool:
     target = _target(call)
     if kind == "timer":
-        return target is None
+        return _asks_for_timer(call)
     if isinstance(target, ast.Constant):
         return target.value == name
     return target is not None and ast.unparse(target).rpartition(".")[2] == name

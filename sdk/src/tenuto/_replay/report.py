@@ -15,11 +15,11 @@ import msgspec
 from tenuto._replay import actions
 from tenuto._replay.alignment import CHANGED, INSERTED, MISSING, Row, Rows, align
 from tenuto._replay.causes import Cause, is_patch_right, likely_causes
-from tenuto._replay.changes import Change, Kind, find_change
-from tenuto._replay.comparison import RecordedOperation, describe, title
+from tenuto._replay.changes import Ahead, Change, Kind, find_change, is_mentioned
+from tenuto._replay.comparison import ENDINGS, RecordedOperation, describe, key_of, title
 from tenuto._replay.operations import source_of
-from tenuto._replay.patching import Branch, Snippet, branch_snippet, find_branch, make_snippet
-from tenuto._replay.scene import Investigator, Scene, Suspects
+from tenuto._replay.patching import Branch, Snippet, branch_snippet, count_later, find_branch, make_snippet
+from tenuto._replay.scene import Investigator, Recorded, Scene, Suspects
 from tenuto.errors import NonDeterminismError
 
 # What the engine keeps of a reason, in characters.
@@ -70,10 +70,11 @@ def _attempted_text(scene: Scene) -> str:
 def _sections(scene: Scene, investigator: Investigator | None) -> list[str]:
     """What follows the head of the report, in the order in which it is read."""
     before, later = scene.operations()
-    mentioned = None if investigator is None else investigator.mentioned(scene.function)
     suspects = Suspects() if investigator is None else investigator.suspects(scene.function)
-    change = find_change(scene, later, mentioned)
-    code = _read(scene, change, investigator)
+    source = getattr(scene.difference.attempted, "source", "") or scene.waits_at or _own_source(scene)
+    text = investigator.text_of(source, scene.function) if investigator is not None and source else None
+    change = find_change(scene, later, _ahead(scene, later, text, source, investigator=investigator))
+    code = _read(scene, change, text, source)
     branch = ""
     if code.branch is not None:
         branch = f"{code.branch.source}: if {code.branch.condition}"
@@ -157,9 +158,27 @@ class _Code(msgspec.Struct, frozen=True):
     snippets: list[tuple[Change, Snippet]] = []
 
 
-def _read(scene: Scene, change: Change, investigator: Investigator | None) -> _Code:
-    source = getattr(scene.difference.attempted, "source", "") or scene.waits_at or _own_source(scene)
-    text = investigator.text_of(source, scene.function) if investigator is not None and source else None
+def _ahead(
+    scene: Scene, later: list[Recorded], text: str | None, source: str, *, investigator: Investigator | None
+) -> Ahead:
+    """What the code still holds: by its text where that can tell, else by its names."""
+    recorded, attempted = scene.difference.recorded, scene.difference.attempted
+    if investigator is None or recorded is None:
+        return Ahead()
+    counts: list[int | None] = [None, None]
+    keys = [key_of(recorded), key_of(attempted) if attempted is not None else ("", "")]
+    if text is not None and not isinstance(attempted, ENDINGS):
+        try:
+            counts = [count_later(scene, text, source, key) for key in keys]
+        except (SyntaxError, ValueError, RecursionError):  # As in _read.
+            counts = [None, None]
+    if counts[0] is None or counts[1] is None:
+        return Ahead(is_mentioned(scene, investigator.mentioned(scene.function)))
+    behind = [key_of(each.event) for each in later]
+    return Ahead(counts[0] >= behind.count(keys[0]), counts[1] >= behind[1:].count(keys[1]))
+
+
+def _read(scene: Scene, change: Change, text: str | None, source: str) -> _Code:
     if text is None:
         return _Code()
     try:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from functools import partial
 from hashlib import sha256
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 # A workflow reaches a handful of functions; more than this is a library, whose rest would only take time.
 _MOST_FUNCTIONS: Final = 500
+_MOST_WRAPPERS: Final = 20
 _SPECIAL: Final = frozenset({"__init__", "__post_init__", "__call__", "__enter__", "__exit__"})
 _LIBRARIES: Final = ("site-packages", "dist-packages")
 
@@ -48,8 +50,8 @@ def mentioned_names(function: Callable[..., Any]) -> frozenset[str] | None:
             names.update(constant for constant in code.co_consts if isinstance(constant, str))
             for name in (*code.co_names, *code.co_freevars):
                 # A function that is registered under another name is called by that one alone.
-                registered = [getattr(value, "__tenuto_name__", None) for value in _values(each, {name})]
-                names.add(next((found for found in registered if isinstance(found, str)), name))
+                registered = [_registered_name(value) for value in _values(each, {name})]
+                names.add(next((found for found in registered if found is not None), name))
     return frozenset(names)
 
 
@@ -73,6 +75,8 @@ def _own(function: Any) -> tuple[FunctionType | None, object]:
         return function, None
     if isinstance(function, MethodType):
         return _own(function.__func__)[0], function.__self__
+    if isinstance(function, partial):
+        return _own(inspect.unwrap(function.func))
     called: object = getattr(function.__class__, "__call__", None)  # noqa: B004  # the function is wanted
     return (called, function) if isinstance(called, FunctionType) else (None, None)
 
@@ -82,7 +86,7 @@ def _called(function: FunctionType, holder: object) -> Iterator[FunctionType]:
     used = {name for code in _codes(function.__code__) for name in (*code.co_names, *code.co_freevars)}
     owners: list[Any] = [] if holder is None else [type(holder)]
     for value in _values(function, used):
-        if isinstance(value, (ModuleType, type)):
+        if _is(value, ModuleType, type):
             owners.append(value)
         else:
             yield from _plain_functions(value)
@@ -104,13 +108,30 @@ def _values(function: FunctionType, used: set[str]) -> Iterator[object]:
 
 
 def _plain_functions(value: Any) -> Iterator[FunctionType]:
-    # A static method, class method or property holds the function.
-    inner: Any = getattr(value, "fget" if type(value) is property else "__func__", value)
-    unwrapped: object = inspect.unwrap(inner) if callable(inner) else inner
-    if isinstance(unwrapped, MethodType):
-        unwrapped = unwrapped.__func__
-    if isinstance(unwrapped, FunctionType):
-        yield unwrapped
+    """The function that a value is, wraps or belongs to, if any."""
+    if _is(value, staticmethod, classmethod, MethodType):
+        value = value.__func__
+    elif _is(value, property):
+        value = value.fget
+    for _ in range(_MOST_WRAPPERS):
+        inner = inspect.getattr_static(value, "__wrapped__", None)
+        if inner is None:
+            break
+        value = inner
+    if _is(value, FunctionType):
+        yield value
+
+
+def _is(value: object, *types: type) -> bool:
+    """`isinstance` by the true type: a module may hold proxies, whose attributes run code of others, or raise."""
+    return issubclass(type(value), types)
+
+
+def _registered_name(value: Any) -> str | None:
+    """The name under which a function is registered here; None where it is none, or not registered."""
+    value = value.__func__ if _is(value, MethodType) else value
+    found: object = inspect.getattr_static(value, "__tenuto_name__", None)
+    return found if isinstance(found, str) else None
 
 
 def _is_of_project(function: FunctionType, own: FunctionType) -> bool:

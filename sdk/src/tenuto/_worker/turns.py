@@ -19,6 +19,8 @@ from tenuto._worker.registry import Registry
 from tenuto.errors import GuardViolation, NonDeterminismError
 
 _log = logging.getLogger("tenuto.worker")
+# Kinds of differences whose first instance is remembered; beyond it each is logged whole.
+_MOST_LOGGED = 1_000
 
 
 class _Live(msgspec.Struct):
@@ -61,6 +63,7 @@ class TurnRunner:
         self._investigator = investigator
         self._live: OrderedDict[str, _Live] = OrderedDict()
         self._chunks: dict[str, list[bytes]] = {}
+        self._logged: dict[tuple[str, str, str], str] = {}
         self.max_actions_bytes = 0
 
     @property
@@ -139,7 +142,7 @@ class TurnRunner:
 
     def _answer(self, turn: Turn, outcome: TurnOutcome) -> TurnAnswer:
         if outcome.problem is not None:
-            _log.error("instance '%s' stalls: %s", turn.instance_id, outcome.problem)
+            self._log_problem(turn, outcome.problem)
             return _refusal(turn, outcome.problem)
         _log_failure(turn, outcome.actions)
         encoded = encode_actions(outcome.actions)
@@ -155,6 +158,21 @@ class TurnRunner:
             outcome.patches,
             code_hash=outcome.code_hash,
         )
+
+    def _log_problem(self, turn: Turn, problem: NonDeterminismError | GuardViolation) -> None:
+        """Whole reports once for each difference: a bad release meets the same one in thousands of instances."""
+        if isinstance(problem, GuardViolation):
+            _log.error("instance '%s' stalls: %s", turn.instance_id, problem)
+            return
+        kind = (problem.code, problem.recorded, problem.attempted)
+        known = self._logged.get(kind)
+        if known is None:
+            if len(self._logged) < _MOST_LOGGED:
+                self._logged[kind] = turn.instance_id
+            _log.error("instance '%s' stalls: %s", turn.instance_id, problem)
+        else:
+            text = "instance '%s' stalls with %s like instance '%s'; `tenuto workflow get` shows its report"
+            _log.error(text, turn.instance_id, problem.code, known)
 
     def _refuse_size(self, turn: Turn, outcome: TurnOutcome, size: int) -> TurnAnswer:
         """The engine could not receive what the code asks for, and the stream would break for all other instances."""
