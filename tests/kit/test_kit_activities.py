@@ -8,7 +8,20 @@ from typing import Any
 import pytest
 
 import tenuto as wf
-from kit.kit_workflows import Receipt, approve, bare, by_name, calls_bare, charge, family, many, notify, pay, wfr
+from kit.kit_workflows import (
+    Receipt,
+    approve,
+    bare,
+    by_name,
+    calls_bare,
+    charge,
+    family,
+    many,
+    notify,
+    pay,
+    wait_long,
+    wfr,
+)
 from tenuto.testing import WorkflowEnvironment
 
 NOON = datetime(2031, 5, 4, 12, tzinfo=UTC)
@@ -216,6 +229,25 @@ def test_payloads_pass_through_the_runtimes_codec() -> None:
         instance.raise_event("more", "cd")
         assert instance.result() == 8
         instance.assert_activity_called(length, input="abcd")
+
+
+def test_code_that_takes_a_client_is_given_the_environments() -> None:
+    """It starts, waits over virtual time, times out in virtual time, and sees the errors of every client."""
+
+    def order_and_wait(client: wf.WorkflowClient, days: int, patience_s: float = 0) -> Any:
+        with client:
+            instance_id = client.schedule_new_workflow(wait_long, input=days)
+            assert client.wait_for_workflow_start(instance_id).runtime_status is wf.WorkflowStatus.RUNNING
+            return client.wait_for_workflow_completion(instance_id, timeout_in_seconds=patience_s).result()
+
+    with WorkflowEnvironment(wfr, now=NOON) as env:
+        assert order_and_wait(env.client, 30) == (NOON + timedelta(days=30)).isoformat()
+        with pytest.raises(wf.WaitTimeout, match="within 60 s of virtual time: last seen running"):
+            order_and_wait(env.client, 1, patience_s=60)
+        assert env.now == NOON + timedelta(days=30, minutes=1)
+        assert [state.name for state in env.client.list_workflows()] == ["wait_long", "wait_long"]
+        with pytest.raises(wf.InstanceNotFound):
+            env.client.wait_for_workflow_completion("none")
 
 
 def test_lifecycle_commands_reach_the_instance() -> None:

@@ -119,6 +119,16 @@ async def test_every_crash_comes_to_the_same_on_the_tests_loop() -> None:
     assert report.crashes > 100
 
 
+async def test_code_that_takes_a_client_is_given_the_environments() -> None:
+    """The asynchronous client, with waits over virtual time."""
+    async with aio.WorkflowEnvironment(wfr, now=NOON) as env, env.client as client:
+        instance_id = await client.schedule_new_workflow(wait_long, input=2)
+        state = await client.wait_for_workflow_completion(instance_id)
+        assert state.result() == (NOON + timedelta(days=2)).isoformat()
+        with pytest.raises(wf.InstanceNotFound):
+            await client.terminate_workflow("none")
+
+
 async def test_it_leaves_no_task_behind() -> None:
     """The worker's tasks are over when the environment is left."""
     before = asyncio.all_tasks()

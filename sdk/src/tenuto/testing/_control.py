@@ -20,6 +20,7 @@ from tenuto._wire.instances import WorkflowIdReusePolicy, WorkflowState, Workflo
 from tenuto._wire.management import Requests, missing
 from tenuto._worker.worker import Worker
 from tenuto.client import new_command_id
+from tenuto.errors import WaitTimeout
 from tenuto.testing._calls import Book, Fakes, RecordingRegistry
 from tenuto.testing._checks import replay_problem, trace_text, waits_of
 from tenuto.testing._effects import Effects
@@ -170,8 +171,9 @@ class Control:
 
         return work
 
-    def run_to_end(self, instance_id: str) -> Work[WorkflowState]:
-        """Let time pass until an instance has ended."""
+    def run_to_end(self, instance_id: str, *, for_start: bool = False, timeout_s: float = 0) -> Work[WorkflowState]:
+        """Let time pass until an instance has ended, or begun; at most so many virtual seconds, 0 without end."""
+        until_ms = self.engines.now_ms + round(timeout_s * 1000) if timeout_s > 0 else None
 
         async def work(life: Life) -> WorkflowState:
             while True:
@@ -180,9 +182,16 @@ class Control:
                     state = await life.ask_now(self.requests.get(instance_id, fetch_payloads=True))
                     if state is None:
                         raise missing(instance_id)
-                    if state.runtime_status.is_terminal:
+                    status = state.runtime_status
+                    if status.is_terminal or (for_start and status is not WorkflowStatus.PENDING):
                         return state
                     next_ms = None if self._is_held(state) else life.next_ms()
+                    if until_ms is not None and (next_ms is None or next_ms > until_ms):
+                        life.loop.move_to(max(until_ms, life.loop.now_ms))
+                        raise WaitTimeout(
+                            f"instance {instance_id!r} did not {'start' if for_start else 'complete'} within "
+                            f"{timeout_s:g} s of virtual time: last seen {status.name.lower()}"
+                        )
                     if next_ms is None:
                         raise await self._blocked(life, state)
                     life.loop.move_to(next_ms)

@@ -16,9 +16,11 @@ from tenuto._replay.definitions import name_of
 from tenuto._wire.history import WorkflowHistory
 from tenuto._wire.instances import WorkflowState
 from tenuto._wire.management import RESUME, SUSPEND, UNSET, missing
+from tenuto.aio import WorkflowClient
 from tenuto.testing._base import BaseEnvironment
 from tenuto.testing._calls import Activity, ActivityCall
 from tenuto.testing._checks import check_called, select
+from tenuto.testing._clients import AwaitedEnvironmentClient
 from tenuto.testing._control import BEGINNING, PATIENCE, Control, GuardMode
 from tenuto.testing._driving import LoopDriver, Stage
 from tenuto.testing._everywhere import Comparison, CrashReport
@@ -124,6 +126,14 @@ class WorkflowEnvironment(BaseEnvironment, AbstractAsyncContextManager["Workflow
     ) -> Any:
         """Start a workflow, let time pass until it has ended, and return its result; see `WorkflowInstance.result`."""
         return await (await self.start(workflow, input=input, instance_id=instance_id)).result()
+
+    @property
+    def client(self) -> WorkflowClient:
+        """A client of this environment's engine, for code under test that takes one.
+
+        Its waits let virtual time pass as `WorkflowInstance.result` does, and their timeouts are of virtual time.
+        """
+        return AwaitedEnvironmentClient(self._driver)
 
     def instance(self, instance_id: str) -> WorkflowInstance:
         """An instance by its id, such as a child."""
