@@ -90,16 +90,20 @@ async def test_blocked_and_stuck_are_told() -> None:
         instance = await env.start(wait_for_ever)
         with pytest.raises(WorkflowBlocked, match="event 'word'"):
             await instance.result()
-    never = asyncio.Event()
+    began, never = asyncio.Event(), asyncio.Event()
 
     async def stuck() -> Receipt:
+        began.set()
         await never.wait()
         return Receipt(1)
 
     with pytest.raises(StillRunning, match="runs: charge"):
-        async with aio.WorkflowEnvironment(wfr, patience=timedelta(seconds=0.5)) as env:
+        async with aio.WorkflowEnvironment(wfr) as env:
             env.fake_activity(charge, side_effect=stuck)
-            await env.run(pay, input=1)
+            instance = await env.start(pay, input=1)
+            await began.wait()
+            env._driver.patience_s = 0.2
+            await instance.result()
 
 
 async def test_every_crash_comes_to_the_same_on_the_tests_loop() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -217,12 +218,22 @@ def test_an_instance_that_stalls_unseen_fails_the_test() -> None:
 def test_workflow_code_that_does_not_return_is_shown_where_it_stands() -> None:
     """The error names the instance and shows the line."""
     gate = gates["turn"] = Gate()
-    patience = timedelta(seconds=0.5)
     text = "workflow code of instance 'never_returns-1' does not return"
-    with pytest.raises(StillRunning, match=text) as caught, WorkflowEnvironment(wfr, patience=patience) as env:
-        env.run(never_returns, input="turn")
+    with (
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(StillRunning, match=text) as caught,
+        WorkflowEnvironment(wfr) as env,
+    ):
+        instance = env.start(never_returns, input="turn")
+        advancing = pool.submit(env.advance, timedelta(seconds=1))
+        assert gate.began.wait(30)
+        env._driver.patience_s = 0.2
+        try:
+            instance.result()
+        finally:
+            gate.may_end.set()
+            advancing.result(30)
     assert "in pass_through" in str(caught.value)
-    gate.may_end.set()
 
 
 def test_a_failing_test_shows_the_trace() -> None:

@@ -33,7 +33,7 @@ class Driver:
     def __init__(self, control: Control, patience_s: float) -> None:
         self.control = control
         self.stage = Stage.NEW
-        self._patience_s = patience_s
+        self.patience_s = patience_s
 
     def require(self, stage: Stage = Stage.OPEN) -> None:
         """Raise RuntimeError unless the environment is at that stage."""
@@ -53,7 +53,7 @@ class Driver:
     def impatient(self, future: Future[Any]) -> StillRunning:
         """Give up waiting for work."""
         self.control.engines.withdraw(future)
-        return StillRunning(outstanding(self.control, self._patience_s))
+        return StillRunning(outstanding(self.control, self.patience_s))
 
     def ended(self) -> RuntimeError:
         """The error where work was dropped because the engine is no more."""
@@ -67,7 +67,7 @@ class BlockingDriver(Driver):
         """Have work done, and wait for it."""
         future = self.submit(work)
         try:
-            return future.result(self._patience_s)
+            return future.result(self.patience_s)
         except TimeoutError:
             if future.done():
                 raise  # it is what the work raised
@@ -83,7 +83,7 @@ class LoopDriver(Driver):
         """Have work done, and wait for it."""
         future = self.submit(work)
         waiting = asyncio.wrap_future(future)
-        done, _ = await asyncio.wait((waiting,), timeout=self._patience_s)
+        done, _ = await asyncio.wait((waiting,), timeout=self.patience_s)
         if not done:
             raise self.impatient(future)
         if future.cancelled():

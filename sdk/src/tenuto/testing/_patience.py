@@ -29,6 +29,8 @@ def outstanding(control: Control, patience_s: float) -> str:
     for instance_id in control.engines.turning():
         lines.append(f"  workflow code of instance '{instance_id}' does not return; its worker stands here:")
         lines.append(_stack_of_worker())
+    if len(lines) == 1:
+        lines.append("  Nothing that is known of runs: is this machine too busy for so little patience?")
     return "\n".join(lines)
 
 
