@@ -61,7 +61,8 @@ def running_engine(folder: Path) -> Generator[str]:
 
 def runtime_of(module: types.ModuleType, activities: list[Any], address: str) -> wf.WorkflowRuntime:
     """One release of the app."""
-    runtime = wf.WorkflowRuntime(engine=address)
+    # Where the guard refuses calls, the clock would never be read.
+    runtime = wf.WorkflowRuntime(engine=address, guard="warn")
     runtime.register_workflow(module.order)
     for activity in activities:
         runtime.register_activity(activity)

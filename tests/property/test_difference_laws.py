@@ -76,6 +76,7 @@ def test_a_report_is_true_and_bounded(old: list[Any], new: list[Any], turns: int
     problem = executor.run(world.history, []).problem
     if not isinstance(problem, wf.NonDeterminismError):
         return
+    assert isinstance(problem, wf.NonDeterminismError)
     report = str(problem)
     lines = report.splitlines()
     assert "report failed" not in report

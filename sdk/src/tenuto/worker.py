@@ -72,12 +72,12 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
         max_sticky: live workflow instances kept in memory; 0: none. None: 2,000.
         shutdown_grace: how long running activities may take to end at shutdown. None: 20 seconds.
         slow_turn: a turn that blocks longer than this is logged with its stack. None: 5 seconds.
-        check_inputs: whether a replay must also ask with the inputs, payloads, due times and results that history
-            records, not only for the same operations in the same order. None: the variable TENUTO_CHECK_INPUTS, else
-            False: code may change them for what is done without harm, and many do.
         guard: what happens where workflow code calls a clock, random numbers, files, the network and the like:
             `"off"`: nothing; `"warn"`: it is logged, once per line; `"raise"`: the call is refused, and the instance
             stalls until the code is mended. None: the variable TENUTO_GUARD, else `"warn"`.
+        check_inputs: whether a replay must also ask with the inputs, payloads, due times and results that history
+            records, not only for the same operations in the same order. None: the variable TENUTO_CHECK_INPUTS, else
+            False: code may change them for what is done without harm, and many do.
         maximum_concurrent_activity_work_items: Dapr's name of `max_activities`.
         maximum_concurrent_orchestration_work_items: Dapr's name of `max_turns`.
         maximum_thread_pool_workers: Dapr's name of `max_threads`.
@@ -103,8 +103,8 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
         max_sticky: int | None = None,
         shutdown_grace: timedelta | None = None,
         slow_turn: timedelta | None = None,
-        check_inputs: bool | None = None,
         guard: Literal["off", "warn", "raise"] | None = None,
+        check_inputs: bool | None = None,
         maximum_concurrent_activity_work_items: int | None = None,
         maximum_concurrent_orchestration_work_items: int | None = None,
         maximum_thread_pool_workers: int | None = None,

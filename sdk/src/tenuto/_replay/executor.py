@@ -93,7 +93,7 @@ class Executor:
 
     Args:
         instance_id: the instance.
-        execution_id: its execution.
+        execution_id: this life of it.
         definitions: the code.
         payloads: how payloads are read and written.
         check_inputs: whether operations must be asked for with what history records, too.
@@ -132,9 +132,9 @@ class Executor:
         *,
         definitions: Definitions,
         payloads: Payloads,
+        watch: StepWatch | None = None,
         check_inputs: bool = False,
         investigator: Investigator | None = None,
-        watch: StepWatch | None = None,
         observer: Observer | None = None,
     ) -> None:
         self._instance_id = instance_id
@@ -175,8 +175,8 @@ class Executor:
             self._apply(new_events)
         except comparison.Difference as difference:
             return TurnOutcome(problem=self._explain(difference, [*history, *new_events]))
-        except GuardViolation as problem:
-            return TurnOutcome(problem=problem)
+        except GuardViolation as refusal:
+            return TurnOutcome(problem=refusal)
         operations = self._operations
         if operations is None:
             return TurnOutcome()

@@ -122,10 +122,10 @@ class Operations:
         self.open: dict[int, SettableTask[Any]] = {}
         self.custom_status: bytes | None = None
         self.next_input: actions.ContinueAsNew | None = None
-        self.observer: Observer | None = None
-        self.watch: StepWatch | None = None
         self.inputs_differ_at: Set[int] | None = None
         self.confirmed: deque[actions.Action] | None = None
+        self.watch: StepWatch | None = None
+        self.observer: Observer | None = None
         self._last_id = 0
         self._waiting: dict[str, deque[EventTask]] = {}
         self._unread: dict[str, deque[tuple[int, events.EventRaised]]] = {}

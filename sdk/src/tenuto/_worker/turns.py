@@ -125,9 +125,9 @@ class TurnRunner:
                 turn.execution_id,
                 definitions=self._registry,
                 payloads=self._payloads,
+                watch=self._guard.watch(turn.instance_id),
                 check_inputs=self._check_inputs,
                 investigator=self._investigator,
-                watch=self._guard.watch(turn.instance_id),
             )
             begun = self._live[turn.instance_id] = _Live(executor, turn.execution_id, "")
             return begun
@@ -142,8 +142,7 @@ class TurnRunner:
 
     def _answer(self, turn: Turn, outcome: TurnOutcome) -> TurnAnswer:
         if outcome.problem is not None:
-            self._log_problem(turn, outcome.problem)
-            return _refusal(turn, outcome.problem)
+            return self._refuse(turn, outcome.problem)
         _log_failure(turn, outcome.actions)
         encoded = encode_actions(outcome.actions)
         if self.max_actions_bytes and len(encoded) > self.max_actions_bytes:
@@ -159,11 +158,17 @@ class TurnRunner:
             code_hash=outcome.code_hash,
         )
 
-    def _log_problem(self, turn: Turn, problem: NonDeterminismError | GuardViolation) -> None:
-        """Whole reports once for each difference: a bad release meets the same one in thousands of instances."""
+    def _refuse(self, turn: Turn, problem: NonDeterminismError | GuardViolation) -> TurnAnswer:
         if isinstance(problem, GuardViolation):
             _log.error("instance '%s' stalls: %s", turn.instance_id, problem)
-            return
+            refused, failure = Outcome.GUARD_REFUSED, from_exception(problem)
+        else:
+            self._log_problem(turn, problem)
+            refused, failure = Outcome.NON_DETERMINISTIC, Failure(problem.code, str(problem), non_retryable=True)
+        return TurnAnswer(turn.instance_id, turn.execution_id, turn.commit_id, refused, failure=encode_failure(failure))
+
+    def _log_problem(self, turn: Turn, problem: NonDeterminismError) -> None:
+        """Whole reports once for each difference: a bad release meets the same one in thousands of instances."""
         kind = (problem.code, problem.recorded, problem.attempted)
         known = self._logged.get(kind)
         if known is None:
@@ -195,14 +200,6 @@ class TurnRunner:
         while len(self._live) > self._max_sticky:
             _, live = self._live.popitem(last=False)
             live.executor.close()
-
-
-def _refusal(turn: Turn, problem: NonDeterminismError | GuardViolation) -> TurnAnswer:
-    if isinstance(problem, GuardViolation):
-        outcome, failure = Outcome.GUARD_REFUSED, from_exception(problem)
-    else:
-        outcome, failure = Outcome.NON_DETERMINISTIC, Failure(problem.code, str(problem), non_retryable=True)
-    return TurnAnswer(turn.instance_id, turn.execution_id, turn.commit_id, outcome, failure=encode_failure(failure))
 
 
 def _log_failure(turn: Turn, asked: list[Action]) -> None:
