@@ -69,7 +69,10 @@ SUITES = (
     Suite(name="transcript", budget_s=60, paths=("tests/transcript",)),
     Suite(name="contract", budget_s=600, paths=("tests/contract",)),
     Suite(name="simulation", budget_s=120, paths=("tests/simulation",)),
-    Suite(name="integration", budget_s=500, paths=("tests/integration",)),
+    # Every crash of some scenarios is a run of its own, hundreds in all.
+    Suite(name="kit", budget_s=120, paths=("tests/kit",)),
+    # Replays under perturbation start some eighty processes.
+    Suite(name="integration", budget_s=600, paths=("tests/integration",)),
     # Applications of other SDKs, each in an environment that the first run makes.
     Suite(name="interop", budget_s=240, paths=("tests/interop",)),
     Suite(name="crash", budget_s=1200, paths=("tests/crash",), alone=True),
@@ -85,7 +88,11 @@ SUITES = (
     Suite(
         name="bench",
         budget_s=240,
-        commands=((PYTHON, "benchmarks/run.py", "--smoke"), (PYTHON, "benchmarks/guard_cost.py", "--smoke")),
+        commands=(
+            (PYTHON, "benchmarks/run.py", "--smoke"),
+            (PYTHON, "benchmarks/guard_cost.py", "--smoke"),
+            (PYTHON, "benchmarks/kit_speed.py", "--smoke"),
+        ),
         needs=("benchmarks/run.py",),
         alone=True,
     ),

@@ -14,6 +14,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {
     "tenuto": ROOT / "sdk/src/tenuto",
+    "tenuto_pytest": ROOT / "sdk/src/tenuto_pytest",
     "tenuto_engine": ROOT / "engine/src/tenuto_engine",
     "tenuto_operator": ROOT / "operator/src/tenuto_operator",
     "tenuto_proto": ROOT / "proto/src/tenuto_proto",

@@ -9,6 +9,8 @@
     ├── ActivityCancelled           in an activity: nobody waits for this run any more; let it end the activity
     ├── NonDeterminismError         replay asked for something else than history records; stalls the instance
     ├── GuardViolation              workflow code called what answers otherwise on replay; stalls the instance
+    ├── UnreadableHistory           an exported history is not of the documented form (also ValueError)
+    ├── ReplayFailed                in a test: today's code does not fit recorded histories (also AssertionError)
     ├── WorkflowFailed              in a client: the workflow ended as failed or terminated; `details` says why
     ├── WaitTimeout                 in a client: the workflow did not get there in time (also TimeoutError)
     └── RequestError                in a client: the engine refused or could not be asked
@@ -161,6 +163,23 @@ class NonDeterminismError(TenutoError):
 
     def __str__(self) -> str:
         return self.report
+
+
+class UnreadableHistory(TenutoError, ValueError):
+    """An exported history is not of the documented form.
+
+    Args:
+        message: names the file, the place in it, and what to do.
+        source: the file, or what else it was read from.
+    """
+
+    def __init__(self, message: str, *, source: str = "") -> None:
+        super().__init__(message)
+        self.source = source
+
+
+class ReplayFailed(TenutoError, AssertionError):
+    """Today's code does not fit the recorded histories that a test gave it; the message is the report."""
 
 
 class GuardViolation(TenutoError):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
 from types import FrameType, TracebackType
-from typing import Any, Literal, Self, TypeVar, overload
+from typing import Any, Literal, NamedTuple, Self, TypeVar, overload
 
 from tenuto._guard.guard import Guard, choose_mode
 from tenuto._payloads import Payloads
@@ -33,6 +33,15 @@ _log = logging.getLogger("tenuto.worker")
 _READY_SECONDS = 30.0
 CHECK_INPUTS_VARIABLE = "TENUTO_CHECK_INPUTS"
 _YES, _NO = frozenset({"1", "true", "yes", "on"}), frozenset({"", "0", "false", "no", "off"})
+
+
+class RuntimeParts(NamedTuple):
+    """What a runtime serves: its code, how payloads are read and written, its bounds, who looks into its code."""
+
+    registry: Registry
+    payloads: Payloads
+    settings: WorkerSettings
+    investigator: CodeInvestigator
 
 
 class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncContextManager["WorkflowRuntime"]):
@@ -349,6 +358,10 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
             self._connected.clear()
 
     # -- parts
+
+    def parts(self) -> RuntimeParts:
+        """What this runtime serves, for tools that serve or replay it themselves; it stays the runtime's own."""
+        return RuntimeParts(self._registry, self._payloads, self._settings, self._investigator)
 
     def _make_worker(self) -> Worker:
         return Worker(

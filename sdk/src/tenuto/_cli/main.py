@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 from tenuto import errors
-from tenuto._cli import dev, explain, lint, verify, workflow
+from tenuto._cli import dev, explain, journey, lint, replay, verify, workflow
 from tenuto._cli.exits import Exit, exit_for
 from tenuto._cli.session import Output, Session, session_of
 from tenuto._cli.start import LIGHT
@@ -22,9 +22,9 @@ from tenuto._trace.page import html_page
 from tenuto._trace.text import print_trace
 
 _EPILOG = (
-    "Exit codes: 0 ok; 1 the workflow failed or was terminated (wait, get --exit-code), or verify or lint found "
-    "something; 2 wrong usage or invalid request; 3 no such instance; 4 engine unavailable, token refused or outcome "
-    "unknown; 5 refused (id taken, status, limit); 6 timeout."
+    "Exit codes: 0 ok; 1 the workflow failed or was terminated (wait, get --exit-code), or verify, lint or replay "
+    "found something; 2 wrong usage or invalid request; 3 no such instance; 4 engine unavailable, token refused or "
+    "outcome unknown; 5 refused (id taken, status, limit); 6 timeout."
 )
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ state = typer.Typer(name="state", help="Look into the state store.", no_args_is_
 app.add_typer(state)
 app.command("dev")(dev.dev)
 app.command("verify")(verify.verify)
+app.command("replay")(replay.replay)
 app.command("lint")(lint.lint)
 app.command("explain")(explain.explain)
 
@@ -104,9 +105,21 @@ def trace(
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a self-contained timeline page instead.")
     ] = None,
+    step: Annotated[
+        bool, typer.Option("--step", help="Step through a replay of your code instead: lines and variables.")
+    ] = False,
+    app_target: Annotated[
+        str, typer.Option("--app", metavar="MODULE:RUNTIME", help="With --step: the code that is replayed.")
+    ] = "",
 ) -> None:
-    """Explain an instance's replay: what history holds, what is skipped and why, what runs next."""
+    """Explain an instance's replay: what history holds, what is skipped and why, what runs next.
+
+    With --step, INSTANCE may also be the file of an exported history.
+    """
     session = session_of(context)
+    if step:
+        journey.step_through(session, instance_id, app=app_target, html=html)
+        return
     found_state = session.state_of(instance_id)
     history = session.client.get_workflow_history(instance_id)
     records = session.client.get_workflow_records(instance_id, max_records=len(history) + 1000)

@@ -37,6 +37,11 @@ class Payloads:
     def __init__(self, codec: PayloadCodec | None = None) -> None:
         self._codec = codec
 
+    @property
+    def codec(self) -> PayloadCodec | None:
+        """The codec, None where payloads are plain JSON."""
+        return self._codec
+
     def dump(self, value: Any, *, what: str = "value") -> bytes | None:
         """Encodes a value; None stays None. Raises `PayloadError`."""
         return self.seal(to_payload(value, what=what))

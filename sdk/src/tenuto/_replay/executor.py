@@ -29,6 +29,7 @@ from tenuto._replay.alignment import NEIGHBOURS
 from tenuto._replay.context import ReplayContext
 from tenuto._replay.definitions import CallInfo
 from tenuto._replay.failures import from_exception, to_details
+from tenuto._replay.observing import Observer
 from tenuto._replay.operations import ExecutionInfo, Operations, PayloadTask
 from tenuto._replay.patches import Patches
 from tenuto._replay.report import make_error
@@ -95,9 +96,10 @@ class Executor:
         execution_id: this life of it.
         definitions: the code.
         payloads: how payloads are read and written.
-        watch: told of each step of the code; None: nobody is.
         check_inputs: whether operations must be asked for with what history records, too.
         investigator: who tells more about the code where it differs from history; None: nobody.
+        watch: told of each step of the code; None: nobody is.
+        observer: is told what happens; None: nobody is.
     """
 
     # Thousands are kept: slots save each of them a dictionary.
@@ -114,6 +116,7 @@ class Executor:
         "_is_replaying",
         "_may_lack_record",
         "_now_ms",
+        "_observer",
         "_operations",
         "_patches",
         "_payloads",
@@ -132,11 +135,13 @@ class Executor:
         watch: StepWatch | None = None,
         check_inputs: bool = False,
         investigator: Investigator | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._instance_id = instance_id
         self._execution_id = execution_id
         self._definitions = definitions
         self._payloads = payloads
+        self._observer = observer
         self._patches = Patches()
         self._watch = watch
         self._code = SteppedCode(watch)
@@ -180,6 +185,18 @@ class Executor:
         status, operations.custom_status = operations.custom_status, None
         return TurnOutcome(asked, status, self._patches.drain(), self._is_finished, self._unrecorded_hash(new_events))
 
+    @property
+    def awaited_events(self) -> list[str]:
+        """Names of the events that the code waits for now."""
+        operations = self._operations
+        return [] if operations is None or self._is_finished else operations.awaited_events()
+
+    @property
+    def open_operations(self) -> list[int]:
+        """Numbers of the operations that have no outcome and were not cancelled."""
+        operations = self._operations
+        return [] if operations is None or self._is_finished else list(operations.open)
+
     def close(self) -> None:
         """Drops the execution from memory: its code gets no chance to ask for anything more."""
         if self._operations is not None:
@@ -193,11 +210,16 @@ class Executor:
 
     def _apply(self, batch: Sequence[events.Event]) -> None:
         event: events.Event | None = None
+        observer = self._observer
         try:
             for event in batch:
+                if observer is not None:
+                    observer.applying(event)
                 handler = _HANDLERS.get(type(event))
                 if handler is not None:
                     handler(self, event)
+                if observer is not None:
+                    observer.applied(event, self._code)
         except comparison.Difference as difference:
             difference.met_at = event
             raise
@@ -273,6 +295,7 @@ class Executor:
         operations.watch = self._watch
         operations.now_ms = self._now_ms
         operations.is_replaying = self._is_replaying
+        operations.observer = self._observer
         operations.inputs_differ_at = self._rerun if self._check_inputs else None
         operations.confirmed = deque(maxlen=NEIGHBOURS) if self._is_replaying else None
         self._operations, self._definition = operations, code

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tenuto._payloads import Payloads
 from tenuto._replay import actions, comparison, events
 from tenuto._replay.definitions import CallInfo
+from tenuto._replay.observing import Observer
 from tenuto._replay.tasks import CancellableTask, SettableTask
 from tenuto.errors import WorkflowSignal
 
@@ -103,6 +104,7 @@ class Operations:
         "is_replaying",
         "next_input",
         "now_ms",
+        "observer",
         "open",
         "payloads",
         "unconfirmed",
@@ -123,6 +125,7 @@ class Operations:
         self.inputs_differ_at: Set[int] | None = None
         self.confirmed: deque[actions.Action] | None = None
         self.watch: StepWatch | None = None
+        self.observer: Observer | None = None
         self._last_id = 0
         self._waiting: dict[str, deque[EventTask]] = {}
         self._unread: dict[str, deque[tuple[int, events.EventRaised]]] = {}
@@ -137,7 +140,7 @@ class Operations:
 
     def request(self, action: actions.Action, task: SettableTask[Any] | None) -> None:
         """Asks for an operation; `task` completes with it."""
-        self.unconfirmed.append(action)
+        self._ask(action)
         if task is not None:
             self.open[action.event_id] = task
 
@@ -180,7 +183,18 @@ class Operations:
         if self.is_closed:
             raise InstanceDropped("the execution has ended or was dropped from memory")
         if self.open.pop(event_id, None) is not None:
-            self.unconfirmed.append(actions.CancelTimer(event_id))
+            self._ask(actions.CancelTimer(event_id))
+
+    def _ask(self, action: actions.Action) -> None:
+        self.unconfirmed.append(action)
+        if self.observer is not None:
+            self.observer.asked(action)
+
+    def show(self, custom_status: bytes | None) -> None:
+        """Sets the custom status that goes with this turn."""
+        self.custom_status = custom_status
+        if self.observer is not None and custom_status is not None:
+            self.observer.showed(custom_status)
 
     def receive(self, event: events.EventRaised) -> None:
         """Gives an external event to who waits for its name, without case, else keeps it."""
@@ -212,6 +226,10 @@ class Operations:
             waiting.remove(task)
         if task.timer is not None:
             task.timer.cancel()
+
+    def awaited_events(self) -> list[str]:
+        """Names of the events that the code waits for, without case, in the order in which it began to."""
+        return [name for name, waiting in self._waiting.items() for task in waiting if not task.is_complete]
 
     def unread_events(self) -> list[events.EventRaised]:
         """Events that nobody waited for, oldest first."""

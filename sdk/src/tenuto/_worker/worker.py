@@ -43,6 +43,7 @@ class Worker:
         settings: how much to take on.
         on_connected: called on the loop each time the engine has greeted.
         investigator: who tells more about code that differs from history; None: nobody.
+        new_backoff: makes the pauses between tries to connect.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class Worker:
         settings: WorkerSettings,
         on_connected: Callable[[], None],
         investigator: Investigator | None = None,
+        new_backoff: Callable[[], Backoff] = Backoff,
     ) -> None:
         self._registry = registry
         self._connection = connection
         self._settings = settings
         self._on_connected = on_connected
+        self._new_backoff = new_backoff
         self._worker_id = secrets.token_hex(8)
         self._outbox = Outbox()
         self._turns = TurnRunner(
@@ -92,8 +95,9 @@ class Worker:
                 await self._stopping.wait()
                 await self._drain()
                 await self._part(serving)
-                self._activities.abandon()
+                self._activities.abandon()  # else the group would wait for them
         finally:
+            self._activities.abandon()  # also where this was cancelled: idle threads must end
             self._watchdog.stop()
             self._turns.forget_all()
             _log.info("worker %s stopped", self._worker_id)
@@ -121,7 +125,7 @@ class Worker:
         serving.cancel()
 
     async def _serve_for_ever(self, owner: asyncio.TaskGroup) -> None:
-        backoff = Backoff()
+        backoff = self._new_backoff()
         last_reason = ""
         while True:
             began = asyncio.get_running_loop().time()
@@ -188,17 +192,17 @@ class Worker:
         """Reads and writes until the stream is lost, whichever side notices first."""
         lost: list[StreamLost] = []
 
-        async def note_loss(part: Coroutine[Any, Any, None]) -> None:
+        async def note_loss(part: Callable[[], Coroutine[Any, Any, None]]) -> None:
             try:
-                await part
+                await part()  # made here: a task that is cancelled before its first step would leave it unawaited
             except StreamLost as error:
                 lost.append(error)
                 reading.cancel()
                 writing.cancel()
 
         async with asyncio.TaskGroup() as both:
-            reading = both.create_task(note_loss(self._read(stream, owner)))
-            writing = both.create_task(note_loss(self._write(stream)))
+            reading = both.create_task(note_loss(lambda: self._read(stream, owner)))
+            writing = both.create_task(note_loss(lambda: self._write(stream)))
         raise lost[0]
 
     async def _read(self, stream: WorkStream, owner: asyncio.TaskGroup) -> None:
