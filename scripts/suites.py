@@ -81,7 +81,11 @@ SUITES = (
     Suite(
         name="bench",
         budget_s=240,
-        commands=((PYTHON, "benchmarks/run.py", "--smoke"), (PYTHON, "benchmarks/guard_cost.py", "--smoke")),
+        commands=(
+            (PYTHON, "benchmarks/run.py", "--smoke"),
+            (PYTHON, "benchmarks/guard_cost.py", "--smoke"),
+            (PYTHON, "benchmarks/lint_speed.py", "--lines", "2000", "--repeats", "1"),
+        ),
         needs=("benchmarks/run.py",),
         alone=True,
     ),
