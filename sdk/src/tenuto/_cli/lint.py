@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -13,11 +14,14 @@ from typing import Annotated, NoReturn, TextIO
 import typer
 
 from tenuto._lint.config import Config, ConfigError, find_config, with_options
+from tenuto._lint.drift.revisions import BaseSources, BaseUnavailable, read_base
 from tenuto._lint.finding import Finding
 from tenuto._lint.fixes import fix_source, safe_fixes
+from tenuto._lint.github import as_github
 from tenuto._lint.output import as_json
-from tenuto._lint.project import DiskSources, decode
+from tenuto._lint.project import DiskSources, Project, decode, digest_of
 from tenuto._lint.run import Report, Run
+from tenuto._lint.sarif import as_sarif
 from tenuto._lint.text import Line, layout, statistics, summary
 
 FOUND, USAGE = 1, 2
@@ -32,6 +36,8 @@ class LintOutput(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+    SARIF = "sarif"
+    GITHUB = "github"
 
 
 def lint(
@@ -54,6 +60,10 @@ def lint(
             "--severity", metavar="LEVEL", help="Fail from this level: error, warning or info; default: info."
         ),
     ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option("--base", metavar="REVISION", help="Find what would stop instances started on this git revision."),
+    ] = None,
     output: Annotated[LintOutput, typer.Option("--output", "-o", help="How findings are written.")] = LintOutput.TEXT,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended safely.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show what --fix would change, and change nothing.")] = False,
@@ -71,9 +81,10 @@ def lint(
         config = with_options(
             find_config(_first(given)), profile=profile, select=select or (), ignore=ignore or (), fail_on=severity
         )
-    except ConfigError as error:
+        revision = None if base is None else read_base(base, _folder(given))
+    except (ConfigError, BaseUnavailable) as error:
         _stop(str(error))
-    task = _Task(given, config, use_cache=not no_cache)
+    task = _Task(given, config, revision=revision, use_cache=not no_cache)
     report = task.run()
     if diff:
         raise typer.Exit(FOUND if task.show_changes(report) else 0)
@@ -85,6 +96,12 @@ def lint(
 
 def _first(given: Sequence[str]) -> Path:
     return Path.cwd() if given[0] == _STDIN else Path(given[0]).absolute()
+
+
+def _folder(given: Sequence[str]) -> Path:
+    """The folder whose repository holds what is linted."""
+    first = _first(given)
+    return first if first.is_dir() else first.parent
 
 
 def _refuse_missing(given: Sequence[str]) -> None:
@@ -101,16 +118,25 @@ def _stop(text: str) -> NoReturn:
 class _Task:
     """One run of the command: what is linted, and what of it comes from standard input."""
 
-    def __init__(self, given: Sequence[str], config: Config, *, use_cache: bool) -> None:
+    def __init__(self, given: Sequence[str], config: Config, *, revision: BaseSources | None, use_cache: bool) -> None:
         self._config = config
+        self._revision = revision
         self._use_cache = use_cache
         self._prints_source = False
+        self._project = Project()
         self._stdin = Path("<stdin>").absolute() if _STDIN in given else None
         self._contents = {} if self._stdin is None else {self._stdin: sys.stdin.buffer.read()}
         self._paths = [self._stdin if one == _STDIN and self._stdin else Path(one) for one in given]
 
     def run(self) -> Report:
-        return Run(self._config, sources=DiskSources(self._contents), use_cache=self._use_cache).lint(self._paths)
+        run = Run(
+            self._config,
+            sources=DiskSources(self._contents),
+            revision=self._revision,
+            use_cache=self._use_cache,
+        )
+        self._project = run.project
+        return run.lint(self._paths)
 
     def source(self, path: str) -> bytes:
         """The bytes of a file by the path of its findings."""
@@ -126,16 +152,12 @@ class _Task:
         """Apply safe fixes until there are none, and return what is left to find."""
         mended = 0
         for _ in range(_ROUNDS):
-            changed = list(self._changed(report))
-            for path, after, count in changed:
-                file = Path(path).absolute()
-                if file in self._contents:
-                    self._contents[file] = after
-                else:
-                    file.write_bytes(after)
-                mended += count
-            if not changed:
+            counts = [
+                count for path, after, count in self._changed(report) if self._replace(Path(path).absolute(), after)
+            ]
+            if not counts:
                 break
+            mended += sum(counts)
             report = self.run()
         if self._stdin is not None:
             sys.stdout.write(decode(self._contents[self._stdin]))
@@ -144,15 +166,37 @@ class _Task:
             print(f"mended {mended} finding{'s' if mended > 1 else ''}", file=sys.stderr)
         return report
 
+    def _replace(self, file: Path, content: bytes) -> bool:
+        """Give a file other content, all of it or nothing; answer whether that was possible."""
+        if file in self._contents:
+            self._contents[file] = content
+            return True
+        target = file.resolve()
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            temporary.write_bytes(content)
+            shutil.copymode(target, temporary)
+            temporary.replace(target)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            print(f"error: {file} cannot be written: {error.strerror or error}", file=sys.stderr)
+            return False
+        return True
+
     def _changed(self, report: Report) -> list[tuple[str, bytes, int]]:
-        """Files that safe fixes change, each with its new bytes and how many fixes they hold."""
+        """Files that safe fixes change, each with its new bytes and how many fixes they hold.
+
+        Helpers beyond what was to be linted stay as they are, and so does a file that somebody has changed meanwhile.
+        """
         by_path: dict[str, list[Finding]] = {}
         for one in report.findings:
             by_path.setdefault(one.path, []).append(one)
         changed: list[tuple[str, bytes, int]] = []
         for path, findings in by_path.items():
-            if fixes := safe_fixes(findings):
-                after, count = fix_source(self.source(path), fixes)
+            file, source, fixes = Path(path).absolute(), self.source(path), safe_fixes(findings)
+            is_meant = any(file.is_relative_to(one.absolute()) for one in self._paths)
+            if fixes and is_meant and self._project.digest_at(file) == digest_of(source):
+                after, count = fix_source(source, fixes)
                 changed += [(path, after, count)] if count else []
         return changed
 
@@ -172,8 +216,8 @@ class _Task:
         for fault in report.faults:
             print(f"error: {fault}; this is a fault of the linter, please report it", file=sys.stderr)
         lines = statistics(report.findings) if counted else []
-        if output is LintOutput.JSON:
-            print(as_json(report.findings), file=self._stream)
+        if output is not LintOutput.TEXT:
+            print(_formatted(report, output), file=self._stream)
             for line in lines:
                 print(line, file=sys.stderr)
             return
@@ -187,6 +231,17 @@ class _Task:
     def _stream(self) -> TextIO:
         """Where findings go: standard output, unless the mended source is there."""
         return sys.stderr if self._prints_source else sys.stdout
+
+
+def _formatted(report: Report, output: LintOutput) -> str:
+    """A report in a format of programs."""
+    match output:
+        case LintOutput.SARIF:
+            return as_sarif(report.findings, report.faults)
+        case LintOutput.GITHUB:
+            return "\n".join(as_github(report.findings))
+        case _:
+            return as_json(report.findings)
 
 
 def _write(rows: list[Line], stream: TextIO) -> None:

@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 from tenuto import errors
-from tenuto._cli import dev, lint, verify, workflow
+from tenuto._cli import dev, explain, lint, verify, workflow
 from tenuto._cli.exits import Exit, exit_for
 from tenuto._cli.session import Output, Session, session_of
 from tenuto._cli.start import LIGHT
@@ -42,6 +42,7 @@ app.add_typer(state)
 app.command("dev")(dev.dev)
 app.command("verify")(verify.verify)
 app.command("lint")(lint.lint)
+app.command("explain")(explain.explain)
 
 # These may stand anywhere on the line, so that a command can be repeated with one of them added at its end.
 _WITH_VALUE = frozenset({"--engine", "--token-file", "--output", "-o"})

@@ -51,9 +51,17 @@ def _finding(finding: Finding, lines: list[str], width: int) -> Iterator[Line]:
         parts.append(("", f"{others} this place too"))
     for label, text in parts:
         style = "green" if label in ("instead", "fix") else ""
-        wrapped = textwrap.wrap(text, max(40, width - _LABEL - 2), break_on_hyphens=False, break_long_words=False)
-        for number, line in enumerate(wrapped):
+        for number, line in enumerate(_wrapped(text, max(40, width - _LABEL - 2))):
             yield [(f"  {label if not number else '':<{_LABEL - 2}}", "dim"), (line, style)]
+
+
+def _wrapped(text: str, width: int) -> Iterator[str]:
+    """The lines of a text: its first paragraph wrapped, the rest (code, columns) as it stands."""
+    first, *rest = text.split("\n\n", 1)
+    yield from textwrap.wrap(first, width, break_on_hyphens=False, break_long_words=False)
+    for part in rest:
+        yield ""
+        yield from (line.rstrip() for line in part.split("\n"))
 
 
 def _excerpt(finding: Finding, lines: list[str]) -> Iterator[Line]:
