@@ -126,6 +126,27 @@ def _ends(block: list[ast.stmt]) -> bool:
     return any(_always_leaves(one) for one in block)
 
 
+def is_unreachable(function: FunctionView, node: ast.AST) -> bool:
+    """Whether nothing comes to a node: it stands after a `return`, or under `if False`.
+
+    A `yield` there makes a generator of the function, and is never run.
+    """
+    for around in (node, *function.parents(node)):
+        if not isinstance(around, ast.stmt):
+            continue
+        parent = function.parent(around)
+        if isinstance(parent, ast.If | ast.While) and around in parent.body and _is_never(parent.test):
+            return True
+        block = function.node.body if around in function.node.body else _block_of(parent, around)
+        if around in block and any(_always_leaves(one) for one in block[: block.index(around)]):
+            return True
+    return False
+
+
+def _is_never(test: ast.expr) -> bool:
+    return isinstance(test, ast.Constant) and not test.value
+
+
 def is_unconditional(function: FunctionView, node: ast.AST) -> bool:
     """Whether every call of the function comes to a node: nothing before it branches away, and no block holds it."""
     statement = function.statement(node)
