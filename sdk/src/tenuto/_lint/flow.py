@@ -16,7 +16,7 @@ def endless_loops(function: FunctionView) -> Iterator[_Loop]:
     """Yield the loops that nothing ends: no condition, no `break`, `return` or `raise` that leaves them."""
     loops: list[_Loop] = [*function.nodes_of(ast.While), *function.nodes_of(ast.For), *function.nodes_of(ast.AsyncFor)]
     for node in loops:
-        if _has_no_condition(function, node) and not _is_left(node):
+        if _has_no_condition(function, node) and not _is_left(node) and not _is_caught(function, node):
             yield node
 
 
@@ -28,6 +28,21 @@ def _has_no_condition(function: FunctionView, node: _Loop) -> bool:
     names = function.names(node.iter.func)
     is_repeated = "itertools.repeat" in names and len(node.iter.args) == 1 and not node.iter.keywords
     return is_repeated or any(name in _ENDLESS for name in names)
+
+
+def _is_caught(function: FunctionView, loop: _Loop) -> bool:
+    """Whether something around a loop waits for an exception to leave it: a timeout, the end of a generator."""
+    at: ast.AST = loop
+    for around in function.parents(loop):
+        if isinstance(around, ast.Try) and around.handlers and at in around.body:
+            return True
+        if isinstance(around, ast.With) and any(
+            isinstance(one.context_expr, ast.Call) and "contextlib.suppress" in function.names(one.context_expr.func)
+            for one in around.items
+        ):
+            return True
+        at = around
+    return False
 
 
 def _is_left(loop: _Loop) -> bool:
