@@ -92,6 +92,7 @@ SUITES = (
             (PYTHON, "benchmarks/run.py", "--smoke"),
             (PYTHON, "benchmarks/guard_cost.py", "--smoke"),
             (PYTHON, "benchmarks/kit_speed.py", "--smoke"),
+            (PYTHON, "benchmarks/lint_speed.py", "--lines", "2000", "--repeats", "1"),
         ),
         needs=("benchmarks/run.py",),
         alone=True,
