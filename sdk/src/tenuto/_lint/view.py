@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from tenuto._lint.extract import keyword, operation_of, subject_of
 from tenuto._lint.facts import Operation, Suppression
@@ -379,7 +379,14 @@ class FunctionView:
 
     @cached_property
     def _parents(self) -> dict[ast.AST, ast.AST]:
-        return {child: node for node in ast.walk(self.node) for child in ast.iter_child_nodes(node)}
+        parents: dict[ast.AST, ast.AST] = {}
+        stack: list[ast.AST] = [self.node]
+        while stack:
+            node = stack.pop()
+            inner = _children(node)
+            parents.update(dict.fromkeys(inner, node))
+            stack += inner
+        return parents
 
     def parent(self, node: ast.AST) -> ast.AST | None:
         """Return the node around a node; None at the function itself."""
@@ -462,7 +469,21 @@ def _walk(nodes: Sequence[ast.AST]) -> Iterator[ast.AST]:
         node = stack.pop()
         yield node
         if not isinstance(node, Function | ast.ClassDef):
-            stack += reversed(list(ast.iter_child_nodes(node)))
+            stack += reversed(_children(node))
+
+
+def _children(node: ast.AST) -> list[ast.AST]:
+    """The nodes directly inside a node, without its `ctx`: half of all nodes are such marks, which no rule looks at."""
+    found: list[ast.AST] = []
+    for name in node._fields:
+        if name == "ctx":
+            continue
+        value: object = getattr(node, name, None)
+        if isinstance(value, ast.AST):
+            found.append(value)
+        elif isinstance(value, list):
+            found += [one for one in cast("list[object]", value) if isinstance(one, ast.AST)]
+    return found
 
 
 class ProjectView:
