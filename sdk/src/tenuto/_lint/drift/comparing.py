@@ -1,0 +1,344 @@
+"""Two shapes held against each other: what changed, as far as replay notices.
+
+The shapes are flattened and aligned. What has no partner is a change, unless no history can tell: an operation that
+comes after everything that a path asked for before is new to every execution, and so is what a new handler asks for
+after an error that used to end the execution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tenuto._lint.drift.shape import Mark, Node, Token, flatten
+
+# Operations are what is aligned; the rest decides between alignments that hold the same operations.
+_OPERATION_WEIGHT = 1000
+_COMPUTED_WEIGHT = 600
+_SAME_HEADER, _OTHER_HEADER, _LEAF, _REST = 40, 12, 10, 2
+
+
+class ChangeKind(StrEnum):
+    """What happened to an operation, or to what decides about it."""
+
+    RENAMED = "renamed"
+    REPLACED = "replaced"
+    REMOVED = "removed"
+    INSERTED = "inserted"
+    REORDERED = "reordered"
+    WRAPPED = "now inside"
+    UNWRAPPED = "no longer inside"
+    CONDITION = "condition"
+    ENDS_EARLY = "ends early"
+    GOES_ON = "goes on"
+    WAITS = "waits"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the comparison: what the base has, and what today's code has in its place."""
+
+    base: Token | None
+    current: Token | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference; `base` and `current` are rows of the comparison, equal where one row holds both sides."""
+
+    kind: ChangeKind
+    base: int
+    current: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The aligned shapes and what differs, in the order of the rows."""
+
+    rows: tuple[Row, ...]
+    changes: tuple[Change, ...]
+
+
+def compare(base: Sequence[Node], current: Sequence[Node]) -> Comparison:
+    """Aligns two shapes. Waits are looked at only where the operations agree: otherwise they differ by themselves."""
+    for with_waits in (False, True):
+        found = _compare(flatten(base, with_waits=with_waits), flatten(current, with_waits=with_waits))
+        if found.changes:
+            return found
+    return found
+
+
+def _compare(base: list[Token], current: list[Token]) -> Comparison:
+    pairs = _keep_blocks(_align(base, current), base, current)
+    rows = tuple(_rows(pairs, base, current))
+    differ = _Differences(rows, base, current, dict(pairs))
+    return Comparison(rows, tuple(sorted(differ.changes(), key=lambda change: min(change.base, change.current))))
+
+
+# -- alignment
+
+
+def _weight(base: Token, current: Token) -> int:
+    if base.mark is not current.mark:
+        return 0
+    if base.operation is not None and current.operation is not None:
+        if base.key == current.key:
+            return _OPERATION_WEIGHT
+        # A computed name may be any.
+        is_computed = base.operation.is_computed or current.operation.is_computed
+        return _COMPUTED_WEIGHT if is_computed and base.operation.kind == current.operation.kind else 0
+    if base.key != current.key:
+        return 0
+    if base.mark is Mark.OPEN:
+        return _SAME_HEADER if base.header == current.header else _OTHER_HEADER
+    if base.mark is Mark.ARM and base.header == current.header:
+        return _LEAF
+    return _LEAF if base.mark in (Mark.WAIT, Mark.END) else _REST
+
+
+def _is_same(base: Token, current: Token) -> bool:
+    return (base.mark, base.key, base.header, base.depth) == (
+        current.mark,
+        current.key,
+        current.header,
+        current.depth,
+    )
+
+
+def _align(base: list[Token], current: list[Token]) -> list[tuple[int, int]]:
+    """The heaviest common subsequence, as index pairs."""
+    first = 0
+    while first < min(len(base), len(current)) and _is_same(base[first], current[first]):
+        first += 1
+    last = 0
+    while last < min(len(base), len(current)) - first and _is_same(base[-1 - last], current[-1 - last]):
+        last += 1
+    middle = _align_middle(base[first : len(base) - last], current[first : len(current) - last])
+    tail = [(len(base) - i, len(current) - i) for i in range(last, 0, -1)]
+    return [(i, i) for i in range(first)] + [(b + first, c + first) for b, c in middle] + tail
+
+
+def _align_middle(base: list[Token], current: list[Token]) -> list[tuple[int, int]]:
+    best = [[0] * (len(current) + 1) for _ in range(len(base) + 1)]
+    for b in range(len(base) - 1, -1, -1):
+        row, below = best[b], best[b + 1]
+        for c in range(len(current) - 1, -1, -1):
+            weight = _weight(base[b], current[c])
+            row[c] = max(below[c], row[c + 1], below[c + 1] + weight if weight else 0)
+    pairs: list[tuple[int, int]] = []
+    b = c = 0
+    while b < len(base) and c < len(current):
+        weight = _weight(base[b], current[c])
+        if weight and best[b][c] == best[b + 1][c + 1] + weight:
+            pairs.append((b, c))
+            b, c = b + 1, c + 1
+        elif best[b][c] == best[b + 1][c]:
+            b += 1
+        else:
+            c += 1
+    return pairs
+
+
+def _keep_blocks(pairs: list[tuple[int, int]], base: list[Token], current: list[Token]) -> list[tuple[int, int]]:
+    """Without pairs of arms and ends whose blocks are not paired: they only look alike."""
+    partner = dict(pairs)
+    return [
+        (b, c)
+        for b, c in pairs
+        if base[b].mark not in (Mark.ARM, Mark.CLOSE) or partner.get(base[b].block) == current[c].block
+    ]
+
+
+def _rows(pairs: list[tuple[int, int]], base: list[Token], current: list[Token]) -> Iterator[Row]:
+    b = c = 0
+    for next_b, next_c in [*pairs, (len(base), len(current))]:
+        yield from (Row(token, None) for token in base[b:next_b])
+        yield from (Row(None, token) for token in current[c:next_c])
+        if next_b < len(base):
+            yield Row(base[next_b], current[next_c])
+        b, c = next_b + 1, next_c + 1
+
+
+# -- differences
+
+
+class _Differences:
+    """Reads changes off aligned rows."""
+
+    def __init__(
+        self, rows: Sequence[Row], base: Sequence[Token], current: Sequence[Token], partner: dict[int, int]
+    ) -> None:
+        self._rows = rows
+        self._base = base
+        self._current = current
+        self._partner = partner
+        self._partner_of = {c: b for b, c in partner.items()}
+
+    def changes(self) -> Iterator[Change]:
+        """All changes, each once."""
+        removed = [i for i, row in enumerate(self._rows) if _is_operation(row.base) and row.current is None]
+        inserted = [i for i, row in enumerate(self._rows) if _is_operation(row.current) and row.base is None]
+        for kind, pairs in (
+            (ChangeKind.REORDERED, self._reordered(removed, inserted)),
+            (ChangeKind.RENAMED, self._in_place(removed, inserted)),
+        ):
+            for b, c in pairs:
+                removed.remove(b)
+                inserted.remove(c)
+                is_other = kind is ChangeKind.RENAMED and _kind(self._rows[b].base) != _kind(self._rows[c].current)
+                yield Change(ChangeKind.REPLACED if is_other else kind, b, c)
+        yield from (Change(ChangeKind.REMOVED, i, i) for i in removed)
+        yield from (Change(ChangeKind.INSERTED, i, i) for i in inserted if self._is_noticed(i))
+        yield from self._decisions()
+        yield from self._leaves()
+
+    def _reordered(self, removed: list[int], inserted: list[int]) -> list[tuple[int, int]]:
+        """Operations that are gone here and new there."""
+        left = list(inserted)
+        pairs: list[tuple[int, int]] = []
+        for b in removed:
+            found = next((c for c in left if self._key(b) == self._key(c)), None)
+            if found is not None:
+                left.remove(found)
+                pairs.append((b, found))
+        return pairs
+
+    def _in_place(self, removed: list[int], inserted: list[int]) -> list[tuple[int, int]]:
+        """Operations with another one in their place: nothing that stayed stands between the two."""
+        pairs: list[tuple[int, int]] = []
+        left = list(inserted)
+        for b in removed:
+            near = [c for c in left if self._is_one_gap(b, c)]
+            found = next((c for c in near if _kind(self._rows[b].base) == _kind(self._rows[c].current)), None)
+            found = near[0] if found is None and near else found
+            if found is not None:
+                left.remove(found)
+                pairs.append((b, found))
+        return pairs
+
+    def _is_one_gap(self, one: int, other: int) -> bool:
+        between = self._rows[min(one, other) : max(one, other)]
+        return not any(row.base is not None and row.current is not None for row in between)
+
+    def _key(self, i: int) -> str:
+        token = self._rows[i].base or self._rows[i].current
+        return "" if token is None else token.key
+
+    def _is_followed(self, i: int) -> bool:
+        """Whether the base may ask for something after this place."""
+        before = next((row.base for row in reversed(self._rows[:i]) if row.base is not None), None)
+        if before is None:
+            return any(token.mark is Mark.OPERATION for token in self._base)
+        return before.is_followed
+
+    def _is_noticed(self, i: int) -> bool:
+        """Whether an execution that began on the base's code may reach this new operation where it expects another."""
+        token = self._rows[i].current
+        if token is None:
+            return False
+        for opener, arm in reversed(token.around):
+            if _arm_start(self._current, opener, arm) in self._partner_of:
+                continue
+            if self._current[opener].key == "try" and arm > 0:
+                # The error that leads here used to end the execution, where no other handler was there to catch it.
+                return any(self._is_caught(block, way) for block, way in token.around)
+            if self._current[opener].key == "match" and opener in self._partner_of:
+                return True  # The value that leads here used to go to another case.
+        return self._is_followed(i)
+
+    def _is_caught(self, opener: int, arm: int) -> bool:
+        return self._current[opener].key == "try" and arm == 0 and opener in self._partner_of
+
+    # -- what decides about operations that stayed
+
+    def _decisions(self) -> Iterator[Change]:
+        """Changed conditions, and blocks that are new or gone around operations that stayed."""
+        for i, row in enumerate(self._rows):
+            base, current = row.base, row.current
+            if base is not None and current is not None:
+                if base.header != current.header:
+                    yield Change(ChangeKind.CONDITION, i, i)
+                elif _is_operation(base) and self._is_in_other_arm(base, current):
+                    yield Change(ChangeKind.REORDERED, i, i)
+            elif current is not None and current.mark is Mark.OPEN and self._holds_stayed(current.block):
+                yield Change(ChangeKind.WRAPPED, i, i)
+            elif base is not None and base.mark is Mark.OPEN and self._held_stayed(base.block):
+                yield Change(ChangeKind.UNWRAPPED, i, i)
+
+    def _is_in_other_arm(self, base: Token, current: Token) -> bool:
+        arms = dict(current.around)
+        for opener, arm in base.around:
+            other = self._partner.get(opener)
+            if other is None or other not in arms:
+                continue
+            start = _arm_start(self._base, opener, arm)
+            if self._partner.get(start) != _arm_start(self._current, other, arms[other]):
+                return True
+        return False
+
+    def _holds_stayed(self, opener: int) -> bool:
+        """Whether a block that is new stands around an operation that is not. A `try` alone decides nothing."""
+        if self._current[opener].key == "try":
+            return False
+        return any(
+            _is_operation(row.current) and row.base is not None and _is_inside(row.current, opener)
+            for row in self._rows
+        )
+
+    def _held_stayed(self, opener: int) -> bool:
+        """Whether a block that is gone stood around an operation that is still there, and could have kept it out.
+
+        Where nothing comes after the block, an execution that took the way around had asked for everything.
+        """
+        if self._base[opener].key == "try":
+            return False
+        stayed = [row for row in self._rows if _is_operation(row.base) and row.current is not None]
+        inside = [row.base for row in stayed if row.base is not None and _is_inside(row.base, opener)]
+        if not inside:
+            return False
+        ways = {arm for token in inside for block, arm in token.around if block == opener}
+        others = [t for t in self._base if any(block == opener and arm not in ways for block, arm in t.around)]
+        closing = next(t for t in self._base if t.mark is Mark.CLOSE and t.block == opener)
+        return closing.is_followed or any(_is_operation(token) for token in others) or self._base[opener].key == "loop"
+
+    # -- where paths end, and where they wait
+
+    def _leaves(self) -> Iterator[Change]:
+        for i, row in enumerate(self._rows):
+            if row.base is not None and row.current is not None:
+                continue
+            token = row.base or row.current
+            if token is None or token.mark not in (Mark.WAIT, Mark.END):
+                continue
+            if token.mark is Mark.WAIT:
+                kind = ChangeKind.WAITS
+            else:
+                kind = ChangeKind.ENDS_EARLY if row.current is not None else ChangeKind.GOES_ON
+            followed = token.is_followed if row.base is not None else self._is_noticed(i)
+            if followed and not self._is_in_new_block(row.current):
+                yield Change(kind, i, i)
+
+    def _is_in_new_block(self, token: Token | None) -> bool:
+        """Whether a block is reported already that holds this token and operations that stayed."""
+        return token is not None and any(
+            opener not in self._partner_of and self._holds_stayed(opener) for opener, _ in token.around
+        )
+
+
+def _arm_start(tokens: Sequence[Token], opener: int, arm: int) -> int:
+    """The token that begins an arm of a block."""
+    starts = [i for i, token in enumerate(tokens) if token.block == opener]
+    return starts[arm]
+
+
+def _is_operation(token: Token | None) -> bool:
+    return token is not None and token.mark is Mark.OPERATION
+
+
+def _is_inside(token: Token | None, opener: int) -> bool:
+    return token is not None and any(block == opener for block, _ in token.around)
+
+
+def _kind(token: Token | None) -> str:
+    return "" if token is None or token.operation is None else token.operation.kind

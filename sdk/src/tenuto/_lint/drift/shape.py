@@ -1,0 +1,284 @@
+"""The shape of a workflow: which operations it asks for, in which order, on which paths.
+
+A shape is a sequence of nodes. Replay holds history against operations one by one (kind and name), and looks at which
+of them were asked for before each wait; so these, and the branches and loops around them, are all a shape keeps.
+Inputs, results and durations are left out: replay does not compare them.
+
+`flatten` gives the same as a list of tokens, which is what is compared and shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something stands in a source file; lines from 1, columns from 0."""
+
+    path: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One request to the context. `target` is None where the kind has none, or where the code computes it."""
+
+    kind: str
+    target: str | None
+    place: Place
+    is_computed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A `yield` or `await`; `is_any`: for the first of several tasks."""
+
+    is_any: bool
+    place: Place
+
+
+class EndKind(StrEnum):
+    """How a path leaves its sequence."""
+
+    RETURN = "return"
+    RAISE = "raise"
+    LEAVE = "return from the helper"
+    BREAK = "break"
+    CONTINUE = "continue"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The path ends here."""
+
+    kind: EndKind
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One way through a block. `header` is for people; `key` the same without the names of local variables."""
+
+    header: str
+    key: str
+    nodes: tuple[Node, ...]
+    place: Place
+
+
+class BlockKind(StrEnum):
+    """What decides which arm is taken."""
+
+    IF = "if"
+    LOOP = "loop"
+    MATCH = "match"
+    TRY = "try"
+    PATCH = "patch"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A branch, loop or `try`. Of an `if` and a patch, the second arm is the other case; of a `try`, its handlers."""
+
+    kind: BlockKind
+    arms: tuple[Arm, ...]
+    patch: str | None = None
+
+
+Node = Operation | Wait | End | Block
+
+
+def ends(nodes: Sequence[Node]) -> bool:
+    """Whether no path leads past the last node."""
+    if not nodes:
+        return False
+    last = nodes[-1]
+    if isinstance(last, Block) and last.kind in (BlockKind.IF, BlockKind.PATCH):
+        return all(ends(arm.nodes) for arm in last.arms)
+    return isinstance(last, End)
+
+
+def trim(nodes: Sequence[Node], kinds: frozenset[EndKind]) -> tuple[Node, ...]:
+    """Without the ends at the tail: where nothing follows, leaving and running out are the same."""
+    kept = list(nodes)
+    while kept and isinstance(last := kept[-1], End) and last.kind in kinds:
+        kept.pop()
+    if kept and isinstance(last := kept[-1], Block) and last.kind is not BlockKind.LOOP:
+        arms = tuple(replace(arm, nodes=trim(arm.nodes, kinds)) for arm in last.arms)
+        kept[-1:] = [replace(last, arms=arms)] if any(arm.nodes for arm in arms) else []
+    return tuple(kept)
+
+
+def settle(nodes: Sequence[Node], answers: dict[str, bool]) -> tuple[Node, ...]:
+    """The shape for executions to which the patches have these answers; other patches stay branches."""
+    settled: list[Node] = []
+    for node in nodes:
+        if not isinstance(node, Block):
+            settled.append(node)
+        elif node.patch in answers:
+            settled += settle(node.arms[0 if answers[node.patch] else 1].nodes, answers)
+        else:
+            arms = tuple(replace(arm, nodes=settle(arm.nodes, answers)) for arm in node.arms)
+            settled += [replace(node, arms=arms)] if any(arm.nodes for arm in arms) else []
+    return tuple(settled)
+
+
+def walk(nodes: Sequence[Node]) -> Iterator[Node]:
+    """All nodes, those inside blocks included."""
+    for node in nodes:
+        yield node
+        if isinstance(node, Block):
+            for arm in node.arms:
+                yield from walk(arm.nodes)
+
+
+def patches(nodes: Sequence[Node]) -> list[tuple[str, Place]]:
+    """The patches that the code asks for, in order, each as often as it is asked for."""
+    found = [node for node in walk(nodes) if isinstance(node, Block) and node.patch is not None]
+    return [(node.patch, node.arms[0].place) for node in found if node.patch is not None]
+
+
+class Mark(StrEnum):
+    """What a token is."""
+
+    OPERATION = "operation"
+    WAIT = "wait"
+    END = "end"
+    OPEN = "open"
+    ARM = "arm"
+    CLOSE = "close"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One line of a flattened shape.
+
+    Attributes:
+        mark: what it is.
+        text: for people.
+        key: what it is compared by.
+        place: where it stands.
+        around: the blocks around it, the outermost first: index of the token that opens it, and the arm inside it.
+        block: of `OPEN`, `ARM` and `CLOSE`: index of the token that opens this block; else -1.
+        is_followed: whether an operation may come after it, on some path.
+        header: of `OPEN` and `ARM`: the condition, compared apart.
+        operation: of `OPERATION`: what it stands for.
+    """
+
+    mark: Mark
+    text: str
+    key: str
+    place: Place
+    around: tuple[tuple[int, int], ...]
+    block: int
+    is_followed: bool
+    header: str = ""
+    operation: Operation | None = None
+
+    @property
+    def depth(self) -> int:
+        """How many blocks are around it."""
+        return len(self.around)
+
+
+def operation_text(operation: Operation) -> str:
+    """An operation for people."""
+    if operation.is_computed:
+        return f"{operation.kind} {operation.target}"
+    return operation.kind if operation.target is None else f"{operation.kind} '{operation.target}'"
+
+
+def _has_operation(nodes: Sequence[Node]) -> bool:
+    return any(isinstance(node, Operation) for node in walk(nodes))
+
+
+def _is_shown(block: Block, *, with_waits: bool) -> bool:
+    return with_waits or any(isinstance(node, Operation | End) for node in walk([block]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What surrounds a sequence: blocks, and whether an operation may come after it, and after the nearest loop."""
+
+    blocks: tuple[tuple[int, int], ...] = ()
+    is_followed: bool = False
+    is_loop_followed: bool = False
+
+
+def flatten(nodes: Sequence[Node], *, with_waits: bool) -> list[Token]:
+    """The shape as tokens, in the order of the source."""
+    tokens: list[Token] = []
+    _flatten(nodes, tokens, _Around(), with_waits=with_waits)
+    return tokens
+
+
+def _flatten(nodes: Sequence[Node], tokens: list[Token], around: _Around, *, with_waits: bool) -> None:
+    for i, node in enumerate(nodes):
+        inside = replace(around, is_followed=_may_follow(nodes[i + 1 :], around.is_followed))
+        if isinstance(node, Block):
+            if _is_shown(node, with_waits=with_waits):
+                _flatten_block(node, tokens, inside, with_waits=with_waits)
+        elif isinstance(node, Wait):
+            # Waiting twice in a row is waiting once: for both.
+            is_again = not node.is_any and i > 0 and isinstance(former := nodes[i - 1], Wait) and not former.is_any
+            if with_waits and not is_again:
+                tokens.append(_leaf(node, inside))
+        else:
+            tokens.append(_leaf(node, inside))
+
+
+def _may_follow(rest: Sequence[Node], is_followed: bool) -> bool:
+    for node in rest:
+        if isinstance(node, Operation) or (isinstance(node, Block) and _has_operation([node])):
+            return True
+        if isinstance(node, End):
+            return False
+    return is_followed
+
+
+def _leaf(node: Operation | Wait | End, around: _Around) -> Token:
+    is_followed = around.is_followed
+    match node:
+        case Operation():
+            text, key = operation_text(node), f"{node.kind} {'?' if node.is_computed else node.target}"
+            return Token(Mark.OPERATION, text, key, node.place, around.blocks, -1, around.is_followed, operation=node)
+        case Wait():
+            mark, text = Mark.WAIT, "wait for the first of them" if node.is_any else "wait"
+            key = text
+        case End():
+            mark, text, key = Mark.END, node.kind.value, f"end {node.kind.value}"
+            if node.kind in (EndKind.RETURN, EndKind.RAISE):
+                is_followed = False
+            elif node.kind is EndKind.BREAK:
+                is_followed = around.is_loop_followed
+    return Token(mark, text, key, node.place, around.blocks, -1, is_followed)
+
+
+def _flatten_block(block: Block, tokens: list[Token], around: _Around, *, with_waits: bool) -> None:
+    opened_by = len(tokens)
+    inside = [_has_operation(arm.nodes) for arm in block.arms]
+    is_loop = block.kind is BlockKind.LOOP
+    for i, arm in enumerate(block.arms):
+        after = around.is_followed
+        if is_loop:
+            after = after or inside[i]  # The next round.
+        elif block.kind is BlockKind.TRY and i == 0:
+            after = after or any(inside[1:])
+        followed = around.is_followed or (any(inside) if i == 0 else inside[i])
+        mark, key = (Mark.OPEN, block.kind.value) if i == 0 else (Mark.ARM, f"{block.kind.value} arm")
+        tokens.append(Token(mark, arm.header, key, arm.place, around.blocks, opened_by, followed, header=arm.key))
+        loop_followed = around.is_followed if is_loop else around.is_loop_followed
+        _flatten(
+            arm.nodes,
+            tokens,
+            _Around((*around.blocks, (opened_by, i)), is_followed=after, is_loop_followed=loop_followed),
+            with_waits=with_waits,
+        )
+    text = f"end of {block.arms[0].header.rstrip(':')}"
+    place = block.arms[-1].place
+    tokens.append(Token(Mark.CLOSE, text, "close", place, around.blocks, opened_by, around.is_followed))
