@@ -23,7 +23,7 @@ async def looped(ctx: wf.WorkflowContext, rounds: int) -> None:
     for number in range(10):
         await ctx.call_activity(act, input={"n": number})
         if number == 5:
-            ctx.continue_as_new(rounds + 1)  # violation(looped): TEN235: no return
+            ctx.continue_as_new(rounds + 1)  # violation: TEN235: no return
 
 
 @wfr.workflow
