@@ -26,9 +26,10 @@ def compile_requirements(output: str, *inputs: str, extra: list[str]) -> None:
 
 
 def main() -> None:
-    """Write both requirement files."""
+    """Write all requirement files."""
     extra = sys.argv[1:]
-    compile_requirements("requirements/bootstrap.txt", "requirements/bootstrap.in", extra=extra)
+    for name in ("bootstrap", "lint-peers"):
+        compile_requirements(f"requirements/{name}.txt", f"requirements/{name}.in", extra=extra)
     members = [f"{member}/pyproject.toml" for member in MEMBERS]
     compile_requirements("requirements/dev.txt", "requirements/dev.in", *members, extra=extra)
 

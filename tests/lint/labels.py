@@ -1,4 +1,4 @@
-"""The labelled corpus: which lines of it are violations, which only look like it. `corpus/README.md` says how to label."""
+"""The labelled corpus: which of its lines are violations, and which only look like it. See `corpus/README.md`."""
 
 from __future__ import annotations
 
@@ -141,9 +141,7 @@ def blind_rules() -> dict[str, tuple[str, ...]]:
     """Which rules are to find the blind author's violations, by `path:line`."""
     table = tomllib.loads((CORPUS / "blind_rules.toml").read_text(encoding="utf-8"))
     return {
-        f"blind/{path}:{line}": tuple(rules.split())
-        for path, lines in table.items()
-        for line, rules in lines.items()
+        f"blind/{path}:{line}": tuple(rules.split()) for path, lines in table.items() for line, rules in lines.items()
     }
 
 
