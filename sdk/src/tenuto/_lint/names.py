@@ -22,6 +22,8 @@ OPERATIONS = frozenset(
         "wait_for_external_event",
     }
 )
+# Those whose names tell a workflow from other code; an object of another kind may well have a `raise_event`.
+TELLING = OPERATIONS - {"raise_event", "set_custom_status"}
 # Operations whose task must be waited for.
 TASKS = frozenset({"call_activity", "call_child_workflow", "create_timer", "wait_for_external_event"})
 # Requests of a client that name a workflow or an event.
@@ -89,6 +91,9 @@ RETURNS = {
     "asyncio.get_running_loop": "asyncio.AbstractEventLoop",
     "asyncio.new_event_loop": "asyncio.AbstractEventLoop",
 }
+
+# Attributes that hold an instance of a class.
+ATTRIBUTES = {"pathlib.Path.parent": "pathlib.Path"}
 
 # What a name means that is bound nowhere, as in code on a page: by its usual import.
 CONVENTIONS = {

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tenuto._lint.names import CONTEXT_NAMES, OPERATIONS, REGISTRATIONS
+from tenuto._lint.names import CONTEXT_NAMES, REGISTRATIONS, TELLING
 from tenuto._lint.scopes import Binding, Function, Resolver, Scope
 
 
@@ -23,6 +23,7 @@ class Body:
         calls: with the scope each stands in, in textual order.
         loads: names and chains of attributes that are read and not called, in textual order.
         returns: what it returns.
+        inner: its lambdas and comprehensions with the scope of each.
         is_generator: it yields.
         uses_context: it calls an operation on its first parameter.
     """
@@ -34,6 +35,7 @@ class Body:
     calls: list[tuple[ast.Call, Scope]] = field(default_factory=list["tuple[ast.Call, Scope]"])
     loads: list[tuple[ast.expr, Scope]] = field(default_factory=list["tuple[ast.expr, Scope]"])
     returns: list[ast.expr] = field(default_factory=list[ast.expr])
+    inner: dict[ast.AST, Scope] = field(default_factory=dict[ast.AST, Scope])
     is_generator: bool = False
     uses_context: bool = False
 
@@ -286,6 +288,7 @@ class _Builder:
     def _lambda(self, node: ast.Lambda) -> None:
         self._all([*node.args.defaults, *(one for one in node.args.kw_defaults if one)])
         before, self._scope = self._scope, Scope("inner", self._scope.nearest_function.name, self._scope)
+        self._body.inner[node] = self._scope
         arguments = node.args
         rest = [one for one in (arguments.vararg, arguments.kwarg) if one]
         for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *rest):
@@ -296,6 +299,7 @@ class _Builder:
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
         self._visit(node.generators[0].iter)
         before, self._scope = self._scope, Scope("inner", self._scope.nearest_function.name, self._scope)
+        self._body.inner[node] = self._scope
         for number, generator in enumerate(node.generators):
             if number:
                 self._visit(generator.iter)
@@ -472,7 +476,7 @@ class _Builder:
         if isinstance(function, ast.Attribute):
             # The chain's own name is the call's; what it starts from may be a call.
             inner = function.value
-            if function.attr in OPERATIONS and isinstance(inner, ast.Name):
+            if function.attr in TELLING and isinstance(inner, ast.Name):
                 self._mark_context(inner.id)
             while isinstance(inner, ast.Attribute):
                 inner = inner.value

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from tenuto._lint.extract import extract
 from tenuto._lint.facts import ClassFacts, FunctionFacts, ModuleFacts
-from tenuto._lint.names import RETURNS, tidy
+from tenuto._lint.names import ATTRIBUTES, RETURNS, tidy
 from tenuto._lint.parse import ParsedModule, parse_module
 
 _ROOT_MARKS = ("pyproject.toml", "setup.py", "setup.cfg", ".git")
@@ -348,7 +348,8 @@ class Project:
             case "class" | "instance" if one.module is not None:
                 return self._of_class(one, token)
             case _:
-                return (Found("external", f"{one.name}.{token}"),)
+                name = f"{one.name}.{token}"
+                return (Found("external", ATTRIBUTES.get(name, name)),)
 
     def _called(self, one: Found) -> tuple[Found, ...]:
         match one.kind:

@@ -175,7 +175,7 @@ class Resolver:
             case ast.Call(func=ast.Attribute(value=inner, attr="values" | "get")):
                 return self._elements(inner, scope)
             case ast.Name():
-                where, bindings = self._bindings(node.id, scope, (node.lineno, node.col_offset))
+                where, bindings = self.located(node.id, scope, (node.lineno, node.col_offset))
                 values = [one.node for one in bindings if one.kind == "value" and one.node is not None]
                 literals = [one for one in values if isinstance(one, ast.List | ast.Tuple | ast.Set | ast.Dict)]
                 return _merged(self._elements(one, where) for one in literals)
@@ -185,16 +185,17 @@ class Resolver:
 
     def lookup(self, name: str, scope: Scope, position: tuple[int, int]) -> tuple[str, ...]:
         """Return the raw names of what a name may hold at a place."""
-        where, bindings = self._bindings(name, scope, position)
+        where, bindings = self.located(name, scope, position)
         if not bindings:
             return self._unbound(name)
         return _merged(self._bound(one, where) for one in bindings)
 
     def bindings(self, name: str, scope: Scope, position: tuple[int, int]) -> list[Binding]:
         """Return the bindings of a name that can reach a place; empty where it is bound nowhere."""
-        return self._bindings(name, scope, position)[1]
+        return self.located(name, scope, position)[1]
 
-    def _bindings(self, name: str, scope: Scope, position: tuple[int, int]) -> tuple[Scope, list[Binding]]:
+    def located(self, name: str, scope: Scope, position: tuple[int, int]) -> tuple[Scope, list[Binding]]:
+        """Return the scope that binds a name, and the bindings that can reach a place."""
         here = scope.nearest_function
         at: Scope | None = scope.outer.get(name) or here.outer.get(name) or scope
         while at is not None:

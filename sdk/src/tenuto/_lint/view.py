@@ -17,6 +17,8 @@ from tenuto._lint.project import Found, Module, Project
 from tenuto._lint.rule import Hit
 from tenuto._lint.scopes import Binding, Function, Scope
 
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Call:
@@ -310,6 +312,21 @@ class FunctionView:
         An instance has the name of its class. `scope`: where it stands, if in a lambda or comprehension.
         """
         return tuple(dict.fromkeys(one.name for one in self.found(node, scope)))
+
+    def scope_of(self, node: ast.AST) -> Scope:
+        """Return the scope that a node of this function stands in: a lambda's, a comprehension's, or the function's."""
+        inner, child = self.body.inner, node
+        for around in self.parents(node):
+            scope = inner.get(around)
+            # The first iterable of a comprehension is evaluated outside of it.
+            if scope is not None and not (isinstance(around, _COMPREHENSIONS) and around.generators[0].iter is node):
+                return scope
+            if isinstance(around, ast.comprehension) and around.iter is child:
+                outer = self.parent(around)
+                if isinstance(outer, _COMPREHENSIONS) and outer.generators[0] is around:
+                    node = around.iter
+            child = around
+        return self.body.scope
 
     def bindings(self, node: ast.Name, scope: Scope | None = None) -> list[Binding]:
         """Return the bindings of a name that can reach a place, innermost scope first; see `scopes.Binding`."""

@@ -1,0 +1,317 @@
+"""Places where the order of a collection that has no fixed order decides something.
+
+From each such collection the way of its members is followed outwards: through what keeps their order (`list`,
+`enumerate`, a comprehension) to what forgets it (`sorted`, `set`, `sum`), which ends the way, or to what acts on it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from tenuto._lint.finding import Fix, Severity
+from tenuto._lint.kinds import Order, order_of
+from tenuto._lint.memo import remembered
+from tenuto._lint.rule import Hit
+from tenuto._lint.view import FunctionView
+from tenuto._lint.waits import asked_at, waits_in, walk_here
+
+_KEEPS = frozenset(
+    {
+        "builtins.enumerate",
+        "builtins.filter",
+        "builtins.iter",
+        "builtins.list",
+        "builtins.map",
+        "builtins.reversed",
+        "builtins.tuple",
+        "builtins.zip",
+        "itertools.accumulate",
+        "itertools.batched",
+        "itertools.chain",
+        "itertools.chain.from_iterable",
+        "itertools.cycle",
+        "itertools.islice",
+        "itertools.pairwise",
+        "itertools.zip_longest",
+    }
+)
+FORGETS = frozenset(
+    {
+        "builtins.all",
+        "builtins.any",
+        "builtins.bool",
+        "builtins.frozenset",
+        "builtins.isinstance",
+        "builtins.len",
+        "builtins.max",
+        "builtins.min",
+        "builtins.set",
+        "builtins.sorted",
+        "builtins.sum",
+        "builtins.type",
+        "collections.Counter",
+        "functools.reduce",
+        "math.fsum",
+        "statistics.fmean",
+        "statistics.mean",
+        "statistics.median",
+        "statistics.stdev",
+        "statistics.variance",
+    }
+)
+_WRITES = frozenset({"json.dumps", "tenuto.when_any", "tenuto.workflow.when_any"})
+_GATHERS = frozenset({"append", "appendleft", "extend", "insert"})
+# Looked at as comprehensions, wherever they stand.
+_LISTINGS = (ast.ListComp, ast.GeneratorExp)
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """One place where an order that is not fixed matters.
+
+    Attributes:
+        node: the collection, or the call that takes a member of it.
+        order: why its order is not fixed.
+        is_operation: whether it decides the order of operations.
+        sortable: what to put `sorted(...)` around; None where that would not help.
+        whole: what such a `sorted(...)` replaces: the collection, or the `list(...)` around it.
+    """
+
+    node: ast.expr
+    order: Order
+    is_operation: bool
+    sortable: ast.expr | None
+    whole: ast.expr | None
+
+
+def order_check(*orders: Order, what: str) -> Callable[[FunctionView], Iterable[Hit]]:
+    """Return the check of a rule on places where an order of these kinds matters; `what` names the collection."""
+
+    def check(function: FunctionView) -> Iterator[Hit]:
+        for place in ordered_places(function):
+            if place.order in orders:
+                yield _hit(function, place, what)
+
+    return check
+
+
+def _hit(function: FunctionView, place: Ordered, what: str) -> Hit:
+    text = function.text_of(place.node)
+    if place.sortable is None:
+        message = f"{text} takes any member of {what}, in each process another one"
+        return function.hit(place.node, message, severity=Severity.ERROR)
+    decides = "the order of operations" if place.is_operation else "what follows"
+    fix = None
+    if place.whole is not None and place.order is not Order.PROCESS:
+        sorted_text = f"sorted({text})"
+        fix = Fix(f"replace by {sorted_text}", (function.replace(place.whole, sorted_text),))
+    severity = Severity.ERROR if place.is_operation else Severity.WARNING
+    return function.hit(place.node, f"the order of {what} ({text}) decides {decides}", severity=severity, fix=fix)
+
+
+@remembered
+def ordered_places(function: FunctionView) -> list[Ordered]:
+    """Return the places of a function where an order that is not fixed matters, in the order of the text."""
+    return list(_Places(function).find())
+
+
+class _Places:
+    def __init__(self, function: FunctionView) -> None:
+        self._function = function
+
+    def find(self) -> Iterator[Ordered]:
+        for node in self._function.walk():
+            match node:
+                case ast.For() | ast.AsyncFor():
+                    yield from self._of_loop(node)
+                case ast.ListComp() | ast.GeneratorExp() | ast.SetComp() | ast.DictComp():
+                    for generator in node.generators:
+                        yield from self._of_comprehension(node, generator)
+                case ast.Call():
+                    yield from self._of_call(node)
+                case ast.Starred(ctx=ast.Load()):
+                    yield from self._of_star(node)
+                case ast.Assign() if any(_takes_apart(one) for one in node.targets):
+                    yield from self._hit(node.value, is_operation=False)
+                case _:
+                    pass
+
+    # -- what takes members one by one
+
+    def _of_loop(self, node: ast.For | ast.AsyncFor) -> Iterator[Ordered]:
+        source = self._source(node.iter)
+        if source is None:
+            return
+        if any(waits_in(self._function, one) for one in node.body):
+            yield from self._hit(node.iter, is_operation=True)
+        elif any(self._acts(one) for one in node.body):
+            yield from self._hit(node.iter, is_operation=False)
+
+    def _acts(self, node: ast.stmt) -> bool:
+        """Whether a statement of a loop does something that depends on the order of the rounds."""
+        for one in walk_here(node):
+            if isinstance(one, ast.Return) and not (one.value is None or isinstance(one.value, ast.Constant)):
+                return True
+            if (
+                isinstance(one, ast.Call)
+                and isinstance(one.func, ast.Attribute)
+                and one.func.attr in _GATHERS
+                and self._is_read_in_order(one.func.value)
+            ):
+                return True
+        return False
+
+    def _of_comprehension(self, node: ast.expr, generator: ast.comprehension) -> Iterator[Ordered]:
+        if self._source(generator.iter) is None:
+            return
+        if waits_in(self._function, node):
+            yield from self._hit(generator.iter, is_operation=True)
+        elif not isinstance(node, ast.SetComp | ast.DictComp):
+            way = self._way(node)
+            if way is not None:
+                yield from self._hit(generator.iter, is_operation=way)
+
+    def _of_call(self, node: ast.Call) -> Iterator[Ordered]:
+        names = self._names(node)
+        function = node.func
+        if isinstance(function, ast.Attribute) and not node.keywords:
+            if function.attr == "pop" and not node.args:
+                order = order_of(self._function, function.value)
+                if order is not None:
+                    yield Ordered(node, order, False, None, None)
+                return
+            if function.attr == "join" and len(node.args) == 1 and not isinstance(node.args[0], _LISTINGS):
+                yield from self._hit(node.args[0], is_operation=False)
+                return
+        if not node.args or isinstance(node.args[0], _LISTINGS):
+            return
+        if names & {"builtins.list", "builtins.tuple"} and order_of(self._function, node.args[0]) is not None:
+            way = self._way(node)
+            if way is not None:
+                yield from self._hit(node, is_operation=way)
+        elif "builtins.next" in names:
+            yield from self._hit(node.args[0], is_operation=False)
+        elif names & _WRITES and order_of(self._function, node.args[0]) is not None:
+            yield from self._hit(node.args[0], is_operation=bool(names & _WRITES - {"json.dumps"}))
+
+    def _of_star(self, node: ast.Starred) -> Iterator[Ordered]:
+        parent = self._function.parent(node)
+        if isinstance(parent, ast.List | ast.Tuple):
+            way = self._way(parent)
+        elif isinstance(parent, ast.Call) and not self._names(parent) & FORGETS and not self._is_set_method(parent):
+            way = False
+        else:
+            return
+        if way is not None:
+            yield from self._hit(node.value, is_operation=way)
+
+    # -- where an ordered collection goes
+
+    def _way(self, node: ast.expr) -> bool | None:
+        """Follow a list or iterator outwards: True where it reaches an operation, False where its order matters, else None."""
+        function = self._function
+        at: ast.AST = node
+        for parent in function.parents(node):
+            match parent:
+                case ast.Call() if at is not parent.func:
+                    verdict = self._into_call(parent)
+                    if verdict != "on":
+                        return {"operation": True, "matters": False}.get(verdict)
+                case ast.Return() | ast.Subscript(ctx=ast.Load()):
+                    return False
+                case ast.Assign(targets=[ast.Name() as target]) | ast.AnnAssign(target=ast.Name() as target):
+                    return False if self._is_read_in_order(target) else None
+                case ast.keyword() | ast.List() | ast.Tuple() | ast.Dict() | ast.IfExp() | ast.BoolOp() | ast.NamedExpr():
+                    pass
+                case _:
+                    return None
+            at = parent
+        return None
+
+    def _into_call(self, call: ast.Call) -> str:
+        """What a call does with the order of an argument: `operation`, `matters`, `forgets`, or hands it `on`."""
+        if asked_at(self._function, call) is not None:
+            return "operation"
+        names = self._names(call)
+        if names & _KEEPS or "builtins.dict.fromkeys" in names:
+            return "on"
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "join":
+            return "matters"
+        return "matters" if names & _WRITES else "forgets"
+
+    def _is_read_in_order(self, node: ast.expr) -> bool:
+        """Whether the members of a list in a variable are used in their order somewhere; never where it is sorted."""
+        if not isinstance(node, ast.Name):
+            return False
+        uses = [one for one in ast.walk(self._function.node) if isinstance(one, ast.Name) and one.id == node.id]
+        parents = [self._function.parent(one) for one in uses]
+        if any(isinstance(one, ast.Attribute) and one.attr == "sort" for one in parents):
+            return False
+        return any(
+            isinstance(use.ctx, ast.Load) and self._uses_order(use, parent)
+            for use, parent in zip(uses, parents, strict=True)
+        )
+
+    def _uses_order(self, use: ast.Name, parent: ast.AST | None) -> bool:
+        match parent:
+            case ast.Return() | ast.Subscript() | ast.YieldFrom() | ast.Starred():
+                return True
+            case ast.For():
+                return any(waits_in(self._function, one) or self._acts_plainly(one) for one in parent.body)
+            case ast.comprehension():
+                around = self._function.parent(parent)
+                return isinstance(around, ast.expr) and (
+                    waits_in(self._function, around)
+                    or (isinstance(around, ast.ListComp | ast.GeneratorExp) and self._way(around) is not None)
+                )
+            case ast.Call():
+                return self._into_call(parent) in ("operation", "matters")
+            case ast.keyword() | ast.List() | ast.Tuple() | ast.Dict():
+                return self._way(use) is not None
+        return False
+
+    def _acts_plainly(self, node: ast.stmt) -> bool:
+        """As `_acts`, without following the list that is filled: two lists that fill each other end here."""
+        return any(isinstance(one, ast.Return) and one.value is not None for one in walk_here(node))
+
+    # -- sources
+
+    def _source(self, node: ast.expr) -> tuple[ast.expr, Order, ast.expr] | None:
+        """The collection without order behind an expression that keeps the order of its members, and what to replace."""
+        order = order_of(self._function, node)
+        if order is not None:
+            return node, order, node
+        if not isinstance(node, ast.Call):
+            return None
+        names = self._names(node)
+        if not names & _KEEPS:
+            return None
+        for argument in node.args:
+            inner = argument.value if isinstance(argument, ast.Starred) else argument
+            found = self._source(inner)
+            if found is not None:
+                is_copy = bool(names & {"builtins.list", "builtins.tuple"}) and found[0] is inner
+                return found[0], found[1], node if is_copy and "builtins.list" in names else found[2]
+        return None
+
+    def _hit(self, node: ast.expr, *, is_operation: bool) -> Iterator[Ordered]:
+        source = self._source(node)
+        if source is not None:
+            yield Ordered(source[0], source[1], is_operation, source[0], source[2])
+
+    def _names(self, call: ast.Call) -> frozenset[str]:
+        return frozenset(self._function.names(call.func, self._function.scope_of(call)))
+
+    def _is_set_method(self, call: ast.Call) -> bool:
+        return isinstance(call.func, ast.Attribute) and order_of(self._function, call.func.value) is not None
+
+
+def _takes_apart(target: ast.expr) -> bool:
+    """Whether an assignment's target takes several members by position."""
+    return isinstance(target, ast.Tuple | ast.List) and (
+        len(target.elts) > 1 or any(isinstance(one, ast.Starred) for one in target.elts)
+    )
+
+

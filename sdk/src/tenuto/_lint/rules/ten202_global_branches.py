@@ -1,0 +1,96 @@
+"""TEN202: branches on what the process may change."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from tenuto._lint.memo import remembered
+from tenuto._lint.rule import Hit, Profile, Rule
+from tenuto._lint.shared import changed_globals
+from tenuto._lint.view import FunctionView, ModuleView
+from tenuto._lint.waits import walk_here
+
+# Objects of settings and clients of feature flags, by the beginning of what they are or what gives them.
+_SETTINGS = (
+    "django.conf.settings.",
+    "dynaconf.settings.",
+    "dynaconf.Dynaconf.",
+    "flagsmith.Flagsmith.",
+    "flask.current_app.config",
+    "growthbook.GrowthBook.",
+    "ldclient.get.variation",
+    "ldclient.client.LDClient.variation",
+    "openfeature.api.get_client.",
+    "posthog.feature_enabled",
+    "posthog.get_feature_flag",
+    "splitio.",
+    "statsig.check_gate",
+    "statsig.statsig.check_gate",
+    "UnleashClient.UnleashClient.",
+    "waffle.flag_is_active",
+    "waffle.switch_is_active",
+)
+
+
+def _check(function: FunctionView) -> Iterator[Hit]:
+    changed = _changed_by_others(function.module)
+    for node in function.walk():
+        condition = _condition(node)
+        if condition is None:
+            continue
+        for one in walk_here(condition):
+            name = _name(function, one, changed)
+            if name:
+                yield function.hit(condition, f"a branch on {name}, which the process may change")
+                break
+
+
+def _condition(node: ast.AST) -> ast.expr | None:
+    match node:
+        case ast.If() | ast.While() | ast.IfExp():
+            return node.test
+        case ast.For():
+            return node.iter
+        case ast.Match():
+            return node.subject
+    return None
+
+
+def _name(function: FunctionView, node: ast.AST, changed: frozenset[str]) -> str:
+    match node:
+        case ast.Name(ctx=ast.Load()) if node.id in changed:
+            resolver = function.module.parsed.resolver
+            where, _ = resolver.located(node.id, function.scope_of(node), (node.lineno, node.col_offset))
+            return f"the global {node.id}" if where.kind == "module" else ""
+        case ast.Attribute():
+            names = function.names(node, function.scope_of(node))
+            return function.text_of(node) if any(f"{one}.".startswith(_SETTINGS) for one in names) else ""
+        case ast.Call(func=ast.Name()):
+            names = function.names(node.func, function.scope_of(node))
+            return function.text_of(node) if any(one.startswith(_SETTINGS) for one in names) else ""
+    return ""
+
+
+@remembered
+def _changed_by_others(module: ModuleView) -> frozenset[str]:
+    """Globals that functions of the module change, activities alone excepted: those are another rule's."""
+    return frozenset(
+        name
+        for name, functions in changed_globals(module).items()
+        if any(not one.is_activity for one in functions)
+    )
+
+
+RULE = Rule(
+    id="TEN202",
+    name="global-branches",
+    message="a branch on what the process may change",
+    why="The branch is taken again in each replay, with the value of that moment.",
+    breaks="An execution that took the one branch before the value changed takes the other one in its next replay, and "
+    "stalls on the operations of its history.",
+    instead="Take the value from the input, or from an activity, which records it. For new code use ctx.is_patched(...): "
+    "an execution keeps the answer that it got first.",
+    profile=Profile.STRICT,
+    check=_check,
+)

@@ -1,0 +1,61 @@
+"""TEN205: lambdas and nested functions called as activities or children."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from tenuto._lint.rule import Hit, Profile, Rule
+from tenuto._lint.view import ContextCall, FunctionView
+
+_CALLS = frozenset({"call_activity", "call_child_workflow"})
+
+
+def _check(function: FunctionView) -> Iterator[Hit]:
+    for one in function.operations:
+        if one.method in _CALLS and one.subject is not None:
+            what = _what(function, one, one.subject)
+            if what:
+                yield function.hit(one.subject, f"{what} is called by {one.method}, and no worker can know it")
+
+
+def _what(function: FunctionView, one: ContextCall, subject: ast.expr) -> str:
+    values = function.values(subject) if isinstance(subject, ast.Name) else [subject]
+    if values and all(isinstance(value, ast.Lambda) for value in values):
+        return "a lambda"
+    if values and all(_is_partial(function, value) for value in values):
+        return "a partial"
+    is_nested = bool(one.found) and all(
+        found.function is not None and ".<locals>." in found.local and not found.function.marks for found in one.found
+    )
+    if not is_nested or any(_is_registered(function, found.local) for found in one.found):
+        return ""
+    return f"the nested function {function.text_of(subject)}"
+
+
+def _is_partial(function: FunctionView, node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and "functools.partial" in function.names(node.func, function.scope_of(node))
+
+
+def _is_registered(function: FunctionView, local: str) -> bool:
+    """Whether a call in its module registers a nested function."""
+    module = function.module.module
+    return any(
+        found.local == local
+        for registration in module.facts.registrations
+        if not registration.by_call
+        for found in function.project.project.resolve_all(registration.names, module)
+    )
+
+
+RULE = Rule(
+    id="TEN205",
+    name="local-targets",
+    message="a function made inside a workflow is called by name",
+    why="Calls are delivered by name, perhaps to another process, which cannot see a function made while the workflow "
+    "runs, nor the variables that it closes over.",
+    breaks="No worker registers it: the call waits for ever; a partial has no name, and the call fails with TypeError.",
+    instead="Register a function of the module, and pass what varies as its input.",
+    profile=Profile.STRICT,
+    check=_check,
+)
