@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tenuto as wf
 from replay_world import World, registry_of
 from tenuto._lint.drift.program import Program
+from tenuto._lint.graph import build_graph
 from tenuto._lint.project import DiskSources, Project
 from tenuto._replay import actions as a
 from tenuto._replay import events as e
@@ -41,13 +41,17 @@ class Edit:
 def source_of(body: str, helpers: str = "") -> str:
     """A module whose workflow `w` has this body."""
     head = "import tenuto as wf\nfrom datetime import timedelta\nwfr = wf.WorkflowRuntime()\n"
-    return f"{head}{textwrap.dedent(helpers)}\n\n@wfr.workflow\ndef w(ctx, x):\n{textwrap.indent(textwrap.dedent(body).strip(), '    ')}\n"
+    inside = textwrap.indent(textwrap.dedent(body).strip(), "    ")
+    return f"{head}{textwrap.dedent(helpers)}\n\n@wfr.workflow\ndef w(ctx, x):\n{inside}\n"
 
 
 def program_of(**files: str) -> Program:
     """A project of these modules, which need not exist on disk."""
     sources = {_FOLDER / f"{name}.py": text.encode() for name, text in files.items()}
-    return Program(Project(DiskSources(sources)), list(sources))
+    project = Project(DiskSources(sources))
+    for path in sources:
+        project.module_at(path)
+    return Program(project, build_graph(project))
 
 
 def load(source: str) -> Callable[..., Any]:
@@ -94,6 +98,3 @@ def _world(function: Callable[..., Any], value: int, choices: tuple[tuple[int, s
 def _cannot_replay(world: World, function: Callable[..., Any]) -> bool:
     world.registry = registry_of(function)
     return world.restart().problem is not None
-
-
-assert wf

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tenuto._lint.api import lint_paths
 from tenuto._lint.config import Config
+from tenuto._lint.drift.revisions import BaseSources
 from tenuto._lint.finding import Finding
 
 FOLDER = Path(__file__).parent / "fixtures"
@@ -30,9 +31,21 @@ def expected(case: Path) -> set[Place]:
     return places
 
 
+def base_of(case: Path) -> BaseSources | None:
+    """The base revision of a fixture, where it has one.
+
+    A file `x.py.base` holds what `x.py` was; a module whose name begins with `new_` did not exist; others are the same.
+    """
+    held = {path.relative_to(case).with_suffix("").as_posix(): path.read_bytes() for path in case.rglob("*.py.base")}
+    if not held:
+        return None
+    same = {path.relative_to(case).as_posix() for path in case.rglob("*.py") if not path.name.startswith("new_")}
+    return BaseSources("base", case, frozenset(held) | same, held)
+
+
 def found(case: Path, rule: str) -> list[Finding]:
     """What profile `core` and the rule itself find in a fixture."""
-    report = lint_paths([case], Config(select=(rule,)))
+    report = lint_paths([case], Config(select=(rule,)), revision=base_of(case))
     assert report.faults == []
     return report.findings
 

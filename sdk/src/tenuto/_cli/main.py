@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 from tenuto import errors
-from tenuto._cli import dev, verify, workflow
+from tenuto._cli import dev, explain, verify, workflow
 from tenuto._cli.exits import Exit, exit_for
 from tenuto._cli.session import Output, Session, session_of
 from tenuto._cli.tables import raw_text, records_table
@@ -41,6 +41,7 @@ state = typer.Typer(name="state", help="Look into the state store.", no_args_is_
 app.add_typer(state)
 app.command("dev")(dev.dev)
 app.command("verify")(verify.verify)
+app.command("explain")(explain.explain)
 
 # These may stand anywhere on the line, so that a command can be repeated with one of them added at its end.
 _WITH_VALUE = frozenset({"--engine", "--token-file", "--output", "-o"})

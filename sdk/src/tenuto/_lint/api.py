@@ -6,20 +6,28 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tenuto._lint.config import Config
+from tenuto._lint.drift.revisions import BaseSources
 from tenuto._lint.finding import Finding
 from tenuto._lint.project import Sources
 from tenuto._lint.run import Report, Run
 
 
-def lint_paths(paths: Iterable[Path | str], config: Config | None = None, *, sources: Sources | None = None) -> Report:
+def lint_paths(
+    paths: Iterable[Path | str],
+    config: Config | None = None,
+    *,
+    sources: Sources | None = None,
+    revision: BaseSources | None = None,
+) -> Report:
     """Lint files, and the Python files below folders.
 
     Args:
         paths: files and folders.
         config: which rules, and where. None: profile `core`.
         sources: where files come from, such as a revision. None: the disk.
+        revision: what to compare workflows with (`drift.revisions.read_base`). None: nothing.
     """
-    return Run(config or Config(), sources=sources).lint([Path(path) for path in paths])
+    return Run(config or Config(), sources=sources, revision=revision).lint([Path(path) for path in paths])
 
 
 def lint_function(path: str, qualname: str, config: Config | None = None) -> list[Finding]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from tenuto._lint.drift.view import BaseView
 from tenuto._lint.finding import Fix, Severity
 from tenuto._lint.rule import Hit, Rule, Scope, Use
 from tenuto._lint.tables import Table
@@ -73,6 +74,16 @@ class Checker:
             if rule.check_project is not None:
                 for hit in self._guarded(rule, rule.check_project, view, "the project"):
                     yield hit.path or "", _raw(rule, hit, None, hit.function or "")
+
+    def check_base(self, view: BaseView) -> Iterator[tuple[str, Raw]]:
+        """Yield what rules find beside a base revision, each with the path that the rule names."""
+        modules = {view.project.path_of(module): module for module in view.project.modules}
+        for rule in self.rules:
+            if rule.check_base is not None:
+                for hit in self._guarded(rule, rule.check_base, view, f"the base {view.name}"):
+                    module = modules.get(hit.path or "")
+                    shown = None if module is None else view.project.module(module)
+                    yield hit.path or "", _raw(rule, hit, shown, hit.function or "")
 
     def _check_function(self, view: FunctionView, scope: Scope) -> list[Raw]:
         found: list[Raw] = []

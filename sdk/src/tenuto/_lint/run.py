@@ -5,12 +5,14 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tenuto._lint.checks import Checker, Raw, check_suppressions
 from tenuto._lint.config import Config
+from tenuto._lint.drift.revisions import BaseSources
+from tenuto._lint.drift.view import BaseView
 from tenuto._lint.facts import Suppression
 from tenuto._lint.finding import Finding, Severity
 from tenuto._lint.graph import Graph, Key, Reached, build_graph, chain_of
@@ -90,6 +92,15 @@ def _matches(path: Path, globs: Iterable[str]) -> bool:
     )
 
 
+def is_marked(sources: Sources, path: Path) -> bool:
+    """Whether a file may hold a workflow, or something that tells of one."""
+    try:
+        return _MARKS.search(sources.read(path)) is not None
+    except OSError:
+        # Reading it as a module reports it.
+        return True
+
+
 class Run:
     """Lints files of one project.
 
@@ -97,12 +108,21 @@ class Run:
         config: which rules, where.
         sources: where files come from. None: the disk.
         base: folder that paths of findings are relative to, where they are below it.
+        revision: what to compare with. None: nothing.
     """
 
-    def __init__(self, config: Config, *, sources: Sources | None = None, base: Path | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        sources: Sources | None = None,
+        base: Path | None = None,
+        revision: BaseSources | None = None,
+    ) -> None:
         self._config = config
         self._sources = sources or DiskSources()
         self._base = (base or Path.cwd()).as_posix().rstrip("/") + "/"
+        self._revision = revision
         self._rules = active_rules(config)
         self._checker = Checker(self._rules.values(), config.names)
         self.project = Project(self._sources)
@@ -110,11 +130,12 @@ class Run:
     def lint(self, paths: Iterable[Path]) -> Report:
         """Lint files and folders."""
         files = 0
-        for path, is_named in source_files((path.absolute() for path in paths), self._config.exclude):
+        given = [path.absolute() for path in paths]
+        for path, is_named in source_files(given, self._config.exclude):
             files += 1
-            if is_named or self._is_marked(path):
+            if is_named or is_marked(self._sources, path):
                 self.project.module_at(path)
-        return self._report(build_graph(self.project), files)
+        return self._report(build_graph(self.project), files, given)
 
     def lint_function(self, path: Path, name: str) -> Report:
         """Lint one function as a workflow, with what it calls."""
@@ -122,14 +143,7 @@ class Run:
         extra: list[Key] = [(module, name)] if module is not None and name in module.facts.functions else []
         return self._report(build_graph(self.project, extra, only_extra=True), 1)
 
-    def _is_marked(self, path: Path) -> bool:
-        try:
-            return _MARKS.search(self._sources.read(path)) is not None
-        except OSError:
-            # Reading it as a module reports it.
-            return True
-
-    def _report(self, graph: Graph, files: int) -> Report:
+    def _report(self, graph: Graph, files: int, given: Sequence[Path] = ()) -> Report:
         view = ProjectView(self.project, graph, self._base)
         raws = [
             (module, raw)
@@ -138,6 +152,7 @@ class Run:
         ]
         modules = {view.path_of(module): module for module in self.project.modules}
         raws += [(modules[path], raw) for path, raw in self._checker.check_project(view) if path in modules]
+        raws += [(modules[path], raw) for path, raw in self._beside_base(view, given) if path in modules]
         findings = _Judge(self._config, view).findings(raws, self._checker.rules)
         findings += [self._no_python(problem) for problem in self.project.problems]
         findings.sort(key=lambda one: (one.path, one.line, one.column, one.rule))
@@ -147,6 +162,17 @@ class Run:
             parsed=list(self.project.parsed_paths),
             faults=list(self._checker.broken.values()),
         )
+
+    def _beside_base(self, view: ProjectView, given: Sequence[Path]) -> Iterator[tuple[str, Raw]]:
+        """What rules find beside the base, whose files are sought below the same paths."""
+        revision = self._revision
+        if revision is None or not any(rule.check_base for rule in self._rules.values()):
+            return
+        project = revision.project(view.modules)
+        for path in revision.files(given):
+            if not _matches(path, self._config.exclude) and is_marked(project.sources, path):
+                project.module_at(path)
+        yield from self._checker.check_base(BaseView(view, project, revision.name))
 
     def _concerned(self, graph: Graph) -> list[Module]:
         """Modules that hold something of a workflow, or an activity."""

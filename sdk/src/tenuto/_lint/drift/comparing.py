@@ -92,9 +92,8 @@ def _weight(base: Token, current: Token) -> int:
         return 0
     if base.mark is Mark.OPEN:
         return _SAME_HEADER if base.header == current.header else _OTHER_HEADER
-    if base.mark is Mark.ARM and base.header == current.header:
-        return _LEAF
-    return _LEAF if base.mark in (Mark.WAIT, Mark.END) else _REST
+    is_same_arm = base.mark is Mark.ARM and base.header == current.header
+    return _LEAF if is_same_arm or base.mark in (Mark.WAIT, Mark.END) else _REST
 
 
 def _is_same(base: Token, current: Token) -> bool:

@@ -75,11 +75,32 @@ class Hunk:
         """Whether only texts of conditions changed, which may mean the same as before."""
         return all(change.kind is ChangeKind.CONDITION for change in self.changes)
 
+    @property
+    def reused_patches(self) -> list[tuple[str, Place]]:
+        """Patches of the base that guard something new too, where that is all that changed: each with its new place."""
+        rows = self.comparison.rows
+        before = set(_ids(self.pair.base_shape))
+        fresh = [row.current for row in rows if row.current is not None and row.base is None]
+        opened = {token.block: token for token in fresh if token.patch is not None and token.patch in before}
+        found: dict[str, Place] = {}
+        for change in self.changes:
+            new = rows[change.current].current
+            blocks = [] if new is None else [opened[block] for block, _ in new.around if block in opened]
+            if change.kind is not ChangeKind.INSERTED or not blocks:
+                return []
+            found.setdefault(blocks[0].patch or "", blocks[0].place)
+        return list(found.items())
+
     def tokens(self) -> tuple[list[Token], list[Token]]:
-        """The tokens that changed, of the base and of today; those that stayed inside a new or old block with them."""
+        """What changed, of the base and of today, with what it moved past and what stands inside a changed block."""
         rows = self.comparison.rows
         old = [token for change in self.changes if (token := rows[change.base].base) is not None]
         new = [token for change in self.changes if (token := rows[change.current].current) is not None]
+        for change in self.changes:
+            if change.kind is ChangeKind.REORDERED:
+                passed = rows[min(change.base, change.current) : max(change.base, change.current)]
+                old += [row.base for row in passed if row.base is not None]
+                new += [row.current for row in passed if row.current is not None]
         blocks_old, blocks_new = {token.block for token in old}, {token.block for token in new}
         for row in rows:
             if row.base is not None and row.current is not None and row.base.operation is not None:
@@ -101,7 +122,7 @@ def pair_up(base: Program, current: Program) -> tuple[list[Pair], list[Workflow]
         if not same and not old.variant:
             named = [new for new in left if new.name == old.name]
             same = named if len(named) == 1 else []
-        found = next((new for new in same if new.scope.path == old.scope.path), same[0] if same else None)
+        found = next((new for new in same if new.scope.module.path == old.scope.module.path), same[0] if same else None)
         if found is None:
             gone.append(old)
         else:
@@ -183,9 +204,13 @@ def patch_name(hunk: Hunk) -> str:
             words = f"move {_words(new)}"
         case _:
             words = f"change {hunk.pair.current.name}"
-    slug = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
-    taken = {*_ids(hunk.pair.base_shape), *_ids(hunk.pair.current_shape)}
-    return next(name for name in (slug, *(f"{slug}-{n}" for n in range(2, len(taken) + 3))) if name not in taken)
+    return fresh_name(re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-"), hunk.pair)
+
+
+def fresh_name(name: str, pair: Pair) -> str:
+    """The name, or the first of `name-2`, `name-3` ... that no patch of either revision has."""
+    taken = {*_ids(pair.base_shape), *_ids(pair.current_shape)}
+    return next(one for one in (name, *(f"{name}-{n}" for n in range(2, len(taken) + 3))) if one not in taken)
 
 
 def _words(token: Token | None) -> str:

@@ -3,54 +3,15 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from tenuto._lint.drift.reading import Scope, context_names, parameters
-from tenuto._lint.drift.revisions import BaseSources
 from tenuto._lint.extract import keyword
 from tenuto._lint.facts import FunctionFacts
-from tenuto._lint.project import DiskSources, Found, Module, Project
+from tenuto._lint.graph import Graph, Key
+from tenuto._lint.project import Found, Module, Project
 from tenuto._lint.scopes import Function, literal
 from tenuto._lint.scopes import Scope as NameScope
-
-
-class RevisionSources:
-    """Files as a revision held them; what is no Python file of the repository is read from the disk."""
-
-    def __init__(self, base: BaseSources) -> None:
-        self._disk = DiskSources()
-        self._root = base.root
-        self._paths = base.paths
-        self._changed = base.changed
-        self._folders = {str(parent) for path in base.paths for parent in Path(path).parents}
-
-    def read(self, path: Path) -> bytes:
-        """As `Sources`."""
-        inside = self._inside(path)
-        if inside is None:
-            return self._disk.read(path)
-        if inside not in self._paths:
-            raise FileNotFoundError(f"{path} did not exist at the base")
-        return self._changed[inside] if inside in self._changed else self._disk.read(path)
-
-    def is_file(self, path: Path) -> bool:
-        """As `Sources`."""
-        inside = self._inside(path)
-        return self._disk.is_file(path) if inside is None else inside in self._paths
-
-    def is_folder(self, path: Path) -> bool:
-        """As `Sources`."""
-        return str(self._relative(path)) in self._folders or self._disk.is_folder(path)
-
-    def _inside(self, path: Path) -> str | None:
-        relative = self._relative(path)
-        return relative.as_posix() if relative is not None and path.suffix == ".py" else None
-
-    def _relative(self, path: Path) -> Path | None:
-        resolved = path.resolve()
-        return resolved.relative_to(self._root) if resolved.is_relative_to(self._root) else None
 
 
 @dataclass(frozen=True)
@@ -73,83 +34,42 @@ class Workflow:
 
 
 class Program:
-    """The workflows of a project. As `Resolver`, it answers what names in its functions mean.
+    """The workflows of a project. As `Resolver`, it answers what names in its functions mean."""
 
-    Args:
-        project: the modules.
-        paths: files whose workflows are looked at; what they import is followed.
-    """
-
-    def __init__(self, project: Project, paths: Iterable[Path]) -> None:
+    def __init__(self, project: Project, graph: Graph) -> None:
         self.project = project
-        self._named: dict[tuple[Path, str], str] = {}
-        self._scopes: dict[tuple[Path, str], dict[int, NameScope]] = {}
-        modules = [module for path in paths if (module := project.module_at(path)) is not None]
-        self.workflows = list(self._workflows(modules))
+        self.graph = graph
+        self._names: dict[Key, str] = {}
+        self._registered: set[Key] = set()
+        self._scopes: dict[Key, dict[int, NameScope]] = {}
+        for module in project.modules:
+            self._read_registrations(module)
+        found = (self._workflow(module, local) for module, local in graph.workflows)
+        self.workflows = [one for one in found if one is not None]
 
-    def _workflows(self, modules: list[Module]) -> Iterator[Workflow]:
-        registered: dict[tuple[Path, str], tuple[Module, str, str]] = {}
-        for module in modules:
-            self._registered_in(module, registered)
-        called = {
-            (found.module.path, found.local)
-            for module in modules
-            for facts in module.facts.functions.values()
-            for ref in facts.refs
-            for found in self.project.resolve(ref.name, module)
-            if found.kind == "function" and found.module is not None
-        }
-        seen: set[tuple[Path, str]] = set()
-        for (path, local), (module, name, variant) in registered.items():
-            seen.add((path, local))
-            workflow = self._workflow(module, local, name, variant)
-            if workflow is not None:
-                yield workflow
-        for module in modules:
-            for local, facts in module.facts.functions.items():
-                key = (module.path, local)
-                is_one = facts.uses_context and (facts.is_generator or facts.is_async) and not facts.first_is_activity
-                if is_one and key not in seen and key not in called and "activity" not in facts.marks:
-                    workflow = self._workflow(module, local, None, "")
-                    if workflow is not None:
-                        yield workflow
-
-    def _registered_in(self, module: Module, registered: dict[tuple[Path, str], tuple[Module, str, str]]) -> None:
+    def _read_registrations(self, module: Module) -> None:
         for one in module.facts.registrations:
             for found in self.project.resolve_all(one.names, module):
-                if found.kind == "function" and found.module is not None:
+                if found.kind == "function" and found.module is not None and not one.by_call:
+                    self._registered.add((found.module, found.local))
                     if one.registered_as:
-                        self._named[found.module.path, found.local] = one.registered_as
-                    if one.kind == "workflow" and not one.by_call:
-                        name = one.registered_as or found.local.rpartition(".")[2]
-                        registered[found.module.path, found.local] = (found.module, name, "")
+                        self._names[found.module, found.local] = one.registered_as
         for local, facts in module.facts.functions.items():
+            if facts.marks:
+                self._registered.add((module, local))
             if facts.registered_as:
-                self._named[module.path, local] = facts.registered_as
-            if "workflow" in facts.marks:
-                name = facts.registered_as or local.rpartition(".")[2]
-                registered[module.path, local] = (module, name, self._variant(module, local))
+                self._names[module, local] = facts.registered_as
 
-    def _variant(self, module: Module, local: str) -> str:
-        node = self._function(module, local)
-        for decorator in node.decorator_list if node is not None else ():
-            if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Attribute):
-                given = keyword(decorator, "version_name")
-                if decorator.func.attr == "versioned_workflow":
-                    return local.rpartition(".")[2] if given is None else literal(given)
-        return ""
-
-    def _workflow(self, module: Module, local: str, name: str | None, variant: str) -> Workflow | None:
+    def _workflow(self, module: Module, local: str) -> Workflow | None:
         node = self._function(module, local)
         names = parameters(node) if node is not None else []
         if node is None or not names:
             return None
         facts = module.facts.functions[local]
         own = names[1:] if facts.owner and names[0] in ("self", "cls") else names
-        context = context_names(node, frozenset(own[:1]))
-        scope = Scope(module, local, node, context)
-        chosen = name or declared_name(node) or node.name
-        return Workflow(chosen, variant, name is not None, scope, facts)
+        scope = Scope(module, local, node, context_names(node, frozenset(own[:1])))
+        name = self._names.get((module, local)) or declared_name(node) or node.name
+        return Workflow(name, _variant(node), (module, local) in self._registered, scope, facts)
 
     def _function(self, module: Module, local: str) -> Function | None:
         body = module.parsed.bodies.get(local)
@@ -160,7 +80,7 @@ class Program:
     def callee(self, call: ast.Call, scope: Scope) -> Scope | None:
         """As `Resolver`."""
         found = self._found(call.func, scope, call)
-        if found is None or found.module is None or self._is_activity(found):
+        if found is None or found.module is None or (found.module, found.local) in self.graph.activities:
             return None
         node = self._function(found.module, found.local)
         return None if node is None else Scope(found.module, found.local, node, frozenset())
@@ -172,10 +92,14 @@ class Program:
             return text
         found = self._found(target, scope, target)
         if found is not None and found.module is not None:
-            node = self._function(found.module, found.local)
-            given = self._named.get((found.module.path, found.local)) or (node and declared_name(node))
-            return given or found.local.rpartition(".")[2]
+            return self.name_of(found.module, found.local)
         return self._constant(target, scope) or self._imported(target, scope)
+
+    def name_of(self, module: Module, local: str) -> str:
+        """The name under which a function is registered, else its own."""
+        node = self._function(module, local)
+        given = self._names.get((module, local)) or (node and declared_name(node))
+        return given or local.rpartition(".")[2]
 
     def _found(self, node: ast.expr, scope: Scope, at: ast.expr) -> Found | None:
         """The one function that an expression stands for."""
@@ -205,16 +129,22 @@ class Program:
         """The scope in which a call or a name stands."""
         parsed = scope.module.parsed
         body = parsed.bodies[scope.qualname]
-        known = self._scopes.get((scope.module.path, scope.qualname))
+        known = self._scopes.get((scope.module, scope.qualname))
         if known is None:
             known = {id(call): where for call, where in body.calls}
             known |= {id(read): where for read, where in body.loads}
-            self._scopes[scope.module.path, scope.qualname] = known
+            self._scopes[scope.module, scope.qualname] = known
         return known.get(id(node), body.scope)
 
-    def _is_activity(self, found: Found) -> bool:
-        facts = found.function
-        return facts is not None and ("activity" in facts.marks or facts.first_is_activity)
+
+def _variant(node: Function) -> str:
+    """Which version of a versioned workflow a function is; empty where it is none."""
+    for decorator in node.decorator_list:
+        if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Attribute):
+            given = keyword(decorator, "version_name")
+            if decorator.func.attr == "versioned_workflow":
+                return node.name if given is None else literal(given)
+    return ""
 
 
 def declared_name(node: Function) -> str:

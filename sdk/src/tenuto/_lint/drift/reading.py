@@ -226,17 +226,18 @@ class _Reader:
             key, inside = f"for {self._key(statement.iter)}", []
         body = (*inside, *trim(self.sequence(statement.body), frozenset({EndKind.CONTINUE})))
         after = self.sequence(statement.orelse)
-        return [*before, *self._repeated(header, key, body, statement), *after]
+        decides = statement.test if isinstance(statement, ast.While) else statement.iter
+        return [*before, *self._repeated(header, key, body, decides), *after]
 
     def _try(self, statement: ast.Try | ast.TryStar) -> list[Node]:
         body = self.sequence([*statement.body, *statement.orelse])
         if statement.handlers:
             body = tuple(trim(body, frozenset({EndKind.RAISE})))  # Perhaps caught below.
-        arms = [Arm("try:", "try", body, self._place(statement))]
+        arms = [Arm("try:", "try", body, self._place(_word(statement, "try")))]
         for handler in statement.handlers:
             caught = "" if handler.type is None else f" {_short(handler.type)}"
             nodes = self.sequence(handler.body)
-            arms.append(Arm(f"except{caught}:", f"except{caught}", nodes, self._place(handler)))
+            arms.append(Arm(f"except{caught}:", f"except{caught}", nodes, self._place(_word(handler, "except"))))
         finally_nodes = self.sequence(statement.finalbody)
         if not any(arm.nodes for arm in arms[1:]):
             # A handler that goes on, with nothing asked for, changes what may follow only by an error's path.
@@ -307,7 +308,7 @@ class _Reader:
             *self._repeated(header, f"for {self._key(first.iter)}{tests}", inside, node),
         ]
 
-    def _repeated(self, header: str, key: str, nodes: Sequence[Node], node: ast.expr | ast.stmt) -> list[Node]:
+    def _repeated(self, header: str, key: str, nodes: Sequence[Node], node: ast.expr) -> list[Node]:
         if all(isinstance(one, Wait) and not one.is_any for one in nodes):
             return list(nodes[:1])  # Waiting for each is waiting for all.
         return [Block(BlockKind.LOOP, (Arm(header, key, tuple(nodes), self._place(node)),))]
@@ -379,9 +380,16 @@ class _Reader:
         """A condition without the names of local variables, which may change freely."""
         return ast.unparse(_Anonymous(self._locals).visit(ast.parse(ast.unparse(node), mode="eval")))
 
-    def _place(self, node: ast.stmt | ast.expr | ast.pattern | ast.ExceptHandler) -> Place:
-        end_line, end_column = node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
-        return Place(self._scope.path, node.lineno, node.col_offset, end_line, end_column)
+    def _place(self, node: ast.AST) -> Place:
+        return Place(self._scope.module, self._scope.qualname, node)
+
+
+def _word(node: ast.stmt | ast.ExceptHandler, word: str) -> ast.expr:
+    """The word that a block begins with, as something to point at."""
+    end = node.col_offset + len(word)
+    return ast.Name(
+        word, ast.Load(), lineno=node.lineno, col_offset=node.col_offset, end_lineno=node.lineno, end_col_offset=end
+    )
 
 
 class _Anonymous(ast.NodeTransformer):

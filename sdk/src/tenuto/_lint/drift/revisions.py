@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tenuto._lint.facts import ModuleFacts
+from tenuto._lint.project import DiskSources, Module, Project
 from tenuto.errors import TenutoError
 
 _SECONDS = 120.0  # A partial clone may have to fetch what it is asked for.
@@ -25,18 +27,78 @@ class BaseSources:
     """What a revision held.
 
     Attributes:
-        commit: the full id of the commit.
-        name: the revision as it was asked for, with the beginning of the id.
+        name: the revision as it was asked for, with the beginning of its commit's id.
         root: top folder of the work tree.
         paths: Python files of the revision, relative to the root.
         changed: content of those that differ from the work tree, or are gone from it.
     """
 
-    commit: str
     name: str
     root: Path
     paths: frozenset[str]
     changed: dict[str, bytes]
+
+    def files(self, given: Iterable[Path]) -> list[Path]:
+        """The files that stood below these absolute paths, in order; hidden folders are left out."""
+        found: list[Path] = []
+        for name in sorted(self.paths):
+            path = self.root / name
+            if any(path == one.resolve() or one.resolve() in path.parents for one in given) and "/." not in f"/{name}":
+                found.append(path)
+        return found
+
+    def project(self, modules: Iterable[Module]) -> Project:
+        """The project at this revision; of modules of today that have not changed, what is known is taken over."""
+        return Project(_RevisionFiles(self), KnownFacts(modules))
+
+
+class _RevisionFiles:
+    """Files as a revision held them; what is no Python file of the repository is read from the disk."""
+
+    def __init__(self, base: BaseSources) -> None:
+        self._disk = DiskSources()
+        self._base = base
+        self._folders = {parent.as_posix() for path in base.paths for parent in Path(path).parents}
+
+    def read(self, path: Path) -> bytes:
+        """As `Sources`."""
+        inside = self._inside(path)
+        if inside is None or inside in self._base.paths - self._base.changed.keys():
+            return self._disk.read(path)
+        if inside not in self._base.changed:
+            raise FileNotFoundError(f"{path} did not exist at {self._base.name}")
+        return self._base.changed[inside]
+
+    def is_file(self, path: Path) -> bool:
+        """As `Sources`."""
+        inside = self._inside(path)
+        return self._disk.is_file(path) if inside is None else inside in self._base.paths
+
+    def is_folder(self, path: Path) -> bool:
+        """As `Sources`."""
+        relative = self._relative(path)
+        return (relative is not None and relative.as_posix() in self._folders) or self._disk.is_folder(path)
+
+    def _inside(self, path: Path) -> str | None:
+        relative = self._relative(path)
+        return relative.as_posix() if relative is not None and path.suffix == ".py" else None
+
+    def _relative(self, path: Path) -> Path | None:
+        return path.relative_to(self._base.root) if path.is_relative_to(self._base.root) else None
+
+
+class KnownFacts:
+    """Facts of modules that were read before, by content; as `FactsCache`."""
+
+    def __init__(self, modules: Iterable[Module]) -> None:
+        self._facts = {(module.path, module.digest): module.facts for module in modules}
+
+    def facts(self, path: Path, digest: str) -> ModuleFacts | None:
+        """As `FactsCache`."""
+        return self._facts.get((path, digest))
+
+    def keep_facts(self, path: Path, digest: str, facts: ModuleFacts) -> None:
+        """As `FactsCache`; nothing is kept: a project of the base is looked at once."""
 
 
 def read_base(revision: str, folder: Path) -> BaseSources:
@@ -61,7 +123,6 @@ def read_base(revision: str, folder: Path) -> BaseSources:
     names = {_text(name) for name in differing.split(b"\0") if name}
     wanted = {path: blob for path, blob in entries.items() if path in names}
     return BaseSources(
-        commit=commit,
         name=revision if commit.startswith(revision) else f"{revision} ({commit[:8]})",
         root=root,
         paths=frozenset(entries),

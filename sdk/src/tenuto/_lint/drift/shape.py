@@ -9,20 +9,27 @@ Inputs, results and durations are left out: replay does not compare them.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from tenuto._lint.project import Module
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands in a source file; lines from 1, columns from 0."""
+    """Where something stands: the syntax node, and the function that holds it."""
 
-    path: str
-    line: int
-    column: int
-    end_line: int
-    end_column: int
+    module: Module
+    function: str
+    node: ast.AST
+
+    @property
+    def line(self) -> int:
+        """Its first line, from 1."""
+        line: int = getattr(self.node, "lineno", 1)
+        return line
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +175,7 @@ class Token:
         is_followed: whether an operation may come after it, on some path.
         header: of `OPEN` and `ARM`: the condition, compared apart.
         operation: of `OPERATION`: what it stands for.
+        patch: of `OPEN`: the patch that is asked for.
     """
 
     mark: Mark
@@ -179,6 +187,7 @@ class Token:
     is_followed: bool
     header: str = ""
     operation: Operation | None = None
+    patch: str | None = None
 
     @property
     def depth(self) -> int:
@@ -271,7 +280,10 @@ def _flatten_block(block: Block, tokens: list[Token], around: _Around, *, with_w
             after = after or any(inside[1:])
         followed = around.is_followed or (any(inside) if i == 0 else inside[i])
         mark, key = (Mark.OPEN, block.kind.value) if i == 0 else (Mark.ARM, f"{block.kind.value} arm")
-        tokens.append(Token(mark, arm.header, key, arm.place, around.blocks, opened_by, followed, header=arm.key))
+        patch = block.patch if i == 0 else None
+        tokens.append(
+            Token(mark, arm.header, key, arm.place, around.blocks, opened_by, followed, header=arm.key, patch=patch)
+        )
         loop_followed = around.is_followed if is_loop else around.is_loop_followed
         _flatten(
             arm.nodes,
