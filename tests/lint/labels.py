@@ -138,7 +138,7 @@ def _case_paths() -> Iterator[Path]:
 
 @cache
 def blind_rules() -> dict[str, tuple[str, ...]]:
-    """Which rules are to find the blind author's violations, by `path:line`."""
+    """Which rules are to find the blind author's violations, by `path:line`, and as `@LINE` where else they may."""
     table = tomllib.loads((CORPUS / "blind_rules.toml").read_text(encoding="utf-8"))
     return {
         f"blind/{path}:{line}": tuple(rules.split()) for path, lines in table.items() for line, rules in lines.items()
@@ -183,5 +183,7 @@ def _read_file(file: Path, reading: _Reading) -> None:
 
 def _violation(found: tuple[str, int, str, str], leads: list[Place] | tuple[()]) -> Violation:
     path, line, what, why = found
-    rules = blind_rules()[f"{path}:{line}"] if path.startswith("blind/") else (what,)
-    return Violation(path, line, rules, what, why, frozenset([(path, line), *leads]))
+    words = blind_rules()[f"{path}:{line}"] if path.startswith("blind/") else (what,)
+    rules = tuple(word for word in words if not word.startswith("@"))
+    elsewhere = [(path, int(word[1:])) for word in words if word.startswith("@")]
+    return Violation(path, line, rules, what, why, frozenset([(path, line), *leads, *elsewhere]))

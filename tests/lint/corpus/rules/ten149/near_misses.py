@@ -24,7 +24,7 @@ def placed(ctx: wf.WorkflowContext, job: dict):
     platform = job["platform"]
     node = platform["node"]  # near miss: a local of that name
     yield ctx.call_activity(where, input={"node": node})
-    return [sys.maxsize > 0, job["pid"]]  # near miss: a field called pid
+    return job["pid"]  # near miss: a field called pid
 
 
 class Fleet:

@@ -29,8 +29,8 @@ def counted(ctx: wf.WorkflowContext, rows: list):
 
 @wfr.workflow
 async def awaited(ctx: wf.WorkflowContext, url: str) -> None:
-    queue: asyncio.Queue = asyncio.Queue()
-    await queue.get()  # violation: TEN221: a future of the event loop
+    queue: asyncio.Queue = asyncio.Queue()  # via(queue)
+    await queue.get()  # violation(queue): TEN221: a future of the event loop
     await ctx.call_activity(act, input={"url": url})
 
 

@@ -38,6 +38,6 @@ async def sent_one(ctx: wf.WorkflowContext, name: str) -> None:
 
 
 @wfr.workflow
-async def both(ctx: wf.WorkflowContext, name: str):
+async def both(ctx: wf.WorkflowContext, name: str):  # via(both)
     await ctx.call_activity(act, input={"name": name})
-    yield ctx.call_activity(act, input={"done": True})  # violation: TEN227: an asynchronous generator
+    yield ctx.call_activity(act, input={"done": True})  # violation(both): TEN227: an asynchronous generator

@@ -1,4 +1,4 @@
-"""Waits while being closed."""
+"""Operations asked for while the instance is being dropped from memory."""
 
 import tenuto as wf
 
@@ -14,29 +14,29 @@ def act(ctx: wf.WorkflowActivityContext, value: dict) -> dict:
 def tidied(ctx: wf.WorkflowContext, job: dict):
     try:
         yield ctx.call_activity(act, input=job)
-    finally:
-        yield ctx.call_activity(act, input={"tidy": True})  # violation: TEN230: also when the generator is closed
+    except GeneratorExit:
+        ctx.call_activity(act, input={"tidy": True})  # violation: TEN230: recorded nowhere
+        raise
 
 
 @wfr.workflow
 async def released(ctx: wf.WorkflowContext, job: dict) -> None:
     try:
         await ctx.call_activity(act, input=job)
-    finally:
-        await ctx.call_activity(act, input={"release": True})  # violation: TEN230: the same in a coroutine
+    except GeneratorExit:
+        ctx.raise_event(job["parent"], "dropped")  # violation: TEN230: the same in a coroutine
+        raise
 
 
 class Lease:
     def __init__(self, ctx: wf.WorkflowContext) -> None:
         self.ctx = ctx
 
-    async def __aenter__(self) -> None: ...
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.ctx.call_activity(act, input={"release": True})  # violation(lease): TEN230: at the end of a block
+    def __del__(self) -> None:
+        self.ctx.call_activity(act, input={"release": True})  # violation(lease): TEN230: whenever memory is tidied up
 
 
 @wfr.workflow
 async def leased(ctx: wf.WorkflowContext, job: dict) -> None:
-    async with Lease(ctx):  # via(lease)
-        await ctx.call_activity(act, input=job)
+    lease = Lease(ctx)  # via(lease)
+    await ctx.call_activity(act, input={"job": job, "lease": bool(lease)})

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import tenuto as wf
 
@@ -9,7 +10,7 @@ wfr = wf.WorkflowRuntime()
 
 
 @wfr.activity
-def act(ctx: wf.WorkflowActivityContext, value: dict) -> dict:
+def act(ctx: wf.WorkflowActivityContext, value: Any) -> Any:
     return value
 
 

@@ -8,7 +8,7 @@ wfr = wf.WorkflowRuntime()
 
 
 @wfr.activity
-def act(ctx: wf.WorkflowActivityContext, value: dict) -> dict:
+def act(ctx: wf.WorkflowActivityContext, value: object) -> object:
     return value
 
 
