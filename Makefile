@@ -50,8 +50,9 @@ lock: setup ## resolve requirements/*.in and the members into hashed files; ARGS
 proto: setup ## generate the wire stubs from proto/tenuto
 	@$(BIN)/python proto/generate.py
 
-accuracy: setup ## judge the linter on the labelled corpus, beside others; writes docs/lint-accuracy.md
+accuracy: setup ## judge the linter on the labelled corpus, beside others, and on public code
 	@PYTHONPATH=tests:benchmarks $(BIN)/python benchmarks/lint_corpus.py $(ARGS)
+	@PYTHONPATH=tests:benchmarks $(BIN)/python benchmarks/lint_public.py $(ARGS)
 
 bench: setup ## measure; results land in benchmarks/
 	@$(BIN)/python benchmarks/run.py $(ARGS)

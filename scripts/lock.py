@@ -30,6 +30,8 @@ def main() -> None:
     extra = sys.argv[1:]
     for name in ("bootstrap", "lint-peers"):
         compile_requirements(f"requirements/{name}.txt", f"requirements/{name}.in", extra=extra)
+    # Sources to read, which nobody installs: what they would need is of no concern.
+    compile_requirements("requirements/lint-public.txt", "requirements/lint-public.in", extra=["--no-deps", *extra])
     members = [f"{member}/pyproject.toml" for member in MEMBERS]
     compile_requirements("requirements/dev.txt", "requirements/dev.in", *members, extra=extra)
 
