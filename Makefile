@@ -58,5 +58,5 @@ bench: setup ## measure; results land in benchmarks/
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 clean: ## remove .venv and everything that tools left behind
-	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .tenuto
+	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .tenuto .tenuto_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from replay_world import World, registry_of
+from tenuto._lint.drift.drifting import Hunk, difference, pair_up
 from tenuto._lint.drift.program import Program
 from tenuto._lint.graph import build_graph
 from tenuto._lint.project import DiskSources, Project
@@ -27,22 +28,32 @@ class Edit:
         name: what was done.
         base: body of the workflow before.
         current: body of it today.
-        says: what drift says of it, beginning with the first change; empty where it says nothing.
-        helpers: module-level code that both revisions have.
+        says: what drift says of it; empty where it says nothing.
+        is_certain: whether small runs show what drift says: it also speaks of histories that they cannot have.
     """
 
     name: str
     base: str
     current: str
     says: str = ""
-    helpers: str = ""
+    is_certain: bool = True
+
+    @property
+    def before(self) -> str:
+        """The module at the base."""
+        return source_of(self.base)
+
+    @property
+    def after(self) -> str:
+        """The module today."""
+        return source_of(self.current)
 
 
-def source_of(body: str, helpers: str = "") -> str:
+def source_of(body: str) -> str:
     """A module whose workflow `w` has this body."""
     head = "import tenuto as wf\nfrom datetime import timedelta\nwfr = wf.WorkflowRuntime()\n"
     inside = textwrap.indent(textwrap.dedent(body).strip(), "    ")
-    return f"{head}{textwrap.dedent(helpers)}\n\n@wfr.workflow\ndef w(ctx, x):\n{inside}\n"
+    return f"{head}\n\n@wfr.workflow\ndef w(ctx, x):\n{inside}\n"
 
 
 def program_of(**files: str) -> Program:
@@ -52,6 +63,13 @@ def program_of(**files: str) -> Program:
     for path in sources:
         project.module_at(path)
     return Program(project, build_graph(project))
+
+
+def differences(before: str, after: str) -> list[Hunk]:
+    """What drift finds between two modules with a workflow `w`."""
+    pairs, gone, new = pair_up(program_of(shop=before), program_of(shop=after))
+    assert (len(pairs), gone, new) == (1, [], [])
+    return list(difference(pairs[0]).hunks)
 
 
 def load(source: str) -> Callable[..., Any]:
@@ -98,3 +116,155 @@ def _world(function: Callable[..., Any], value: int, choices: tuple[tuple[int, s
 def _cannot_replay(world: World, function: Callable[..., Any]) -> bool:
     world.registry = registry_of(function)
     return world.restart().problem is not None
+
+
+A, B, C = (f'yield ctx.call_activity("{name}")\n' for name in "abc")
+T = "yield ctx.create_timer(timedelta(seconds=1))\n"
+FAN_OUT = 't = ctx.call_activity("a")\nu = ctx.call_activity("b")\n'
+
+
+def inside(head: str, body: str) -> str:
+    """A block."""
+    return f"{head}\n{textwrap.indent(body, '    ')}"
+
+
+EDITS = [
+    Edit("nothing", A + B, A + B),
+    Edit("an activity renamed", A + B, A + C, "activity 'b' became activity 'c'"),
+    Edit("an activity became a timer", A + B, A + T, "activity 'b' became timer"),
+    Edit("an activity removed", A + B + C, A + C, "activity 'b' is gone"),
+    Edit("the last one removed", A + B, A, "activity 'b' is gone"),
+    Edit("an activity added", A + B, A + C + B, "activity 'c' is new before activity 'b'"),
+    Edit("one added at the end", A + B, A + B + C),
+    Edit("two reordered", A + B + C, A + C + B, "activity 'b' moved after activity 'c'"),
+    Edit("a timer added", A + B, A + T + B, "timer is new before activity 'b'"),
+    Edit("another duration", A + T, A + "yield ctx.create_timer(timedelta(hours=1))"),
+    Edit("another input", A + B, A + 'yield ctx.call_activity("b", input=x)'),
+    Edit(
+        "an event sent",
+        A + B,
+        A + 'ctx.raise_event("other", "e")\n' + B,
+        "event to another instance 'e' is new before activity 'b'",
+    ),
+    Edit(
+        "a wait with a timeout",
+        A + 'yield ctx.wait_for_external_event("e")\n' + B,
+        A + 'yield ctx.wait_for_external_event("e", timeout=timedelta(seconds=1))\n' + B,
+        "event 'e' became event with timeout 'e'",
+    ),
+    Edit(
+        "another event",
+        A + 'yield ctx.wait_for_external_event("e")\n' + B,
+        A + 'yield ctx.wait_for_external_event("f")\n' + B,
+        "event 'e' became event 'f'",
+    ),
+    Edit(
+        "an event in other letters", 'yield ctx.wait_for_external_event("E")', 'yield ctx.wait_for_external_event("e")'
+    ),
+    Edit("added behind a patch", A + B, A + inside('if ctx.is_patched("p"):', C) + B),
+    Edit("replaced behind a patch", A + B, A + inside('if ctx.is_patched("p"):', C) + inside("else:", B)),
+    Edit("removed behind a patch", A + B + C, A + inside('if not ctx.is_patched("p"):', B) + C),
+    Edit("an early end behind a patch", A + B, A + inside('if ctx.is_patched("p"):', C + "return 1\n") + B),
+    Edit("a patch asked for in a name", A + B, A + 'is_new = ctx.is_patched("p")\n' + inside("if is_new:", C) + B),
+    Edit(
+        "a patch taken back",
+        A + inside('if ctx.is_patched("p"):', C) + B,
+        A + B,
+        "activity 'c' is gone",
+    ),
+    Edit("a patch made the rule", A + inside('if ctx.is_patched("p"):', C) + B, A + C + B),
+    Edit("a branch around", A + B, A + inside("if x > 3:", B), "'if x > 3' is new around activity 'b'"),
+    Edit("a branch gone", A + inside("if x > 3:", B) + C, A + B + C, "'if x > 3' is gone around activity 'b'"),
+    Edit("the last branch gone", A + inside("if x > 3:", B), A + B),
+    Edit(
+        "a branch on the clock",
+        A + B,
+        A + inside("if ctx.current_utc_datetime.year > 3000:", B) + inside("else:", C),
+        "'if ctx.current_utc_datetime.year > 3000' is new around activity 'b'; activity 'c' is new after activity 'b'",
+    ),
+    Edit(
+        "another condition",
+        A + inside("if x > 3:", B) + C,
+        A + inside("if x > 0:", B) + C,
+        "'if x > 3' became 'if x > 0'",
+    ),
+    Edit(
+        "a condition turned round",
+        A + inside("if x > 3:", B) + C,
+        A + "if not x > 3:\n    pass\n" + inside("else:", B) + C,
+    ),
+    Edit("a variable renamed", "r = " + A + inside("if r:", B) + C, "s = " + A + inside("if s:", B) + C),
+    Edit("an early end", A + B, A + inside("if x > 3:", "return 1\n") + B, "'if x > 3' is new around activity 'b'"),
+    Edit(
+        "an early error",
+        A + B,
+        inside("if x > 3:", "raise ValueError\n") + A + B,
+        "'if x > 3' is new around activity 'a' and 1 more",
+    ),
+    Edit("an early end gone", A + inside("if x > 3:", "return 1\n") + B, A + B),
+    Edit("an early end at the end", A + B, A + B + inside("if x > 3:", "return 1\n")),
+    Edit(
+        "else instead of return", inside("if x > 3:", A + "return 1\n") + B, inside("if x > 3:", A) + inside("else:", B)
+    ),
+    Edit(
+        "branches swapped",
+        inside("if x > 3:", A) + inside("else:", B),
+        inside("if x > 3:", B) + inside("else:", A),
+        "activity 'a' moved after activity 'b'; activity 'b' moved",
+    ),
+    Edit(
+        "to the other branch",
+        inside("if x > 3:", A) + inside("else:", "pass\n") + B,
+        inside("if x > 3:", "pass\n") + inside("else:", A) + B,
+        "activity 'a' moved before activity 'b'",
+    ),
+    Edit(
+        "another case",
+        "match x:\n" + textwrap.indent(inside("case 1:", A) + inside("case _:", B), "    "),
+        "match x:\n" + textwrap.indent(inside("case 1:", A) + inside("case 5:", C) + inside("case _:", B), "    "),
+        "activity 'c' is new before activity 'b'",
+    ),
+    Edit(
+        "a loop around",
+        A + B,
+        A + inside("for i in range(2):", B),
+        "'for i in range(2)' is new around activity 'b'",
+        is_certain=False,  # This loop runs; one over a list of nothing does not.
+    ),
+    Edit(
+        "more in a loop",
+        inside("for i in range(2):", A),
+        inside("for i in range(2):", A + B),
+        "activity 'b' is new after activity 'a'",
+    ),
+    Edit(
+        "a loop left early",
+        inside("for i in range(3):", A) + B,
+        inside("for i in range(3):", A + inside("if x > 3:", "break\n")) + B,
+        "'break' is new before activity 'b'",
+    ),
+    Edit(
+        "an error handled", A + B, "try:\n" + textwrap.indent(A, "    ") + inside("except wf.TaskFailedError:", C) + B
+    ),
+    Edit(
+        "an error handled no more",
+        "try:\n" + textwrap.indent(A, "    ") + inside("except wf.TaskFailedError:", C) + B,
+        A + B,
+        "activity 'c' is gone",
+    ),
+    Edit(
+        "one after the other",
+        FAN_OUT + "yield wf.when_all([t, u])",
+        A + B,
+        "'wait' is new before activity 'b'",
+    ),
+    Edit("both at once", A + B, FAN_OUT + "yield wf.when_all([t, u])", "'wait' is gone before activity 'b'"),
+    Edit(
+        "the first of both",
+        FAN_OUT + "yield wf.when_all([t, u])\n" + C,
+        FAN_OUT + "yield wf.when_any([t, u])\n" + C,
+        "'wait' is gone before activity 'c'; 'wait for the first of them' is new before activity 'c'",
+    ),
+    Edit("both one by one", FAN_OUT + "yield wf.when_all([t, u])\n" + C, FAN_OUT + "yield t\nyield u\n" + C),
+    Edit("not waited for at the end", A, 'ctx.call_activity("a")'),
+]

@@ -9,6 +9,7 @@ from tenuto._lint.api import lint_paths
 from tenuto._lint.config import Config
 from tenuto._lint.drift.revisions import BaseSources
 from tenuto._lint.finding import Finding
+from tenuto._lint.fixes import fix_source, safe_fixes
 
 FOLDER = Path(__file__).parent / "fixtures"
 _EXPECTED = re.compile(r"#\s*expect:\s*([A-Z0-9, ]+)")
@@ -53,3 +54,9 @@ def found(case: Path, rule: str) -> list[Finding]:
 def places(findings: list[Finding]) -> set[Place]:
     """Where findings are: file, line, rule."""
     return {(Path(one.path).name, one.line, one.rule) for one in findings}
+
+
+def fixed(case: Path, rule: str) -> str:
+    """A fixture after `--fix` of one rule."""
+    fixes = safe_fixes(one for one in found(case, rule) if one.rule == rule)
+    return fix_source(case.read_bytes(), fixes)[0].decode()

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from lint.rule_cases import FOLDER, cases, expected, found, places
+from lint.rule_cases import FOLDER, cases, expected, fixed, found, places
+from tenuto._lint.api import lint_paths
+from tenuto._lint.config import Config
+from tenuto._lint.fixes import fix_source, safe_fixes
+from tenuto._lint.project import DiskSources
 from tenuto._lint.registry import all_rules, page_path
 
 SECTIONS = ("What it finds", "Why it breaks on replay", "Example", "Use instead", "What it misses")
@@ -22,6 +26,24 @@ def test_a_rule_finds_what_its_fixture_expects(rule: str, case: Path) -> None:
     else:
         assert any(one[2] == rule for one in wanted)
     assert places(found(case, rule)) == wanted
+
+
+FIXED = [one for one in CASES if isinstance(one.values[1], Path) and one.values[1].with_suffix(".fixed").exists()]
+
+
+@pytest.mark.parametrize(("rule", "case"), FIXED)
+def test_a_rule_mends_its_fixture(rule: str, case: Path) -> None:
+    """The fixes of a rule give the text that stands beside the fixture; applied to that again, they change nothing."""
+    after = fixed(case, rule)
+    assert after == case.with_suffix(".fixed").read_text(encoding="utf-8")
+    assert fix_again(after, rule) == after
+
+
+def fix_again(text: str, rule: str) -> str:
+    """Text after another `--fix` of one rule."""
+    path = Path("again.py").absolute()
+    report = lint_paths([path], Config(select=(rule,)), sources=DiskSources({path: text.encode()}))
+    return fix_source(text.encode(), safe_fixes(one for one in report.findings if one.rule == rule))[0].decode()
 
 
 @pytest.mark.parametrize("rule", all_rules())

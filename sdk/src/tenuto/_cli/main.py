@@ -1,4 +1,4 @@
-"""Entry point of `tenuto`: options for all commands, and errors as sentences with exit codes."""
+"""All commands of `tenuto`: options that hold for each, and errors as sentences with exit codes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import typer
 from rich.text import Text
 
 from tenuto import errors
-from tenuto._cli import dev, explain, verify, workflow
+from tenuto._cli import dev, explain, lint, verify, workflow
 from tenuto._cli.exits import Exit, exit_for
 from tenuto._cli.session import Output, Session, session_of
+from tenuto._cli.start import LIGHT
 from tenuto._cli.tables import raw_text, records_table
 from tenuto._trace.build import build_trace
 from tenuto._trace.page import html_page
 from tenuto._trace.text import print_trace
 
 _EPILOG = (
-    "Exit codes: 0 ok; 1 the workflow failed or was terminated (wait, get --exit-code), or verify found something; "
-    "2 wrong usage or invalid "
-    "request; 3 no such instance; 4 engine unavailable, token refused or outcome unknown; 5 refused (id taken, "
-    "status, limit); 6 timeout."
+    "Exit codes: 0 ok; 1 the workflow failed or was terminated (wait, get --exit-code), or verify or lint found "
+    "something; 2 wrong usage or invalid request; 3 no such instance; 4 engine unavailable, token refused or outcome "
+    "unknown; 5 refused (id taken, status, limit); 6 timeout."
 )
 
 app = typer.Typer(
@@ -41,6 +41,7 @@ state = typer.Typer(name="state", help="Look into the state store.", no_args_is_
 app.add_typer(state)
 app.command("dev")(dev.dev)
 app.command("verify")(verify.verify)
+app.command("lint")(lint.lint)
 app.command("explain")(explain.explain)
 
 # These may stand anywhere on the line, so that a command can be repeated with one of them added at its end.
@@ -131,12 +132,13 @@ def version(context: typer.Context) -> None:
 
 
 def hoist(arguments: Sequence[str]) -> list[str]:
-    """Move the options that hold for every command to the front; what follows `--` is left alone."""
+    """Move the options that hold for every command to the front; what follows `--` or `lint` is left alone."""
     front: list[str] = []
     rest: list[str] = []
     words = iter(arguments)
     for word in words:
-        if word == "--":
+        # The linter has formats of its own behind --output.
+        if word == "--" or (word in LIGHT and not rest):
             rest += [word, *words]
         elif word in _FLAGS or (word.startswith("--") and word.partition("=")[0] in _WITH_VALUE and "=" in word):
             front.append(word)

@@ -9,7 +9,7 @@ from tenuto._lint.finding import Finding, Severity
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 
 
-def to_github(findings: Iterable[Finding]) -> list[str]:
+def as_github(findings: Iterable[Finding]) -> list[str]:
     """Return one line for each finding. NB: GitHub shows at most ten of a kind for each step."""
     return [_command(finding) for finding in findings]
 

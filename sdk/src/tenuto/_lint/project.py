@@ -124,6 +124,8 @@ class Module:
         root: that folder.
         digest: of its bytes.
         facts: what is known of it.
+        resolved: what its raw names lead to, as far as somebody asked.
+        used: modules that these answers came from directly.
     """
 
     path: Path
@@ -136,6 +138,7 @@ class Module:
     _project: Project
     _text: str | None = None
     resolved: dict[str, tuple[Found, ...]] = field(default_factory=dict[str, "tuple[Found, ...]"])
+    used: set[Module] = field(default_factory=set["Module"])
 
     @property
     def is_package(self) -> bool:
@@ -257,19 +260,48 @@ class Project:
         key = (importer.root, name)
         if key not in self._located:
             self._located[key] = self._find(name, importer)
-        return self._located[key]
+        found = self._located[key]
+        if isinstance(found, Module):
+            importer.used.add(found)
+        return found
 
     def _find(self, name: str, importer: Module) -> Module | Path | None:
+        place = self.locate(name, importer)
+        return self.module_at(place) if place is not None and place.suffix == ".py" else place
+
+    def locate(self, name: str, importer: Module) -> Path | None:
+        """Return the file of an absolute name as its importer sees it, or the folder of a package without one."""
         relative = Path(*name.split("."))
         folder: Path | None = None
         for root in self._search(importer.root):
             base = root / relative
             for path in (base / "__init__.py", base.with_name(base.name + ".py")):
                 if self.sources.is_file(path):
-                    return self.module_at(path)
+                    return path
             if folder is None and self.sources.is_folder(base):
                 folder = base
         return folder
+
+    def digest_at(self, path: Path) -> str:
+        """Return what tells the content of a file from others, without parsing it; empty where it cannot be read."""
+        module = self._modules.get(path)
+        if module is not None:
+            return module.digest
+        try:
+            return digest_of(self.sources.read(path))
+        except OSError:
+            return ""
+
+    def dependencies(self, module: Module) -> list[Module]:
+        """Return the other modules that what was asked about a module so far was answered from."""
+        found: dict[Module, None] = {module: None}
+        stack = [module]
+        while stack:
+            for other in stack.pop().used:
+                if other not in found:
+                    found[other] = None
+                    stack.append(other)
+        return list(found)[1:]
 
     # -- what names lead to
 

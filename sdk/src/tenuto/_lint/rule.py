@@ -34,12 +34,12 @@ what they reach), `module`: see `check_module`.
             if "builtins.hash" in call.names and not is_int(call.node.args[0]):
                 yield function.hit(call.node, f"hash({call.text}) ...", fix=...)
 
-**Modules**, `check_module`: called once for each module that holds an activity, a workflow or something that one reaches,
-with a `view.ModuleView`. **Projects**, `check_project`: called once per run with a `view.ProjectView`, which holds facts and
-no syntax trees (they come from the cache); it yields `Hit`s with `path` set. Prefer functions: their findings are kept
-while neither the file nor what it imports changes. **Base revisions**, `check_base`: called once per run that compares
-with a revision, with a `drift.view.BaseView`. **Suppressions**, `check_suppressions`: called once per module after
-everything else, with all `# tenuto: ignore[...]` comments and whether each was used.
+**Modules**, `check_module`: called once for each module that holds an activity, a workflow or something that one
+reaches, with a `view.ModuleView`. **Projects**, `check_project`: called once per run with a `view.ProjectView`, which
+holds facts and no syntax trees (they come from the cache); it yields `Hit`s with `path` set. Prefer functions: their
+findings are kept while neither the file nor what it imports changes. **Base revisions**, `check_base`: called once per
+run that compares with a revision, with a `drift.view.BaseView`. **Suppressions**, `check_suppressions`: called once per
+module after everything else, with all `# tenuto: ignore[...]` comments and whether each was used.
 
 What a rule may rely on: `check` sees every function once, whatever number of workflows reach it; the run adds the chain
 of calls, applies suppressions, `select`, `ignore` and severities, and drops a second hit of one rule at one place. So a

@@ -7,8 +7,10 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
+from tenuto._lint.cache import Cache, Result
 from tenuto._lint.checks import Checker, Raw, check_suppressions
 from tenuto._lint.config import Config
 from tenuto._lint.drift.revisions import BaseSources
@@ -109,6 +111,7 @@ class Run:
         sources: where files come from. None: the disk.
         base: folder that paths of findings are relative to, where they are below it.
         revision: what to compare with. None: nothing.
+        use_cache: whether to keep what was found out for the next run.
     """
 
     def __init__(
@@ -118,6 +121,7 @@ class Run:
         sources: Sources | None = None,
         base: Path | None = None,
         revision: BaseSources | None = None,
+        use_cache: bool = False,
     ) -> None:
         self._config = config
         self._sources = sources or DiskSources()
@@ -125,7 +129,8 @@ class Run:
         self._revision = revision
         self._rules = active_rules(config)
         self._checker = Checker(self._rules.values(), config.names)
-        self.project = Project(self._sources)
+        self._cache = Cache(config.root or Path.cwd()) if use_cache else None
+        self.project = Project(self._sources, self._cache)
 
     def lint(self, paths: Iterable[Path]) -> Report:
         """Lint files and folders."""
@@ -173,6 +178,30 @@ class Run:
             if not _matches(path, self._config.exclude) and is_marked(project.sources, path):
                 project.module_at(path)
         yield from self._checker.check_base(BaseView(view, project, revision.name))
+
+    def _hits(self, module: Module, view: ProjectView) -> Iterable[Raw]:
+        """What the rules find in a module, from the cache where nothing that it depends on has changed."""
+        if self._cache is None:
+            return self._checker.check_module(view.module(module))
+        context = self._context(module, view.graph)
+        for result in self._cache.results(module.path, module.digest, context):
+            if all(self.project.digest_at(Path(path)) == digest for path, digest in result.depends):
+                return result.hits
+        hits = tuple(self._checker.check_module(view.module(module)))
+        depends = tuple((str(one.path), one.digest) for one in self.project.dependencies(module))
+        if not self._checker.broken:
+            self._cache.keep_result(module.path, Result(context, depends, hits))
+        return hits
+
+    def _context(self, module: Module, graph: Graph) -> str:
+        """Everything but contents that hits in a module depend on: rules, roles of functions, where imports lead."""
+        digest = blake2b(repr((list(self._rules), self._config.names)).encode(), digest_size=16)
+        for roles in (graph.reached, graph.workflows, graph.activities):
+            digest.update(repr(sorted(name for where, name in roles if where is module)).encode())
+        digest.update(repr([sorted(names) for names in graph.names.values()]).encode())
+        for name in module.facts.imports:
+            digest.update(f"{name}={self.project.locate(name, module)};".encode() if name else b";")
+        return digest.hexdigest()
 
     def _concerned(self, graph: Graph) -> list[Module]:
         """Modules that hold something of a workflow, or an activity."""

@@ -5,6 +5,7 @@ Source: Static Analysis Results Interchange Format Version 2.1.0, OASIS.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from importlib.metadata import version
@@ -20,8 +21,8 @@ _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: 
 _ROOT = "%SRCROOT%"
 
 
-def to_sarif(findings: Sequence[Finding], faults: Iterable[str] = ()) -> dict[str, Any]:
-    """Return a log with one run.
+def as_sarif(findings: Sequence[Finding], faults: Iterable[str] = ()) -> str:
+    """Return a log with one run, as JSON.
 
     Args:
         findings: in the order to show.
@@ -33,7 +34,7 @@ def to_sarif(findings: Sequence[Finding], faults: Iterable[str] = ()) -> dict[st
     if failed:
         invocation["toolExecutionNotifications"] = failed
     names = {finding.rule: finding.name for finding in findings}
-    return {
+    log = {
         "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
         "version": "2.1.0",
         "runs": [
@@ -51,6 +52,7 @@ def to_sarif(findings: Sequence[Finding], faults: Iterable[str] = ()) -> dict[st
             }
         ],
     }
+    return json.dumps(log, indent=2, ensure_ascii=False)
 
 
 def _descriptor(rule_id: str, name: str, rule: Rule | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tenuto._lint.drift.shape import Mark, Node, Token, flatten
+from tenuto._lint.drift.shape import Follows, Mark, Node, Token, flatten
 
 # Operations are what is aligned; the rest decides between alignments that hold the same operations.
 _OPERATION_WEIGHT = 1000
@@ -63,16 +63,18 @@ class Comparison:
 def compare(base: Sequence[Node], current: Sequence[Node]) -> Comparison:
     """Aligns two shapes. Waits are looked at only where the operations agree: otherwise they differ by themselves."""
     for with_waits in (False, True):
-        found = _compare(flatten(base, with_waits=with_waits), flatten(current, with_waits=with_waits))
+        old, new = (flatten(shape, with_waits=with_waits) for shape in (base, current))
+        found = _compare(old, new, Follows.WAIT if with_waits else Follows.OPERATION)
         if found.changes:
             return found
     return found
 
 
-def _compare(base: list[Token], current: list[Token]) -> Comparison:
+def _compare(base: list[Token], current: list[Token], least: Follows) -> Comparison:
+    """`least`: what must come after a place in the base for something new there to be noticed."""
     pairs = _keep_blocks(_align(base, current), base, current)
     rows = tuple(_rows(pairs, base, current))
-    differ = _Differences(rows, base, current, dict(pairs))
+    differ = _Differences(rows, (base, current), dict(pairs), least)
     return Comparison(rows, tuple(sorted(differ.changes(), key=lambda change: min(change.base, change.current))))
 
 
@@ -166,54 +168,55 @@ class _Differences:
     """Reads changes off aligned rows."""
 
     def __init__(
-        self, rows: Sequence[Row], base: Sequence[Token], current: Sequence[Token], partner: dict[int, int]
+        self,
+        rows: Sequence[Row],
+        sides: tuple[Sequence[Token], Sequence[Token]],
+        partner: dict[int, int],
+        least: Follows,
     ) -> None:
         self._rows = rows
-        self._base = base
-        self._current = current
+        self._base, self._current = sides
         self._partner = partner
+        self._least = least
+        self._row_of = {id(row.current): i for i, row in enumerate(rows) if row.current is not None}
         self._partner_of = {c: b for b, c in partner.items()}
 
     def changes(self) -> Iterator[Change]:
         """All changes, each once."""
         removed = [i for i, row in enumerate(self._rows) if _is_operation(row.base) and row.current is None]
         inserted = [i for i, row in enumerate(self._rows) if _is_operation(row.current) and row.base is None]
-        for kind, pairs in (
-            (ChangeKind.REORDERED, self._reordered(removed, inserted)),
-            (ChangeKind.RENAMED, self._in_place(removed, inserted)),
-        ):
-            for b, c in pairs:
-                removed.remove(b)
-                inserted.remove(c)
-                is_other = kind is ChangeKind.RENAMED and _kind(self._rows[b].base) != _kind(self._rows[c].current)
-                yield Change(ChangeKind.REPLACED if is_other else kind, b, c)
+        for b, c in self._reordered(removed, inserted):
+            yield Change(ChangeKind.REORDERED, b, c)
+        for b, c in self._in_place(removed, inserted):
+            is_same_kind = _kind(self._rows[b].base) == _kind(self._rows[c].current)
+            yield Change(ChangeKind.RENAMED if is_same_kind else ChangeKind.REPLACED, b, c)
         yield from (Change(ChangeKind.REMOVED, i, i) for i in removed)
-        yield from (Change(ChangeKind.INSERTED, i, i) for i in inserted if self._is_noticed(i))
+        yield from (Change(ChangeKind.INSERTED, i, i) for i in inserted if self._is_noticed(i, self._least))
         yield from self._decisions()
         yield from self._leaves()
 
     def _reordered(self, removed: list[int], inserted: list[int]) -> list[tuple[int, int]]:
-        """Operations that are gone here and new there."""
-        left = list(inserted)
+        """Operations that are gone here and new there; they are taken out of both lists."""
         pairs: list[tuple[int, int]] = []
-        for b in removed:
-            found = next((c for c in left if self._key(b) == self._key(c)), None)
+        for b in list(removed):
+            found = next((c for c in inserted if self._key(b) == self._key(c)), None)
             if found is not None:
-                left.remove(found)
                 pairs.append((b, found))
+                removed.remove(b)
+                inserted.remove(found)
         return pairs
 
     def _in_place(self, removed: list[int], inserted: list[int]) -> list[tuple[int, int]]:
-        """Operations with another one in their place: nothing that stayed stands between the two."""
+        """Operations with another one in their place, nothing that stayed between the two; taken out of both lists."""
         pairs: list[tuple[int, int]] = []
-        left = list(inserted)
-        for b in removed:
-            near = [c for c in left if self._is_one_gap(b, c)]
+        for b in list(removed):
+            near = [c for c in inserted if self._is_one_gap(b, c)]
             found = next((c for c in near if _kind(self._rows[b].base) == _kind(self._rows[c].current)), None)
             found = near[0] if found is None and near else found
             if found is not None:
-                left.remove(found)
                 pairs.append((b, found))
+                removed.remove(b)
+                inserted.remove(found)
         return pairs
 
     def _is_one_gap(self, one: int, other: int) -> bool:
@@ -224,14 +227,15 @@ class _Differences:
         token = self._rows[i].base or self._rows[i].current
         return "" if token is None else token.key
 
-    def _is_followed(self, i: int) -> bool:
-        """Whether the base may ask for something after this place."""
+    def _is_followed(self, i: int, least: Follows) -> bool:
+        """Whether the base may ask for something after this place, or wait."""
         before = next((row.base for row in reversed(self._rows[:i]) if row.base is not None), None)
         if before is None:
-            return any(token.mark is Mark.OPERATION for token in self._base)
-        return before.is_followed
+            marks = (Mark.OPERATION,) if least is Follows.OPERATION else (Mark.OPERATION, Mark.WAIT)
+            return any(token.mark in marks for token in self._base)
+        return before.follows >= least
 
-    def _is_noticed(self, i: int) -> bool:
+    def _is_noticed(self, i: int, least: Follows) -> bool:
         """Whether an execution that began on the base's code may reach this new operation where it expects another."""
         token = self._rows[i].current
         if token is None:
@@ -244,7 +248,15 @@ class _Differences:
                 return any(self._is_caught(block, way) for block, way in token.around)
             if self._current[opener].key == "match" and opener in self._partner_of:
                 return True  # The value that leads here used to go to another case.
-        return self._is_followed(i)
+        return self._is_followed(self._way_in(i, token), least)
+
+    def _way_in(self, i: int, token: Token) -> int:
+        """The row up to which a path to this token is one of the base's: where it enters an arm with nothing of it."""
+        for opener, arm in token.around:
+            start = self._row_of[id(self._current[_arm_start(self._current, opener, arm)])]
+            if opener not in self._partner_of and not any(row.base and row.current for row in self._rows[start:i]):
+                return self._row_of[id(self._current[opener])]
+        return i
 
     def _is_caught(self, opener: int, arm: int) -> bool:
         return self._current[opener].key == "try" and arm == 0 and opener in self._partner_of
@@ -258,23 +270,29 @@ class _Differences:
             if base is not None and current is not None:
                 if base.header != current.header:
                     yield Change(ChangeKind.CONDITION, i, i)
-                elif _is_operation(base) and self._is_in_other_arm(base, current):
+                elif _is_operation(base) and self._is_elsewhere(base, current):
                     yield Change(ChangeKind.REORDERED, i, i)
             elif current is not None and current.mark is Mark.OPEN and self._holds_stayed(current.block):
                 yield Change(ChangeKind.WRAPPED, i, i)
             elif base is not None and base.mark is Mark.OPEN and self._held_stayed(base.block):
                 yield Change(ChangeKind.UNWRAPPED, i, i)
 
-    def _is_in_other_arm(self, base: Token, current: Token) -> bool:
-        arms = dict(current.around)
+    def _is_elsewhere(self, base: Token, current: Token) -> bool:
+        """Whether an operation left an arm of a block that stayed, or came into one; or a handler of any block."""
+        before: set[tuple[int, int | None]] = set()
         for opener, arm in base.around:
-            other = self._partner.get(opener)
-            if other is None or other not in arms:
-                continue
             start = _arm_start(self._base, opener, arm)
-            if self._partner.get(start) != _arm_start(self._current, other, arms[other]):
+            if opener in self._partner:
+                before.add((self._partner[opener], self._partner.get(start)))
+            elif self._base[opener].key == "try" and arm > 0:
                 return True
-        return False
+        now: set[tuple[int, int | None]] = set()
+        for opener, arm in current.around:
+            if opener in self._partner_of:
+                now.add((opener, _arm_start(self._current, opener, arm)))
+            elif self._current[opener].key == "try" and arm > 0:
+                return True
+        return before != now
 
     def _holds_stayed(self, opener: int) -> bool:
         """Whether a block that is new stands around an operation that is not. A `try` alone decides nothing."""
@@ -297,6 +315,8 @@ class _Differences:
         if not inside:
             return False
         ways = {arm for token in inside for block, arm in token.around if block == opener}
+        if len(ways) > 1:
+            return True  # What was one or the other is now both.
         others = [t for t in self._base if any(block == opener and arm not in ways for block, arm in t.around)]
         closing = next(t for t in self._base if t.mark is Mark.CLOSE and t.block == opener)
         return closing.is_followed or any(_is_operation(token) for token in others) or self._base[opener].key == "loop"
@@ -314,7 +334,7 @@ class _Differences:
                 kind = ChangeKind.WAITS
             else:
                 kind = ChangeKind.ENDS_EARLY if row.current is not None else ChangeKind.GOES_ON
-            followed = token.is_followed if row.base is not None else self._is_noticed(i)
+            followed = token.is_followed if row.base is not None else self._is_noticed(i, Follows.OPERATION)
             if followed and not self._is_in_new_block(row.current):
                 yield Change(kind, i, i)
 

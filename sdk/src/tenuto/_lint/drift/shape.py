@@ -12,7 +12,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from tenuto._lint.project import Module
 
@@ -150,6 +150,14 @@ def patches(nodes: Sequence[Node]) -> list[tuple[str, Place]]:
     return [(node.patch, node.arms[0].place) for node in found if node.patch is not None]
 
 
+class Follows(IntEnum):
+    """What may come after a place."""
+
+    NOTHING = 0
+    WAIT = 1
+    OPERATION = 2
+
+
 class Mark(StrEnum):
     """What a token is."""
 
@@ -172,7 +180,7 @@ class Token:
         place: where it stands.
         around: the blocks around it, the outermost first: index of the token that opens it, and the arm inside it.
         block: of `OPEN`, `ARM` and `CLOSE`: index of the token that opens this block; else -1.
-        is_followed: whether an operation may come after it, on some path.
+        follows: the most that may come after it, on some path.
         header: of `OPEN` and `ARM`: the condition, compared apart.
         operation: of `OPERATION`: what it stands for.
         patch: of `OPEN`: the patch that is asked for.
@@ -184,10 +192,15 @@ class Token:
     place: Place
     around: tuple[tuple[int, int], ...]
     block: int
-    is_followed: bool
+    follows: Follows
     header: str = ""
     operation: Operation | None = None
     patch: str | None = None
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether an operation may come after it."""
+        return self.follows is Follows.OPERATION
 
     @property
     def depth(self) -> int:
@@ -202,8 +215,12 @@ def operation_text(operation: Operation) -> str:
     return operation.kind if operation.target is None else f"{operation.kind} '{operation.target}'"
 
 
-def _has_operation(nodes: Sequence[Node]) -> bool:
-    return any(isinstance(node, Operation) for node in walk(nodes))
+def _most(nodes: Sequence[Node]) -> Follows:
+    """The most that a sequence holds."""
+    kinds = [type(node) for node in walk(nodes)]
+    if Operation in kinds:
+        return Follows.OPERATION
+    return Follows.WAIT if Wait in kinds else Follows.NOTHING
 
 
 def _is_shown(block: Block, *, with_waits: bool) -> bool:
@@ -212,11 +229,11 @@ def _is_shown(block: Block, *, with_waits: bool) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Around:
-    """What surrounds a sequence: blocks, and whether an operation may come after it, and after the nearest loop."""
+    """What surrounds a sequence: blocks, and what may come after it, and after the nearest loop."""
 
     blocks: tuple[tuple[int, int], ...] = ()
-    is_followed: bool = False
-    is_loop_followed: bool = False
+    follows: Follows = Follows.NOTHING
+    after_loop: Follows = Follows.NOTHING
 
 
 def flatten(nodes: Sequence[Node], *, with_waits: bool) -> list[Token]:
@@ -228,7 +245,7 @@ def flatten(nodes: Sequence[Node], *, with_waits: bool) -> list[Token]:
 
 def _flatten(nodes: Sequence[Node], tokens: list[Token], around: _Around, *, with_waits: bool) -> None:
     for i, node in enumerate(nodes):
-        inside = replace(around, is_followed=_may_follow(nodes[i + 1 :], around.is_followed))
+        inside = replace(around, follows=_may_follow(nodes[i + 1 :], around.follows))
         if isinstance(node, Block):
             if _is_shown(node, with_waits=with_waits):
                 _flatten_block(node, tokens, inside, with_waits=with_waits)
@@ -241,56 +258,53 @@ def _flatten(nodes: Sequence[Node], tokens: list[Token], around: _Around, *, wit
             tokens.append(_leaf(node, inside))
 
 
-def _may_follow(rest: Sequence[Node], is_followed: bool) -> bool:
+def _may_follow(rest: Sequence[Node], after: Follows) -> Follows:
+    found = Follows.NOTHING
     for node in rest:
-        if isinstance(node, Operation) or (isinstance(node, Block) and _has_operation([node])):
-            return True
         if isinstance(node, End):
-            return False
-    return is_followed
+            return found
+        found = max(found, _most([node]))
+        if found is Follows.OPERATION:
+            return found
+    return max(found, after)
 
 
 def _leaf(node: Operation | Wait | End, around: _Around) -> Token:
-    is_followed = around.is_followed
+    follows = around.follows
     match node:
         case Operation():
             text, key = operation_text(node), f"{node.kind} {'?' if node.is_computed else node.target}"
-            return Token(Mark.OPERATION, text, key, node.place, around.blocks, -1, around.is_followed, operation=node)
+            return Token(Mark.OPERATION, text, key, node.place, around.blocks, -1, follows, operation=node)
         case Wait():
             mark, text = Mark.WAIT, "wait for the first of them" if node.is_any else "wait"
             key = text
         case End():
             mark, text, key = Mark.END, node.kind.value, f"end {node.kind.value}"
             if node.kind in (EndKind.RETURN, EndKind.RAISE):
-                is_followed = False
+                follows = Follows.NOTHING
             elif node.kind is EndKind.BREAK:
-                is_followed = around.is_loop_followed
-    return Token(mark, text, key, node.place, around.blocks, -1, is_followed)
+                follows = around.after_loop
+    return Token(mark, text, key, node.place, around.blocks, -1, follows)
 
 
 def _flatten_block(block: Block, tokens: list[Token], around: _Around, *, with_waits: bool) -> None:
     opened_by = len(tokens)
-    inside = [_has_operation(arm.nodes) for arm in block.arms]
+    inside = [_most(arm.nodes) for arm in block.arms]
     is_loop = block.kind is BlockKind.LOOP
     for i, arm in enumerate(block.arms):
-        after = around.is_followed
+        after = around.follows
         if is_loop:
-            after = after or inside[i]  # The next round.
+            after = max(after, inside[i])  # The next round.
         elif block.kind is BlockKind.TRY and i == 0:
-            after = after or any(inside[1:])
-        followed = around.is_followed or (any(inside) if i == 0 else inside[i])
+            after = max(after, *inside[1:])
+        follows = max(around.follows, *(inside if i == 0 else inside[i : i + 1]))
         mark, key = (Mark.OPEN, block.kind.value) if i == 0 else (Mark.ARM, f"{block.kind.value} arm")
         patch = block.patch if i == 0 else None
         tokens.append(
-            Token(mark, arm.header, key, arm.place, around.blocks, opened_by, followed, header=arm.key, patch=patch)
+            Token(mark, arm.header, key, arm.place, around.blocks, opened_by, follows, header=arm.key, patch=patch)
         )
-        loop_followed = around.is_followed if is_loop else around.is_loop_followed
-        _flatten(
-            arm.nodes,
-            tokens,
-            _Around((*around.blocks, (opened_by, i)), is_followed=after, is_loop_followed=loop_followed),
-            with_waits=with_waits,
-        )
+        within = _Around((*around.blocks, (opened_by, i)), after, around.follows if is_loop else around.after_loop)
+        _flatten(arm.nodes, tokens, within, with_waits=with_waits)
     text = f"end of {block.arms[0].header.rstrip(':')}"
     place = block.arms[-1].place
-    tokens.append(Token(Mark.CLOSE, text, "close", place, around.blocks, opened_by, around.is_followed))
+    tokens.append(Token(Mark.CLOSE, text, "close", place, around.blocks, opened_by, around.follows))

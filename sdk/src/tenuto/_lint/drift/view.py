@@ -11,6 +11,7 @@ from tenuto._lint.drift.program import Program, Workflow
 from tenuto._lint.drift.revisions import KnownFacts
 from tenuto._lint.drift.shape import Place
 from tenuto._lint.finding import Edit, Fix, Severity
+from tenuto._lint.fixes import apply_edits
 from tenuto._lint.graph import build_graph
 from tenuto._lint.project import DiskSources, Module, Project
 from tenuto._lint.rule import Hit
@@ -76,7 +77,7 @@ class BaseView:
 
     def with_edits(self, module: Module, edits: tuple[Edit, ...]) -> BaseView:
         """The same comparison as it would be with one file edited."""
-        text = apply(module.text, edits)
+        text = apply_edits(module.text, edits)
         today = self.project.modules
         project = Project(DiskSources({module.path: text.encode()}), KnownFacts(today))
         for one in today:
@@ -116,18 +117,6 @@ def definition(workflow: Workflow) -> Place:
     name = ast.Name(node.name, ast.Load(), lineno=node.lineno, col_offset=first, end_lineno=node.lineno)
     name.end_col_offset = first + len(node.name)
     return Place(workflow.scope.module, workflow.scope.qualname, name)
-
-
-def apply(text: str, edits: tuple[Edit, ...]) -> str:
-    """A text with edits, which do not overlap."""
-    lines = text.split("\n")
-    starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line) + 1)
-    for edit in sorted(edits, key=lambda one: (one.line, one.column), reverse=True):
-        first, last = starts[edit.line - 1] + edit.column, starts[edit.end_line - 1] + edit.end_column
-        text = text[:first] + edit.text + text[last:]
-    return text
 
 
 def _is_successor(old: Workflow, new: Workflow) -> bool:
