@@ -14,8 +14,9 @@ _ENDLESS = frozenset({"itertools.count", "itertools.cycle"})
 
 def endless_loops(function: FunctionView) -> Iterator[_Loop]:
     """Yield the loops that nothing ends: no condition, no `break`, `return` or `raise` that leaves them."""
-    for node in function.walk():
-        if isinstance(node, _Loop) and _has_no_condition(function, node) and not _is_left(node):
+    loops: list[_Loop] = [*function.nodes_of(ast.While), *function.nodes_of(ast.For), *function.nodes_of(ast.AsyncFor)]
+    for node in loops:
+        if _has_no_condition(function, node) and not _is_left(node):
             yield node
 
 
@@ -64,14 +65,14 @@ def first_after(function: FunctionView, node: ast.stmt, wanted: Callable[[ast.AS
             return None
     if isinstance(parent, _Loop) and node in parent.body:
         return _again(function, parent, wanted)
-    return first_after(function, parent, wanted) if isinstance(parent, ast.stmt) and parent is not function.node else (
-        _after_handler(function, parent, wanted)
+    return (
+        first_after(function, parent, wanted)
+        if isinstance(parent, ast.stmt) and parent is not function.node
+        else (_after_handler(function, parent, wanted))
     )
 
 
-def _after_handler(
-    function: FunctionView, parent: ast.AST | None, wanted: Callable[[ast.AST], bool]
-) -> ast.AST | None:
+def _after_handler(function: FunctionView, parent: ast.AST | None, wanted: Callable[[ast.AST], bool]) -> ast.AST | None:
     """What follows the end of an exception handler or a case is what follows the whole statement."""
     if not isinstance(parent, ast.ExceptHandler | ast.match_case):
         return None
@@ -95,9 +96,10 @@ def _again(function: FunctionView, loop: _Loop, wanted: Callable[[ast.AST], bool
 
 def _block_of(parent: ast.AST | None, node: ast.stmt) -> list[ast.stmt]:
     for name in ("body", "orelse", "finalbody"):
-        block: object = getattr(parent, name, None)
-        if isinstance(block, list) and node in block:
-            return [one for one in block if isinstance(one, ast.stmt)]
+        block: list[ast.stmt] = getattr(parent, name, [])
+        # The body of a lambda or a conditional expression is no list.
+        if isinstance(parent, ast.stmt | ast.ExceptHandler | ast.match_case | ast.mod) and node in block:
+            return block
     return []
 
 
@@ -114,7 +116,8 @@ def _always_leaves(node: ast.stmt) -> bool:
             return _ends(node.finalbody) or (
                 (_ends(node.body) or _ends(node.orelse)) and all(_ends(one.body) for one in node.handlers)
             )
-    return False
+        case _:
+            return False
 
 
 def _ends(block: list[ast.stmt]) -> bool:

@@ -18,15 +18,15 @@ def guarded_tries(function: FunctionView, *, waits_only: bool = False) -> Iterat
         function: where to look.
         waits_only: whether an operation that is asked for without a wait does not count.
     """
-    for node in function.walk():
-        if isinstance(node, ast.Try) and any(_is_guarded(function, one, waits_only) for one in node.body):
+    for node in function.nodes_of(ast.Try):
+        if any(_is_guarded(function, one, waits_only) for one in node.body):
             yield node
 
 
 def suppressions(function: FunctionView, *, waits_only: bool = False) -> Iterator[tuple[ast.expr, frozenset[str]]]:
     """Yield each `suppress(...)` of a `with` statement whose body waits, with the exceptions that it names."""
-    for node in function.walk():
-        if not isinstance(node, ast.With) or not any(_is_guarded(function, one, waits_only) for one in node.body):
+    for node in function.nodes_of(ast.With):
+        if not any(_is_guarded(function, one, waits_only) for one in node.body):
             continue
         for item in node.items:
             call = item.context_expr

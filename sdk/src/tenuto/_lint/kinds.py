@@ -32,7 +32,11 @@ _PROCESS = frozenset(
         "weakref.WeakValueDictionary",
     }
 )
-_DECODED = {"call_activity": "result_type", "call_child_workflow": "result_type", "wait_for_external_event": "data_type"}
+_DECODED = {
+    "call_activity": "result_type",
+    "call_child_workflow": "result_type",
+    "wait_for_external_event": "data_type",
+}
 
 
 class Order(StrEnum):
@@ -93,7 +97,8 @@ class _Kinds:
                 return self._of_result(node.value, scope)
             case ast.NamedExpr():
                 return self.of(node.value, scope, depth + 1)
-        return None
+            case _:
+                return None
 
     def _all(self, nodes: list[ast.expr], scope: Scope, depth: int) -> Order | None:
         found = [self.of(one, scope, depth) for one in nodes]
@@ -196,7 +201,9 @@ class _Kinds:
         for holder in holders:
             if holder.module is not None and holder.local in holder.module.parsed.classes:
                 entries = holder.module.parsed.classes[holder.local].attributes.get(node.attr, [])
-                orders = [_of_literal(value) if kind == "value" else _of_annotation(value) for kind, value, _ in entries]
+                orders = [
+                    _of_literal(value) if kind == "value" else _of_annotation(value) for kind, value, _ in entries
+                ]
                 if orders and all(orders):
                     return orders[0]
         return None
@@ -219,7 +226,8 @@ class _Kinds:
                     one.kind == "element" and one.node is not None and self._holds_whole(one.node, scope)
                     for one in bindings
                 )
-        return False
+            case _:
+                return False
 
     def _holds_whole(self, node: ast.expr, scope: Scope) -> bool:
         match node:
@@ -229,7 +237,8 @@ class _Kinds:
                 return all(self._is_whole(one, scope) for one in node.elts)
             case ast.GeneratorExp() | ast.ListComp():
                 return self._is_whole(node.elt, self._function.body.inner.get(node, scope))
-        return False
+            case _:
+                return False
 
     @staticmethod
     def _is_view(node: ast.expr) -> bool:
@@ -265,7 +274,8 @@ def _of_literal(node: ast.expr | None) -> Order | None:
         case ast.Call(func=ast.Name(id="field") | ast.Attribute(attr="field")):
             made = next((one.value for one in node.keywords if one.arg == "default_factory"), None)
             return Order.SET if isinstance(made, ast.Name) and made.id == "set" else None
-    return None
+        case _:
+            return None
 
 
 def _of_annotation(node: ast.expr) -> Order | None:

@@ -210,7 +210,7 @@ class _Places:
     # -- where an ordered collection goes
 
     def _way(self, node: ast.expr) -> bool | None:
-        """Follow a list or iterator outwards: True where it reaches an operation, False where its order matters, else None."""
+        """Follow a list or iterator outwards: True if it reaches an operation, False if its order matters."""
         function = self._function
         at: ast.AST = node
         for parent in function.parents(node):
@@ -223,7 +223,9 @@ class _Places:
                     return False
                 case ast.Assign(targets=[ast.Name() as target]) | ast.AnnAssign(target=ast.Name() as target):
                     return False if self._is_read_in_order(target) else None
-                case ast.keyword() | ast.List() | ast.Tuple() | ast.Dict() | ast.IfExp() | ast.BoolOp() | ast.NamedExpr():
+                case (
+                    ast.keyword() | ast.List() | ast.Tuple() | ast.Dict() | ast.IfExp() | ast.BoolOp() | ast.NamedExpr()
+                ):
                     pass
                 case _:
                     return None
@@ -270,7 +272,8 @@ class _Places:
                 return self._into_call(parent) in ("operation", "matters")
             case ast.keyword() | ast.List() | ast.Tuple() | ast.Dict():
                 return self._way(use) is not None
-        return False
+            case _:
+                return False
 
     def _acts_plainly(self, node: ast.stmt) -> bool:
         """As `_acts`, without following the list that is filled: two lists that fill each other end here."""
@@ -279,7 +282,7 @@ class _Places:
     # -- sources
 
     def _source(self, node: ast.expr) -> tuple[ast.expr, Order, ast.expr] | None:
-        """The collection without order behind an expression that keeps the order of its members, and what to replace."""
+        """The collection without order behind an expression that keeps its members' order, and what to replace."""
         order = order_of(self._function, node)
         if order is not None:
             return node, order, node
@@ -313,5 +316,3 @@ def _takes_apart(target: ast.expr) -> bool:
     return isinstance(target, ast.Tuple | ast.List) and (
         len(target.elts) > 1 or any(isinstance(one, ast.Starred) for one in target.elts)
     )
-
-

@@ -120,7 +120,8 @@ def shared_thing(function: FunctionView, node: ast.expr, depth: int = 0) -> Shar
         case ast.Subscript():
             thing = shared_thing(function, node.value, depth + 1)
             return thing if thing is not None and thing.is_container else None
-    return None
+        case _:
+            return None
 
 
 def _of_name(function: FunctionView, node: ast.Name, depth: int) -> SharedThing | None:
@@ -135,7 +136,11 @@ def _of_name(function: FunctionView, node: ast.Name, depth: int) -> SharedThing 
                 return None
             module, name = place
             values = module.parsed.scope.bindings.get(name, [])
-            return SharedThing("global", f"{module.name}.{name}", _hold_container(values)) if _hold_values(values) else None
+            return (
+                SharedThing("global", f"{module.name}.{name}", _hold_container(values))
+                if _hold_values(values)
+                else None
+            )
         return SharedThing("global", node.id, _hold_container(bindings)) if _hold_values(bindings) else None
     if where is not function.body.scope or not all(one.kind == "value" for one in bindings):
         return None
@@ -189,7 +194,8 @@ def _is_class(function: FunctionView, node: ast.expr) -> bool:
         case ast.Name() | ast.Attribute():
             found = function.found(node, function.scope_of(node))
             return bool(found) and all(one.kind == "class" for one in found)
-    return False
+        case _:
+            return False
 
 
 def _is_class_method(function: FunctionView) -> bool:
@@ -206,9 +212,7 @@ def is_imported(function: FunctionView, node: ast.expr) -> bool:
     if not isinstance(node, ast.Name):
         return False
     _, bindings = _located(function, node)
-    return bool(bindings) and all(
-        one.kind == "name" and not one.text.startswith(("&", "@", "?")) for one in bindings
-    )
+    return bool(bindings) and all(one.kind == "name" and not one.text.startswith(("&", "@", "?")) for one in bindings)
 
 
 @remembered

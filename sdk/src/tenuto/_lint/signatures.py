@@ -57,14 +57,20 @@ _DISTINCT = {name: {name} for name in ("str", "bytes", "list", "dict", "tuple", 
 }
 
 
-def surplus_arguments(method: str, call: ast.Call) -> str:
-    """Say which arguments a method of the context does not take; empty where all fit, or `*args` hide them."""
+def surplus_arguments(method: str, call: ast.Call, *, names_too: bool) -> str:
+    """Say which arguments a method of the context does not take; empty where all fit, or `*args` hide them.
+
+    Args:
+        method: its name.
+        call: the call.
+        names_too: whether names count; other packages with the same methods have names of their own.
+    """
     if method not in _CALLS or any(isinstance(one, ast.Starred) for one in call.args):
         return ""
     most, names = _CALLS[method]
     if len(call.args) > most:
         return f"{method} takes {most} argument{'s' if most > 1 else ''} by position, and {len(call.args)} are given"
-    unknown = [one.arg for one in call.keywords if one.arg is not None and one.arg not in names]
+    unknown = [one.arg for one in call.keywords if names_too and one.arg is not None and one.arg not in names]
     return f"{method} has no argument {unknown[0]}=" if unknown else ""
 
 
@@ -114,7 +120,8 @@ def _refuses_none(annotation: ast.expr) -> bool:
             return last_name(annotation) in ("list", "dict", "set", "tuple", "frozenset")
         case ast.Attribute():
             return annotation.attr != "Any"
-    return False
+        case _:
+            return False
 
 
 def _json_of(node: ast.expr | None) -> str:
@@ -131,7 +138,8 @@ def _json_of(node: ast.expr | None) -> str:
             return "a list"
         case ast.Dict() | ast.DictComp():
             return "a dictionary"
-    return ""
+        case _:
+            return ""
 
 
 def _accepted(target: FunctionView, annotation: ast.expr | None) -> frozenset[str]:

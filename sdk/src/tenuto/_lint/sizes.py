@@ -39,7 +39,8 @@ def is_bounded(function: FunctionView, node: ast.expr, depth: int = 0) -> bool:
             return all(is_bounded(function, one.iter, depth + 1) for one in node.generators)
         case ast.Call():
             return _is_bounded_call(function, node, depth + 1)
-    return False
+        case _:
+            return False
 
 
 def _is_bounded_name(function: FunctionView, node: ast.Name, depth: int) -> bool:
@@ -99,6 +100,8 @@ def whole_number(function: FunctionView, node: ast.expr, depth: int = 0) -> int 
             values = function.bindings(node, function.scope_of(node))
             if len(values) == 1 and values[0].kind == "value" and values[0].node is not None:
                 return whole_number(function, values[0].node, depth + 1)
+        case _:
+            pass
     return None
 
 
@@ -116,4 +119,6 @@ def constant_bytes(function: FunctionView, node: ast.expr) -> int:
             return sum(constant_bytes(function, one) for one in node.elts)
         case ast.Dict():
             return sum(constant_bytes(function, one) for one in node.values)
+        case _:
+            pass
     return 0

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from tenuto._lint.extract import keyword, operation_of, subject_of
 from tenuto._lint.facts import Operation, Suppression
@@ -17,6 +18,7 @@ from tenuto._lint.project import Found, Module, Project
 from tenuto._lint.rule import Hit
 from tenuto._lint.scopes import Binding, Function, Scope
 
+N = TypeVar("N", bound=ast.AST)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 
 
@@ -355,9 +357,25 @@ class FunctionView:
 
     # -- the tree
 
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """The nodes of its body in the order of the text, nested functions and classes left out."""
+        return list(_walk(self.node.body))
+
+    @cached_property
+    def _by_kind(self) -> dict[type[ast.AST], list[ast.AST]]:
+        found: dict[type[ast.AST], list[ast.AST]] = {}
+        for node in self.nodes:
+            found.setdefault(type(node), []).append(node)
+        return found
+
     def walk(self) -> Iterator[ast.AST]:
         """Return the nodes of its body in the order of the text, nested functions and classes left out."""
-        yield from _walk(self.node.body)
+        return iter(self.nodes)
+
+    def nodes_of(self, kind: type[N]) -> list[N]:
+        """Return its nodes of one kind, in the order of the text; cheaper than to look for them."""
+        return [node for node in self._by_kind.get(kind, ()) if isinstance(node, kind)]
 
     @cached_property
     def _parents(self) -> dict[ast.AST, ast.AST]:

@@ -100,7 +100,8 @@ def is_task_holder(function: FunctionView, node: ast.AST) -> bool:
             return makes_task(function, node.elt)
         case ast.DictComp():
             return makes_task(function, node.value)
-    return False
+        case _:
+            return False
 
 
 def holds_operations(function: FunctionView, found: Found) -> bool:

@@ -37,7 +37,7 @@ _ASKED = (
 
 
 def _check(function: FunctionView) -> Iterator[Hit]:
-    """Locks and threads that a module keeps, and threads of a class of the project; what is made here is in the table."""
+    """Locks and threads that a module keeps, and threads of the project's own classes; the table has the rest."""
     for call in function.calls:
         holder = call.target.value if isinstance(call.target, ast.Attribute) else None
         owner, _, method = call.name.rpartition(".")
@@ -45,12 +45,10 @@ def _check(function: FunctionView) -> Iterator[Hit]:
             is_own_class = owner == "threading.Thread" and method == "start" and owner not in function.names(holder)
             if is_own_class or is_of_module(function, holder):
                 yield function.hit(call.node, f"{call.text}() uses a thread or lock in workflow code")
-    for node in function.walk():
-        if isinstance(node, ast.withitem) and is_of_module(function, node.context_expr):
-            if any(name in _MADE for name in function.names(node.context_expr)):
-                yield function.hit(
-                    node.context_expr, f"{function.text_of(node.context_expr)} is a lock of the process"
-                )
+    for node in function.nodes_of(ast.withitem):
+        entered = node.context_expr
+        if is_of_module(function, entered) and not _MADE.isdisjoint(function.names(entered)):
+            yield function.hit(entered, f"{function.text_of(entered)} is a lock of the process")
 
 
 RULE = Rule(
@@ -58,8 +56,8 @@ RULE = Rule(
     name="threads",
     message="{text}() uses threads in workflow code",
     why="A thread runs beside the turn, unknown to history, at moments that the operating system chooses.",
-    breaks="Each replay starts it again, and what it asks its context for gets another number each time; a lock that is "
-    "taken holds up every other instance of the worker.",
+    breaks="Each replay starts it again, and what it asks its context for gets another number each time; a lock that "
+    "is taken holds up every other instance of the worker.",
     instead="Do the work in an activity; several tasks run at once by themselves, wf.when_all waits for them, and "
     "ctx.create_timer for time.",
     calls={name: Use() for name in (*_MADE, *_ASKED)},

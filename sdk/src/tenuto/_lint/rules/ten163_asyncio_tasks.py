@@ -26,8 +26,6 @@ _TASKS = (
     *(
         f"{_LOOP}.{method}"
         for method in (
-            "call_at",
-            "call_later",
             "call_soon",
             "call_soon_threadsafe",
             "create_task",

@@ -12,6 +12,7 @@ RULE = Rule(
     "process.",
     breaks="The operations that follow are asked for in another order in a replay; and tasks of a workflow are no "
     "futures of asyncio, so that the call fails.",
-    instead="Use wf.when_any for the task that history records first, and wf.when_all for all results in the order given.",
+    instead="Use wf.when_any for the task that history records first, and wf.when_all for all results in the order "
+    "given.",
     calls={"asyncio.wait": Use(), "asyncio.as_completed": Use()},
 )

@@ -31,11 +31,10 @@ def _check(function: FunctionView) -> Iterator[Hit]:
         holder = call.target.value if isinstance(call.target, ast.Attribute) else None
         if holder is not None and call.name.rpartition(".")[0] in _MADE and is_of_module(function, holder):
             yield function.hit(call.node, f"{call.text}() uses what all instances of the process share")
-    for node in function.walk():
-        if isinstance(node, ast.withitem) and is_of_module(function, node.context_expr):
-            if any(name in _MADE for name in function.names(node.context_expr)):
-                text = function.text_of(node.context_expr)
-                yield function.hit(node.context_expr, f"{text} is shared by all instances of the process")
+    for node in function.nodes_of(ast.withitem):
+        entered = node.context_expr
+        if is_of_module(function, entered) and not _MADE.isdisjoint(function.names(entered)):
+            yield function.hit(entered, f"{function.text_of(entered)} is shared by all instances of the process")
 
 
 RULE = Rule(

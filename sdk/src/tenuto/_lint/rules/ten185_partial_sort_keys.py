@@ -63,7 +63,8 @@ def _holds(node: ast.expr, name: str) -> bool:
             return any(_holds(one, name) for one in node.args)
         case ast.UnaryOp():
             return _holds(node.operand, name)
-    return False
+        case _:
+            return False
 
 
 RULE = Rule(

@@ -30,9 +30,8 @@ def _check(function: FunctionView) -> Iterator[Hit]:
             if terms is not None and _is_unordered(call, terms):
                 text = function.text_of(terms)
                 yield function.hit(call.node, f"{call.text}() adds up {text} in the order of a set")
-    for node in function.walk():
-        target = node if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) else None
-        if target is not None and "decimal.getcontext" in function.names(target.value):
+    for target in function.nodes_of(ast.Attribute):
+        if isinstance(target.ctx, ast.Store) and "decimal.getcontext" in function.names(target.value):
             yield function.hit(
                 target,
                 f"{function.text_of(target)} is set for all workflows of the worker",

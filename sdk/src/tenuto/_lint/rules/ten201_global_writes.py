@@ -19,8 +19,8 @@ RULE = Rule(
     name="global-writes",
     message="workflow code changes what all executions of the process share",
     why="The code runs again from its first line at each replay, and other instances run it in the same process.",
-    breaks="A counter counts replays, a list holds the same entry several times; what depends on it goes another way in "
-    "the next replay, and the instance stalls.",
+    breaks="A counter counts replays, a list holds the same entry several times; what depends on it goes another way "
+    "in the next replay, and the instance stalls.",
     instead="Keep state in locals, which each replay rebuilds exactly; carry it on by ctx.continue_as_new; share it "
     "through a database in an activity, or through another workflow by events.",
     check=_check,

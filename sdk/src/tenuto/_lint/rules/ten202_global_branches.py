@@ -54,7 +54,8 @@ def _condition(node: ast.AST) -> ast.expr | None:
             return node.iter
         case ast.Match():
             return node.subject
-    return None
+        case _:
+            return None
 
 
 def _name(function: FunctionView, node: ast.AST, changed: frozenset[str]) -> str:
@@ -69,16 +70,15 @@ def _name(function: FunctionView, node: ast.AST, changed: frozenset[str]) -> str
         case ast.Call(func=ast.Name()):
             names = function.names(node.func, function.scope_of(node))
             return function.text_of(node) if any(one.startswith(_SETTINGS) for one in names) else ""
-    return ""
+        case _:
+            return ""
 
 
 @remembered
 def _changed_by_others(module: ModuleView) -> frozenset[str]:
     """Globals that functions of the module change, activities alone excepted: those are another rule's."""
     return frozenset(
-        name
-        for name, functions in changed_globals(module).items()
-        if any(not one.is_activity for one in functions)
+        name for name, functions in changed_globals(module).items() if any(not one.is_activity for one in functions)
     )
 
 
@@ -87,10 +87,10 @@ RULE = Rule(
     name="global-branches",
     message="a branch on what the process may change",
     why="The branch is taken again in each replay, with the value of that moment.",
-    breaks="An execution that took the one branch before the value changed takes the other one in its next replay, and "
-    "stalls on the operations of its history.",
-    instead="Take the value from the input, or from an activity, which records it. For new code use ctx.is_patched(...): "
-    "an execution keeps the answer that it got first.",
+    breaks="An execution that took the one branch before the value changed takes the other one in its next replay, "
+    "and stalls on the operations of its history.",
+    instead="Take the value from the input, or from an activity, which records it. For new code use "
+    "ctx.is_patched(...): an execution keeps the answer that it got first.",
     profile=Profile.STRICT,
     check=_check,
 )

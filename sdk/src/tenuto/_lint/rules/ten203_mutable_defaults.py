@@ -37,7 +37,8 @@ def _is_changed(function: FunctionView, node: ast.AST, argument: ast.arg) -> boo
             return _is_argument(function, name, argument)
         case ast.AugAssign(target=ast.Name() as name):
             return name.id == argument.arg and len(function.body.scope.bindings.get(name.id, [])) == 2
-    return False
+        case _:
+            return False
 
 
 def _is_argument(function: FunctionView, name: ast.Name, argument: ast.arg) -> bool:

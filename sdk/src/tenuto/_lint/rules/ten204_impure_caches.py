@@ -55,8 +55,8 @@ RULE = Rule(
     name="impure-caches",
     message="a cache of a function that is not pure",
     why="A cache skips code that ran before in this process, for whichever instance it ran.",
-    breaks="A replay in a process with a full cache asks for other operations than one with an empty cache, or sees what "
-    "another instance left in a shared result.",
+    breaks="A replay in a process with a full cache asks for other operations than one with an empty cache, or sees "
+    "what another instance left in a shared result.",
     instead="Leave the cache out where an operation is asked for, and let cached functions return immutable values.",
     severity=Severity.WARNING,
     profile=Profile.STRICT,

@@ -25,8 +25,13 @@ def _what(function: FunctionView, one: ContextCall, subject: ast.expr) -> str:
         return "a lambda"
     if values and all(_is_partial(function, value) for value in values):
         return "a partial"
+    # One that stands beside the workflow, in the function around both, may well be registered there.
     is_nested = bool(one.found) and all(
-        found.function is not None and ".<locals>." in found.local and not found.function.marks for found in one.found
+        found.function is not None
+        and found.module is function.module.module
+        and found.local.startswith(f"{function.name}.<locals>.")
+        and not found.function.marks
+        for found in one.found
     )
     if not is_nested or any(_is_registered(function, found.local) for found in one.found):
         return ""

@@ -24,10 +24,10 @@ RULE = Rule(
     name="process-settings",
     message="{text}() changes a setting of the whole process",
     why="It holds for all other instances of the worker, for its activities and for the SDK, and only in this process.",
-    breaks="It is made again at each replay, and it is missing where the instance goes on without a replay of that line; "
-    "what the workflow does then depends on the process it is in.",
-    instead="Make settings where the program starts; what only this code needs can be local: decimal.localcontext(), an "
-    "argument, an object of its own.",
+    breaks="It is made again at each replay, and it is missing where the instance goes on without a replay of that "
+    "line; what the workflow does then depends on the process it is in.",
+    instead="Make settings where the program starts; what only this code needs can be local: decimal.localcontext(), "
+    "an argument, an object of its own.",
     profile=Profile.STRICT,
     calls={
         "asyncio.set_event_loop": Use(),

@@ -35,7 +35,9 @@ _AT_ONCE = frozenset(
         "@ctx.workflow_name",
     }
 )
-_PLAIN = frozenset({"builtins", "collections", "dataclasses", "datetime", "decimal", "functools", "json", "math", "uuid"})
+_PLAIN = frozenset(
+    {"builtins", "collections", "dataclasses", "datetime", "decimal", "functools", "json", "math", "uuid"}
+)
 # What may give a task all the same: an attribute, the next of an iterator, whatever a partial gives.
 _UNKNOWN = frozenset(
     {"builtins.getattr", "builtins.max", "builtins.min", "builtins.next", "builtins.super", "builtins.object"}
@@ -47,11 +49,8 @@ _LOOPS = frozenset({"asyncio.AbstractEventLoop.create_future"})
 def _check(function: FunctionView) -> Iterator[Hit]:
     if not _is_stepped(function):
         return
-    for node in function.walk():
-        if isinstance(node, ast.Yield) and function.is_generator:
-            yield from _judge(function, node, node.value)
-        elif isinstance(node, ast.Await) and function.is_async:
-            yield from _judge(function, node, node.value)
+    for node in function.nodes_of(ast.Await) if function.is_async else function.nodes_of(ast.Yield):
+        yield from _judge(function, node, node.value)
 
 
 def _is_stepped(function: FunctionView) -> bool:
@@ -61,8 +60,7 @@ def _is_stepped(function: FunctionView) -> bool:
         return True
     if not isinstance(node, Function) or node.decorator_list:
         return False
-    yields = [one for one in function.walk() if isinstance(one, ast.Yield)]
-    return any(one.value is not None and makes_task(function, one.value) for one in yields)
+    return any(one.value is not None and makes_task(function, one.value) for one in function.nodes_of(ast.Yield))
 
 
 def _judge(function: FunctionView, wait: ast.Yield | ast.Await, value: ast.expr | None) -> Iterator[Hit]:
@@ -71,9 +69,7 @@ def _judge(function: FunctionView, wait: ast.Yield | ast.Await, value: ast.expr 
         return
     what = _what(function, value)
     if what:
-        yield function.hit(
-            wait, f"{function.text_of(value)} is {what}, and no task", fix=_fix(function, wait, value)
-        )
+        yield function.hit(wait, f"{function.text_of(value)} is {what}, and no task", fix=_fix(function, wait, value))
 
 
 def _what(function: FunctionView, node: ast.expr) -> str:
@@ -96,7 +92,8 @@ def _what(function: FunctionView, node: ast.expr) -> str:
             return "a value that the context gives at once" if is_value else ""
         case ast.Call():
             return _what_is_called(function, node)
-    return ""
+        case _:
+            return ""
 
 
 def _what_is_called(function: FunctionView, node: ast.Call) -> str:

@@ -24,9 +24,9 @@ def _check(function: FunctionView) -> Iterator[Hit]:
         if one.makes_task:
             yield from _judge(function, one.node, _ENDS[one.method])
     for call in function.calls:
-        if isinstance(call.node, ast.Call) and asked_at(function, call.node) is None:
-            if is_combiner(function, call.node):
-                yield from _judge(function, call.node, "the workflow does not wait for the tasks")
+        node = call.node
+        if isinstance(node, ast.Call) and asked_at(function, node) is None and is_combiner(function, node):
+            yield from _judge(function, node, "the workflow does not wait for the tasks")
 
 
 def _judge(function: FunctionView, node: ast.Call, end: str) -> Iterator[Hit]:
@@ -45,7 +45,7 @@ def _judge(function: FunctionView, node: ast.Call, end: str) -> Iterator[Hit]:
 
 
 def _fate(function: FunctionView, node: ast.expr) -> ast.stmt | None:
-    """The statement that the task itself ends in, be it by a condition or within a list; None where something uses it."""
+    """The statement that the task itself ends in, be it through a condition or a list; None where it is used."""
     at: ast.AST = node
     for parent in function.parents(node):
         match parent:
@@ -91,7 +91,12 @@ def _fix(function: FunctionView, node: ast.Call) -> Fix | None:
     if not isinstance(function.parent(node), ast.Expr | ast.Return):
         return None
     text = with_wait(function, node, function.text_of(node))
-    return None if text is None else Fix(f"add {function.wait}", (function.replace(node, text),))
+    if text is None:
+        return None
+    found = asked_at(function, node)
+    # A child may well be begun and left to itself.
+    is_meant = found is None or found.method != "call_child_workflow"
+    return Fix(f"add {function.wait}", (function.replace(node, text),), is_safe=is_meant)
 
 
 RULE = Rule(

@@ -27,7 +27,9 @@ def _check(function: FunctionView) -> Iterator[Hit]:
         if close:
             text = function.text_of(one.subject)
             quote = text[-1] if text[-1:] in "\"'" else '"'
-            fix = Fix(f"replace by {close!r}", (function.replace(one.subject, f"{quote}{close}{quote}"),))
+            edit = function.replace(one.subject, f"{quote}{close}{quote}")
+            # Another letter may mean an activity of another program; other case or hyphens hardly do.
+            fix = Fix(f"replace by {close!r}", (edit,), is_safe=_plain(name) == _plain(close))
             yield function.hit(one.subject, f"no {kind} is registered as '{name}'; did you mean '{close}'?", fix=fix)
 
 
@@ -64,8 +66,8 @@ RULE = Rule(
     name="unknown-names",
     message="a name that nothing registers",
     why="Calls are recorded and delivered by name, compared letter by letter.",
-    breaks="The call waits for a worker that registers the wrong name, and none ever does; mending it later is a change "
-    "of history, on which running instances stall.",
+    breaks="The call waits for a worker that registers the wrong name, and none ever does; mending it later is a "
+    "change of history, on which running instances stall.",
     instead="Pass the function itself, or the name that it is registered by.",
     check=_check,
 )

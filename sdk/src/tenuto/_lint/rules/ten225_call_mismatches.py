@@ -7,24 +7,27 @@ from collections.abc import Iterator
 
 from tenuto._lint.finding import Fix
 from tenuto._lint.parse import marks_of
+from tenuto._lint.project import Module
 from tenuto._lint.rule import Hit, Rule
 from tenuto._lint.scopes import Function
 from tenuto._lint.signatures import input_problem, result_problem, surplus_arguments
 from tenuto._lint.view import ContextCall, FunctionView
 
 _CALLS = frozenset({"call_activity", "call_child_workflow"})
-# Contexts of these packages have the same methods with other arguments.
-_OTHERS = ("azure", "durabletask")
+# Contexts of these packages have the same methods, with other arguments.
+_OTHERS = frozenset({"azure", "durabletask"})
+_OURS = frozenset({"tenuto", "dapr"})
 
 
 def _check(function: FunctionView) -> Iterator[Hit]:
-    if any(one.partition(".")[0] in _OTHERS for one in function.module.parsed.imports):
+    packages = _packages(function.module.module)
+    if packages & _OTHERS or not any(_packages(one) & _OURS for one in function.project.modules):
         return
     for one in function.operations:
         node = one.call.node
         if not isinstance(node, ast.Call):
             continue
-        problem = surplus_arguments(one.method, node)
+        problem = surplus_arguments(one.method, node, names_too="dapr" not in packages)
         if problem:
             yield function.hit(node, problem, fix=_named_input(function, one, node))
             continue
@@ -36,12 +39,20 @@ def _check(function: FunctionView) -> Iterator[Hit]:
                     break
 
 
+def _packages(module: Module) -> frozenset[str]:
+    return frozenset(one.partition(".")[0] for one in module.facts.imports)
+
+
 def _targets(function: FunctionView, one: ContextCall) -> list[FunctionView]:
     """What is called, where that is certain: functions whose only decorators register them."""
     views = [function.view_of(found) for found in one.found]
     certain: list[FunctionView] = []
     for view in views:
-        if view is None or not isinstance(view.node, Function) or len(marks_of(view.node)) != len(view.node.decorator_list):
+        if (
+            view is None
+            or not isinstance(view.node, Function)
+            or len(marks_of(view.node)) != len(view.node.decorator_list)
+        ):
             return []
         certain.append(view)
     return certain if len(certain) == 1 else []

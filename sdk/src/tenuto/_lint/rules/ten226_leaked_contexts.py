@@ -57,7 +57,9 @@ def _leak(function: FunctionView, node: ast.Name) -> str:
             case ast.Return() if function.is_workflow:
                 return f"{node.id} is returned as the workflow's result"
             case ast.Assign():
-                return f"{node.id} is kept in {_kept(function, parent.targets)}" if _kept(function, parent.targets) else ""
+                return (
+                    f"{node.id} is kept in {_kept(function, parent.targets)}" if _kept(function, parent.targets) else ""
+                )
             case _:
                 return ""
         at = parent
@@ -104,7 +106,7 @@ RULE = Rule(
     why="A context belongs to one execution, and answers only within its turns.",
     breaks="As a payload it has no JSON form, and the call fails; kept in the process it is another instance's context "
     "for whoever finds it; from another thread it asks for operations at moments that no replay repeats.",
-    instead="Pass the values that are needed, such as ctx.instance_id. Helpers and objects of the workflow may hold the "
-    "context.",
+    instead="Pass the values that are needed, such as ctx.instance_id. Helpers and objects of the workflow may hold "
+    "the context.",
     check=_check,
 )

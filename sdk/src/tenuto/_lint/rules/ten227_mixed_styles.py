@@ -81,8 +81,8 @@ RULE = Rule(
     name="mixed-styles",
     message="a generator or coroutine is used as the other, or never run",
     why="Calling a generator or coroutine function runs nothing of it; only yield from, or await, does.",
-    breaks="Its operations are never asked for and the workflow goes on as if they had been, or it fails with TypeError "
-    "at the wait; an async generator is refused when it is registered.",
+    breaks="Its operations are never asked for and the workflow goes on as if they had been, or it fails with "
+    "TypeError at the wait; an async generator is refused when it is registered.",
     instead="Keep to one style in a workflow and its helpers: yield from in generators, await in async def.",
     check=_check,
 )

@@ -23,7 +23,9 @@ def _check(function: FunctionView) -> Iterator[Hit]:
             elif catches(function, handler.type) & _EXITS:
                 text = function.text_of(handler.type)
                 yield function.hit(
-                    handler.type, f"except {text} around a wait catches what closes the code", fix=_fix(function, handler)
+                    handler.type,
+                    f"except {text} around a wait catches what closes the code",
+                    fix=_fix(function, handler),
                 )
     for call, caught in suppressions(function):
         if caught & _EXITS:
@@ -55,6 +57,7 @@ RULE = Rule(
     "at each operation after that. Both are no Exception, so that ordinary handlers let them through.",
     breaks="The drop looks like a failure: clean-up runs though nothing failed, its operations are recorded nowhere, "
     "and a loop that tries again never ends and hangs the worker.",
-    instead="Catch Exception, or better wf.TaskFailedError or TimeoutError; end a handler that must see everything with raise.",
+    instead="Catch Exception, or better wf.TaskFailedError or TimeoutError; end a handler that must see "
+    "everything with raise.",
     check=_check,
 )

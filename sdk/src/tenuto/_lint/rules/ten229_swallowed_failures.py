@@ -34,7 +34,8 @@ RULE = Rule(
     id="TEN229",
     name="swallowed-failures",
     message="a handler drops every error of a wait",
-    why="It takes a mistake in the code, a payload that does not fit and a failed activity for the same thing: nothing.",
+    why="It takes a mistake in the code, a payload that does not fit and a failed activity for the same thing: "
+    "nothing.",
     breaks="The workflow goes on and completes as if the step had been done. Differences from history are never raised "
     "into workflow code, and stall the instance whatever it catches.",
     instead="Catch wf.TaskFailedError, or what else is meant, and leave a trace: ctx.logger.warning(...).",

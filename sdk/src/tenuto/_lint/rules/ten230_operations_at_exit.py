@@ -12,10 +12,9 @@ from tenuto._lint.waits import asked, asked_at, walk_here
 
 
 def _check(function: FunctionView) -> Iterator[Hit]:
-    for node in function.walk():
-        if isinstance(node, ast.ExceptHandler) and node.type is not None:
-            if "builtins.GeneratorExit" in catches(function, node.type):
-                yield from _operations(function, node.body)
+    for node in function.nodes_of(ast.ExceptHandler):
+        if node.type is not None and "builtins.GeneratorExit" in catches(function, node.type):
+            yield from _operations(function, node.body)
 
 
 def _operations(function: FunctionView, body: list[ast.stmt]) -> Iterator[Hit]:
@@ -39,8 +38,8 @@ RULE = Rule(
     id="TEN230",
     name="operations-at-exit",
     message="an operation is asked for while the code is being dropped",
-    why="GeneratorExit and __del__ come from memory, not from the workflow: a live instance was dropped, and goes on by "
-    "a replay. The context answers nothing any more.",
+    why="GeneratorExit and __del__ come from memory, not from the workflow: a live instance was dropped, and goes on "
+    "by a replay. The context answers nothing any more.",
     breaks="The operation raises a signal and is recorded nowhere, neither at the drop nor at the end of the workflow.",
     instead="Use finally, or a handler of the error that calls for undoing: both are recorded when the block ends by "
     "itself.",

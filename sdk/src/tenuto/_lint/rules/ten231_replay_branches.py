@@ -60,7 +60,8 @@ def _is_harmless(function: FunctionView, node: ast.stmt) -> bool:
             return _are_harmless(function, (*node.body, *node.orelse))
         case ast.For() | ast.With():
             return _are_harmless(function, node.body)
-    return False
+        case _:
+            return False
 
 
 def _are_harmless(function: FunctionView, nodes: Iterable[ast.stmt]) -> bool:

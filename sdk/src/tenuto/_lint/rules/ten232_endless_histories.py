@@ -61,10 +61,9 @@ def _recursions(function: FunctionView) -> Iterator[Hit]:
         if is_self and is_run and is_unconditional(function, call.node):
             yield function.hit(call.node, f"{call.text}(...) runs itself again on every way through it")
     for one in function.operations:
-        if one.method == "call_child_workflow" and one.found:
-            if all((found.module, found.local) == key for found in one.found):
-                if is_unconditional(function, one.call.node):
-                    yield function.hit(one.call.node, "every instance of this workflow begins another one as its child")
+        is_self = one.method == "call_child_workflow" and [(two.module, two.local) for two in one.found] == [key]
+        if is_self and is_unconditional(function, one.call.node):
+            yield function.hit(one.call.node, "every instance of this workflow begins another one as its child")
 
 
 RULE = Rule(

@@ -91,7 +91,8 @@ RULE = Rule(
     id="TEN234",
     name="history-budget",
     message="too much for one execution",
-    why="An activity leaves about three events, a constant is recorded with each call, and each replay reads all of it.",
+    why="An activity leaves about three events, a constant is recorded with each call, and each replay reads all of "
+    "it.",
     breaks="Replays become slow enough to be felt after each deployment, and at 50,000 events or 64 MiB the execution "
     "fails with LimitExceeded.",
     instead="Continue as new after some hundred rounds, give parts to child workflows, or let one activity do many "

@@ -40,6 +40,8 @@ def _goes_on(function: FunctionView, node: ast.AST) -> bool:
 
 
 def _fix(function: FunctionView, statement: ast.stmt) -> Fix | None:
+    if not function.is_workflow:
+        return None  # Its caller would go on all the same.
     line, column, _, _ = function.module.span(statement)
     indent = function.module.lines[line - 1][:column]
     if not isinstance(statement, ast.Expr) or indent.strip():

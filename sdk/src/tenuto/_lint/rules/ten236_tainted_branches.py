@@ -39,7 +39,8 @@ def _guarded(node: ast.AST) -> tuple[ast.expr, Iterable[ast.AST]] | None:
             return node.test, (node.body, node.orelse)
         case ast.Match():
             return node.subject, [one for case in node.cases for one in case.body]
-    return None
+        case _:
+            return None
 
 
 def _decides(function: FunctionView, branches: Iterable[ast.AST]) -> bool:

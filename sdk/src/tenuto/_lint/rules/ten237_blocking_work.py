@@ -59,7 +59,9 @@ def _depth(function: FunctionView, node: ast.AST) -> int:
         own = 0 if is_bounded(function, node.iter) else 1
     elif isinstance(node, _COMPREHENSIONS):
         own = sum(not is_bounded(function, one.iter) for one in node.generators)
-    elif not isinstance(node, ast.stmt | ast.expr | ast.excepthandler | ast.match_case | ast.comprehension | ast.withitem):
+    elif not isinstance(
+        node, ast.stmt | ast.expr | ast.excepthandler | ast.match_case | ast.comprehension | ast.withitem
+    ):
         return 0
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
         return 0

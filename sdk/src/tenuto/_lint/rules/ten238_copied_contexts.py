@@ -42,7 +42,8 @@ def _holds_context(function: FunctionView, node: ast.expr) -> bool:
             return any(_holds_context(function, one) for one in node.elts)
         case ast.Dict():
             return any(_holds_context(function, one) for one in node.values)
-    return False
+        case _:
+            return False
 
 
 def _no_value(function: FunctionView, node: ast.expr) -> str:
@@ -59,7 +60,8 @@ def _no_value(function: FunctionView, node: ast.expr) -> str:
             return "a dictionary with a task" if any(_is_task(function, one) for one in node.values) else ""
         case ast.ListComp():
             return "a list of tasks" if _is_task(function, node.elt) else ""
-    return ""
+        case _:
+            return ""
 
 
 def _is_task(function: FunctionView, node: ast.expr) -> bool:

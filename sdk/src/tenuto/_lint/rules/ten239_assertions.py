@@ -29,7 +29,8 @@ def _is_for_types(node: ast.expr) -> bool:
             return True
         case ast.BoolOp():
             return all(_is_for_types(one) for one in node.values)
-    return False
+        case _:
+            return False
 
 
 RULE = Rule(
