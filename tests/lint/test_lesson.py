@@ -51,7 +51,7 @@ def test_alternatives_are_the_lessons() -> None:
 
 
 def test_a_function_can_be_judged_alone() -> None:
-    """`lint_function` finds the same in one function, and nothing in an activity's namesake that it is not asked for."""
+    """`lint_function` finds the same in one function, and takes whatever it is asked about for a workflow."""
     found = lint_function(str(LESSON / "workflows.py"), "broken_workflow")
     assert [(one.function, one.line, one.rule) for one in found] == BROKEN
     assert lint_function(str(LESSON / "workflows.py"), "correct_workflow") == []

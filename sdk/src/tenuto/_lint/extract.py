@@ -156,19 +156,11 @@ def _refs(parsed: ParsedModule, body: Body) -> Iterator[Ref]:
             for raw in names(node, scope):
                 if _may_be_project(raw) and not raw.endswith("()"):
                     yield Ref(raw, node.lineno, node.col_offset, False)
-    for entered, scope in _entered(body):
+    for entered, scope in body.entered:
         for raw in names(entered, scope):
             if _may_be_project(raw):
                 for method in ("__enter__", "__exit__", "__aenter__", "__aexit__"):
                     yield Ref(f"{raw}.{method}", entered.lineno, entered.col_offset, False)
-
-
-def _entered(body: Body) -> Iterator[tuple[ast.expr, Scope]]:
-    """Expressions of `with` statements whose value is bound."""
-    for bindings in body.scope.bindings.values():
-        for binding in bindings:
-            if binding.kind == "enter" and binding.node is not None:
-                yield binding.node, body.scope
 
 
 def subject_of(call: ast.Call) -> ast.expr | None:
@@ -279,9 +271,9 @@ def suppressions(text: str, parsed: ParsedModule | None) -> Iterator[Suppression
         line, column = token.start
         alone = not lines[line - 1][:column].strip()
         target = _next_code(lines, line) if alone else line
-        last = reach.get(target, target)
+        first, last = reach.get(target, (target, target))
         rules = tuple(one.strip() for one in (match[1] or "").split(",") if one.strip())
-        yield Suppression(line, column, rules, match[2].strip(), target, last)
+        yield Suppression(line, column, rules, match[2].strip(), first, last)
 
 
 def _next_code(lines: list[str], line: int) -> int:
@@ -292,16 +284,17 @@ def _next_code(lines: list[str], line: int) -> int:
     return line
 
 
-def _reaches(parsed: ParsedModule | None) -> dict[int, int]:
-    """For each line of a statement its last line: of functions the end, of other blocks only the header."""
-    reach: dict[int, int] = {}
+def _reaches(parsed: ParsedModule | None) -> dict[int, tuple[int, int]]:
+    """For each line the first and last line of its statement: of functions to the end, of other blocks none."""
+    reach: dict[int, tuple[int, int]] = {}
     for node in ast.walk(parsed.tree) if parsed is not None else ():
         if isinstance(node, Function):
             first = min((one.lineno for one in node.decorator_list), default=node.lineno)
-            for line in range(first, node.lineno + 1):
-                reach[line] = node.end_lineno or node.lineno
+            header = range(first, node.lineno + 1)
         elif isinstance(node, ast.stmt) and not hasattr(node, "body"):
-            end = node.end_lineno or node.lineno
-            for line in range(node.lineno, end + 1):
-                reach[line] = max(reach.get(line, 0), end)
+            first = node.lineno
+            header = range(first, (node.end_lineno or first) + 1)
+        else:
+            continue
+        reach.update((line, (first, node.end_lineno or node.lineno)) for line in header)
     return reach

@@ -8,8 +8,7 @@ import sys
 BUILTINS = frozenset(dir(builtins))
 STANDARD = frozenset(sys.stdlib_module_names)
 
-# Methods of a workflow's context that ask for something: a function that calls one on its first parameter is a
-# workflow, or a part of one.
+# Methods of a workflow's context that ask for something.
 OPERATIONS = frozenset(
     {
         "call_activity",

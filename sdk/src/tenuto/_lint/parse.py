@@ -22,10 +22,11 @@ class Body:
         owner: the class it is a method of; empty for none.
         calls: with the scope each stands in, in textual order.
         loads: names and chains of attributes that are read and not called, in textual order.
+        entered: what its `with` statements enter.
         returns: what it returns.
         inner: its lambdas and comprehensions with the scope of each.
         is_generator: it yields.
-        uses_context: it calls an operation on its first parameter.
+        uses_context: it calls an operation on its first parameter, and nothing says that this is no context.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Body:
     owner: str = ""
     calls: list[tuple[ast.Call, Scope]] = field(default_factory=list["tuple[ast.Call, Scope]"])
     loads: list[tuple[ast.expr, Scope]] = field(default_factory=list["tuple[ast.expr, Scope]"])
+    entered: list[tuple[ast.expr, Scope]] = field(default_factory=list["tuple[ast.expr, Scope]"])
     returns: list[ast.expr] = field(default_factory=list[ast.expr])
     inner: dict[ast.AST, Scope] = field(default_factory=dict[ast.AST, Scope])
     is_generator: bool = False
@@ -126,6 +128,10 @@ def last_name(annotation: ast.expr | None) -> str:
         case ast.Subscript():
             return last_name(annotation.value)
     return ""
+
+
+# Annotations that do not say that a parameter is something else than a context.
+_ANYTHING = frozenset({"Any", "object"})
 
 
 class _Builder:
@@ -340,6 +346,9 @@ class _Builder:
         if node.value is not None:
             self._visit(node.value)
             self._target(node.target, node, node.value)
+            if isinstance(node.target, ast.Name):
+                binding = self._scope.outer.get(node.target.id, self._scope).bindings[node.target.id][-1]
+                binding.annotation = node.annotation
         elif isinstance(node.target, ast.Name) and self._scope.kind != "class":
             self._bind(node.target.id, node, "annotation", node=node.annotation)
         if self._scope.kind == "class" and isinstance(node.target, ast.Name):
@@ -407,6 +416,7 @@ class _Builder:
     def _with(self, node: ast.With | ast.AsyncWith) -> None:
         for item in node.items:
             self._visit(item.context_expr)
+            self._body.entered.append((item.context_expr, self._scope))
             match item.optional_vars:
                 case None:
                     pass
@@ -499,6 +509,9 @@ class _Builder:
             scope = scope.parent
         body = self._bodies.get(scope.name) if scope is not None and scope.kind == "function" else None
         if body is None or not body.parameters or body.parameters[0].arg != name:
+            return
+        kind = last_name(body.parameters[0].annotation)
+        if kind and kind not in _ANYTHING and not kind.endswith("Context"):
             return
         body.uses_context = True
         binding = body.scope.bindings[name][0]

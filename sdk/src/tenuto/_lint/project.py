@@ -400,14 +400,20 @@ class Project:
         if token in facts.names:
             raws = facts.names[token]
             return self.resolve_all(raws, module) or (Found("external", f"{name}.{token}"),)
-        found = self.find_module(f"{module.name}.{token}", module) if module.is_package else None
+        full = f"{module.name}.{token}"
+        found = self.find_module(full, module) if module.is_package else None
         if isinstance(found, Module):
             return (Found("module", f"{name}.{token}", found),)
+        if found is not None:
+            return (Found("folder", full, module, full),)
+        outside: list[Found] = []
         for star in facts.stars:
             other = self.find_module(star, module)
-            if isinstance(other, Module) and other is not module and token in other.facts.names:
+            if not isinstance(other, Module):
+                outside.append(Found("external", f"{star}.{token}"))
+            elif other is not module and _may_export(other, token):
                 return self._of_module(other, star, token)
-        return (Found("external", f"{name}.{token}"),)
+        return tuple(outside) or (Found("external", f"{name}.{token}"),)
 
     def method(self, instance: Found, name: str) -> tuple[Found, ...]:
         """Return what an attribute of an instance is, properties as the functions that they are."""
@@ -441,6 +447,10 @@ class Project:
             elif base.kind == "external" and base.name != "builtins.object":
                 inherited[Found("external", f"{base.name}.{token}")] = None
         return tuple(inherited)
+
+
+def _may_export(module: Module, name: str) -> bool:
+    return name in module.facts.names or bool(module.facts.stars)
 
 
 _NOTHING = ModuleFacts({}, {}, {}, (), (), (), (), 0)

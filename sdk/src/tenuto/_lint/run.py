@@ -150,11 +150,9 @@ class Run:
 
     def _report(self, graph: Graph, files: int, given: Sequence[Path] = ()) -> Report:
         view = ProjectView(self.project, graph, self._base)
-        raws = [
-            (module, raw)
-            for module in self._concerned(graph)
-            for raw in self._checker.check_module(view.module(module))
-        ]
+        raws = [(module, raw) for module in self._concerned(graph) for raw in self._hits(module, view)]
+        if self._cache is not None:
+            self._cache.save()
         modules = {view.path_of(module): module for module in self.project.modules}
         raws += [(modules[path], raw) for path, raw in self._checker.check_project(view) if path in modules]
         raws += [(modules[path], raw) for path, raw in self._beside_base(view, given) if path in modules]
@@ -284,10 +282,13 @@ class _Judge:
             breaks=raw.breaks,
             instead=raw.instead,
             fix=raw.fix,
-            chain=self._chain(reached) if reached is not None else (),
+            chain=self._chain(reached, raw.line) if reached is not None else (),
             others=max(0, reached.workflows - 1) if reached is not None else 0,
             function=raw.function,
         )
 
-    def _chain(self, reached: Reached) -> tuple[str, ...]:
-        return tuple(f"{self._view.path_of(module)}:{line} {name}" for module, line, name in chain_of(reached))
+    def _chain(self, reached: Reached, last: int) -> tuple[str, ...]:
+        """The hops, each with the line of the call that leads on; the last with the line of what was found."""
+        hops = [(module, line, name) for module, line, name in chain_of(reached)]
+        hops[-1] = (hops[-1][0], last, hops[-1][2])
+        return tuple(f"{self._view.path_of(module)}:{line} {name}" for module, line, name in hops)

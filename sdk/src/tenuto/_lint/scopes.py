@@ -32,6 +32,7 @@ class Binding:
         node: see `kind`.
         first: first line of the innermost block that holds it; 0 at the top of its scope.
         last: last line of that block.
+        annotation: the class that a `value` is said to be an instance of; used where the value itself is unknown.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Binding:
     node: ast.expr | None = None
     first: int = 0
     last: int = 0
+    annotation: ast.expr | None = None
 
     def dominates(self, line: int) -> bool:
         """Whether code at the line, after it, always sees this binding or a later one."""
@@ -221,15 +223,19 @@ class Resolver:
         try:
             match binding.kind:
                 case "value" | "enter":
-                    return self.names(binding.node, scope)
+                    named = self.names(binding.node, scope)
+                    return named or self._instances(binding.annotation, scope)
                 case "element":
                     return self._elements(binding.node, scope)
                 case "annotation":
-                    return tuple(f"{name}()" for name in self.annotated(binding.node, scope.parent or scope))
+                    return self._instances(binding.node, scope.parent or scope)
                 case _:
                     return ()
         finally:
             self._active.discard(id(binding))
+
+    def _instances(self, annotation: ast.expr | None, scope: Scope) -> tuple[str, ...]:
+        return () if annotation is None else tuple(f"{name}()" for name in self.annotated(annotation, scope))
 
     def annotated(self, node: ast.expr, scope: Scope) -> tuple[str, ...]:
         """Return the raw names of the classes that an annotation allows."""

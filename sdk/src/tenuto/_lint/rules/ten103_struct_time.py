@@ -9,7 +9,7 @@ from tenuto._lint.view import Call
 
 
 def _is_now(call: Call) -> bool:
-    return not call.has_arguments
+    return not call.has_arguments and not call.is_handed_on
 
 
 def _is_now_formatted(call: Call) -> bool:

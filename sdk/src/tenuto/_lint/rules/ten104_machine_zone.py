@@ -12,7 +12,7 @@ def _has_no_zone(call: Call) -> bool:
 
 
 def _is_bare(call: Call) -> bool:
-    return not call.has_arguments
+    return not call.has_arguments and not call.is_handed_on
 
 
 def _with_arguments(call: Call) -> bool:

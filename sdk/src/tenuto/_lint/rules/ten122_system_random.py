@@ -12,6 +12,8 @@ from tenuto._lint.view import Call
 
 
 def _is_unseeded(call: Call) -> bool:
+    if call.is_handed_on:
+        return False
     first = call.argument(0, "x")
     return not call.has_arguments or (isinstance(first, ast.Constant) and first.value is None)
 

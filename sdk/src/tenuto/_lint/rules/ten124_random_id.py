@@ -10,7 +10,7 @@ from tenuto._lint.view import Call
 
 
 def _is_fresh(call: Call) -> bool:
-    return not call.has_arguments
+    return not call.has_arguments and not call.is_handed_on
 
 
 def _uuid(call: Call) -> Fix | None:
