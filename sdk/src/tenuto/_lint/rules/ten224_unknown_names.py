@@ -23,7 +23,7 @@ def _check(function: FunctionView) -> Iterator[Hit]:
         known = project.activity_names if kind == "activity" else project.workflow_names
         if name in known:
             continue
-        close = _closest(name, known)
+        close = _other_name(function, kind, name) or _closest(name, known)
         if close:
             text = function.text_of(one.subject)
             quote = text[-1] if text[-1:] in "\"'" else '"'
@@ -31,6 +31,14 @@ def _check(function: FunctionView) -> Iterator[Hit]:
             # Another letter may mean an activity of another program; other case or hyphens hardly do.
             fix = Fix(f"replace by {close!r}", (edit,), is_safe=_plain(name) == _plain(close))
             yield function.hit(one.subject, f"no {kind} is registered as '{name}'; did you mean '{close}'?", fix=fix)
+
+
+def _other_name(function: FunctionView, kind: str, name: str) -> str:
+    """The one name that the function of this name is registered by; empty where there is none, or more than one."""
+    graph = function.project.graph
+    marked = (graph.activities if kind == "activity" else graph.workflows).values()
+    named = {one.registered_as for one in marked if one.name.rpartition(".")[2] == name and one.registered_as}
+    return named.pop() if len(named) == 1 else ""
 
 
 def _closest(name: str, known: Iterable[str]) -> str:
