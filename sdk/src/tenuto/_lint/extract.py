@@ -104,7 +104,9 @@ def _returned(parsed: ParsedModule, body: Body) -> tuple[str, ...]:
         return ()
     if node.returns is not None:
         annotated = parsed.resolver.annotated(node.returns, body.scope.parent or parsed.scope)
-        useful = tuple(f"{one}()" for one in annotated if not one.startswith("builtins."))
+        # `Callable` says less than the function that is returned.
+        vague = ("builtins.", "collections.abc.Callable", "typing.Callable")
+        useful = tuple(f"{one}()" for one in annotated if not one.startswith(vague))
         if useful:
             return useful
     found: dict[str, None] = {}
@@ -144,15 +146,22 @@ def _may_be_project(raw: str) -> bool:
 
 
 def _refs(parsed: ParsedModule, body: Body) -> Iterator[Ref]:
-    """What a body calls or hands on, what stands as target of an operation excepted."""
+    """What a body calls or hands on, wrappers around it included.
+
+    What stands as target of an operation is left out, and what no replay runs: it cannot make one differ.
+    """
     names = parsed.resolver.names
+    for decorator in _wrappers(body):
+        for raw in names(decorator, body.scope.parent or parsed.scope):
+            if _may_be_project(raw):
+                yield Ref(f"{raw}()", decorator.lineno, decorator.col_offset, True)
     targets = {id(subject) for call, _ in body.calls if (subject := subject_of(call)) is not None}
     for call, scope in body.calls:
-        for raw in names(call.func, scope):
+        for raw in names(call.func, scope) if body.is_replayed(call) else ():
             if _may_be_project(raw):
                 yield Ref(raw, call.lineno, call.col_offset, True)
     for node, scope in body.loads:
-        if id(node) not in targets:
+        if id(node) not in targets and body.is_replayed(node):
             for raw in names(node, scope):
                 if _may_be_project(raw) and not raw.endswith("()"):
                     yield Ref(raw, node.lineno, node.col_offset, False)
@@ -161,6 +170,13 @@ def _refs(parsed: ParsedModule, body: Body) -> Iterator[Ref]:
             if _may_be_project(raw):
                 for method in ("__enter__", "__exit__", "__aenter__", "__aexit__"):
                     yield Ref(f"{raw}.{method}", entered.lineno, entered.col_offset, False)
+
+
+def _wrappers(body: Body) -> Iterator[ast.expr]:
+    """Decorators of a function, those that register it left out: what they return is called in its place."""
+    if not isinstance(body.node, ast.Module):
+        marks = {id(decorator) for _, decorator in marks_of(body.node)}
+        yield from (one for one in body.node.decorator_list if id(one) not in marks)
 
 
 def subject_of(call: ast.Call) -> ast.expr | None:
