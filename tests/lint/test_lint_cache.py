@@ -98,7 +98,7 @@ def test_a_module_that_appears_is_seen(tmp_path: Path) -> None:
 
 
 def test_a_function_that_becomes_an_activity_is_left_alone(tmp_path: Path) -> None:
-    """Roles are asked anew in each run: a registration elsewhere clears a helper."""
+    """Roles are asked anew in each run: a registration elsewhere makes an activity of a helper."""
     files = {
         "flow.py": "from work import work\n\ndef order(ctx):\n    yield ctx.create_timer(work(ctx))\n",
         "work.py": "import time\n\ndef work(ctx):\n    return time.time()\n",
@@ -106,7 +106,7 @@ def test_a_function_that_becomes_an_activity_is_left_alone(tmp_path: Path) -> No
     write(tmp_path, files)
     assert brief(lint(tmp_path, use_cache=True).findings) == ["work.py:4 TEN102"]
     write(tmp_path, {"app.py": "from work import work\nruntime.register_activity(work)\n"})
-    assert brief(lint(tmp_path, use_cache=True).findings) == []
+    assert brief(lint(tmp_path, use_cache=True).findings) == ["flow.py:4 TEN223"]
 
 
 def test_other_rules_find_other_things(tmp_path: Path) -> None:

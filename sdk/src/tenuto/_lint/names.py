@@ -21,7 +21,7 @@ OPERATIONS = frozenset(
         "wait_for_external_event",
     }
 )
-# Those whose names tell a workflow from other code; an object of another kind may well have a `raise_event`.
+# Those that make an undecorated function a workflow: the others are names that clients have too.
 TELLING = OPERATIONS - {"raise_event", "set_custom_status"}
 # Operations whose task must be waited for.
 TASKS = frozenset({"call_activity", "call_child_workflow", "create_timer", "wait_for_external_event"})

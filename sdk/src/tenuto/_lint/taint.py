@@ -9,7 +9,7 @@ from tenuto._lint.memo import remembered
 from tenuto._lint.registry import all_rules
 from tenuto._lint.rule import Rule, Scope
 from tenuto._lint.tables import Table
-from tenuto._lint.view import FunctionView
+from tenuto._lint.view import Call, FunctionView, Read
 
 # Rules whose findings are values: clocks, randomness and identity, input from outside, orders, what processes share.
 _SOURCES = ("TEN10", "TEN12", "TEN14", "TEN150", "TEN18", "TEN202", "TEN206")
@@ -47,15 +47,22 @@ def tainted_nodes(function: FunctionView) -> dict[ast.AST, str]:
     """Return the expressions of a function that rules find as values from outside: node -> id of the rule."""
     sources = _sources()
     found: dict[ast.AST, str] = {}
-    for table, uses in ((sources.calls, function.calls), (sources.reads, function.reads)):
-        for one in uses:
-            for name in one.names:
-                for rule, use in table.look_up(name):
-                    if use.when is None or use.when(one):
-                        found.setdefault(one.node, rule.id)
+    for call in function.calls:
+        found |= _looked_up(sources.calls, call)
+    for read in function.reads:
+        found |= _looked_up(sources.reads, read)
     for rule in sources.rules:
         found |= {node: rule.id for node in _checked(rule, function) if node not in found}
     return found
+
+
+def _looked_up(table: Table, one: Call | Read) -> dict[ast.AST, str]:
+    return {
+        one.node: rule.id
+        for name in one.names
+        for rule, use in table.look_up(name)
+        if use.when is None or use.when(one)
+    }
 
 
 def _checked(rule: Rule, function: FunctionView) -> Iterator[ast.AST]:

@@ -43,19 +43,26 @@ def _written_by_activities(module: ModuleView) -> dict[str, str]:
         pending = [activity.name]
         while pending:
             name = pending.pop()
-            if name in reached:
-                continue
-            reached[name] = activity.name
-            for ref in module.module.facts.functions[name].refs:
-                for found in module.project.project.resolve(ref.name, module.module):
-                    if ref.is_call and found.module is module.module and found.kind == "function":
-                        pending.append(found.local)
+            if name not in reached:
+                reached[name] = activity.name
+                pending += _called_here(module, name)
     return {
         name: reached[function.name]
         for name, functions in changed_globals(module).items()
         for function in functions
         if function.name in reached
     }
+
+
+def _called_here(module: ModuleView, name: str) -> list[str]:
+    """Functions of the same module that a function calls."""
+    return [
+        found.local
+        for ref in module.module.facts.functions[name].refs
+        if ref.is_call
+        for found in module.project.project.resolve(ref.name, module.module)
+        if found.module is module.module and found.kind == "function"
+    ]
 
 
 RULE = Rule(
