@@ -61,8 +61,7 @@ def test_findings_explain_themselves(project: Path, capsys: pytest.CaptureFixtur
 
 
 def test_json_is_a_list_of_findings(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    edit = {"line": 8, "column": 46, "end_line": 8, "end_column": 58, "text": "ctx.new_uuid()"}
-    assert second["fix"]["edits"] == [edit]
+    """`--output json` writes a list with path, line, column, rule, message and fix of each, and nothing else."""
     code, out, _ = run(capsys, "--output", "json")
     first, second = json.loads(out)
     assert code == 1
@@ -78,9 +77,8 @@ def test_json_is_a_list_of_findings(project: Path, capsys: pytest.CaptureFixture
     assert first["message"] == "time.time() reads a clock of the machine"
     assert first["chain"] == ["flow.py:6 order"]
     assert second["fix"]["title"] == "replace by ctx.new_uuid()"
-    assert second["fix"]["edits"] == [
-        {"line": 8, "column": 46, "end_line": 8, "end_column": 58, "text": "ctx.new_uuid()"}
-    ]
+    edit = {"line": 8, "column": 46, "end_line": 8, "end_column": 58, "text": "ctx.new_uuid()"}
+    assert second["fix"]["edits"] == [edit]
     assert run(capsys, "--ignore", "TEN1", "--output", "json")[1] == "[]\n"
 
 

@@ -16,10 +16,10 @@ crash, an eviction or a deployment they go on from there::
     def charge(ctx: wf.WorkflowActivityContext, order_id: str) -> str: ...
 """
 
+import typing as _typing
 from importlib import import_module as _import_module
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from tenuto.activity import WorkflowActivityContext
     from tenuto.client import DaprWorkflowClient, WorkflowClient, WorkflowIdReusePolicy, WorkflowState, WorkflowStatus
     from tenuto.errors import (
@@ -109,7 +109,7 @@ _MODULES = (
     "tenuto.workflow",
 )
 
-if not TYPE_CHECKING:  # A type checker would take any name for one that exists.
+if not _typing.TYPE_CHECKING:  # A type checker would take any name for one that exists.
 
     def __getattr__(name: str) -> object:
         """Import all public names at the first use of one; then they stand here like any other."""
