@@ -155,7 +155,9 @@ def _refs(parsed: ParsedModule, body: Body) -> Iterator[Ref]:
         for raw in names(decorator, body.scope.parent or parsed.scope):
             if _may_be_project(raw):
                 yield Ref(f"{raw}()", decorator.lineno, decorator.col_offset, True)
-    targets = {id(subject) for call, _ in body.calls if (subject := subject_of(call)) is not None}
+    # A function somewhere in a subject, as in `call_activity(name_of(f))`, is called by the worker.
+    subjects = [subject for call, _ in body.calls if (subject := subject_of(call)) is not None]
+    targets = {id(part) for subject in subjects for part in ast.walk(subject)}
     for call, scope in body.calls:
         for raw in names(call.func, scope) if body.is_replayed(call) else ():
             if _may_be_project(raw):
