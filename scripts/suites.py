@@ -38,7 +38,11 @@ SUITES = (
     Suite(
         name="lint",
         budget_s=30,
-        commands=((f"{BIN}/ruff", "format", "--check", "."), (f"{BIN}/ruff", "check", ".")),
+        commands=(
+            (f"{BIN}/ruff", "format", "--check", "."),
+            (f"{BIN}/ruff", "check", "."),
+            (f"{BIN}/tenuto", "lint", "examples"),
+        ),
     ),
     Suite(name="types", budget_s=240, commands=((f"{BIN}/mypy",), (f"{BIN}/pyright",)), paths=("tests/typing",)),
     Suite(name="imports", budget_s=30, commands=((f"{BIN}/lint-imports", "--no-logo"),)),
@@ -51,8 +55,8 @@ SUITES = (
     Suite(
         name="docs",
         budget_s=30,
-        commands=((PYTHON, "scripts/metrics_page.py", "--check"),),
-        needs=("scripts/metrics_page.py",),
+        commands=((PYTHON, "scripts/metrics_page.py", "--check"), (PYTHON, "scripts/lint_page.py", "--check")),
+        needs=("scripts/metrics_page.py", "scripts/lint_page.py"),
     ),
     Suite(name="unit", budget_s=120, paths=("tests/unit", "tests/architecture")),
     # Every rule's fixtures, the labelled corpus, speed by counts: all of the linter.

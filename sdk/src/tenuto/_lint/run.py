@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
+import gc
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -103,6 +105,18 @@ def is_marked(sources: Sources, path: Path) -> bool:
         return True
 
 
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Syntax trees are many objects that live until the end: looking for garbage among them costs a third of a run."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 class Run:
     """Lints files of one project.
 
@@ -136,11 +150,12 @@ class Run:
         """Lint files and folders."""
         files = 0
         given = [path.absolute() for path in paths]
-        for path, is_named in source_files(given, self._config.exclude):
-            files += 1
-            if is_named or is_marked(self._sources, path):
-                self.project.module_at(path)
-        return self._report(build_graph(self.project), files, given)
+        with _without_collector():
+            for path, is_named in source_files(given, self._config.exclude):
+                files += 1
+                if is_named or is_marked(self._sources, path):
+                    self.project.module_at(path)
+            return self._report(build_graph(self.project), files, given)
 
     def lint_function(self, path: Path, name: str) -> Report:
         """Lint one function as a workflow, with what it calls."""

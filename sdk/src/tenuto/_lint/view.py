@@ -457,10 +457,12 @@ class FunctionView:
 
 
 def _walk(nodes: Sequence[ast.AST]) -> Iterator[ast.AST]:
-    for node in nodes:
+    stack = list(reversed(nodes))
+    while stack:
+        node = stack.pop()
         yield node
         if not isinstance(node, Function | ast.ClassDef):
-            yield from _walk(list(ast.iter_child_nodes(node)))
+            stack += reversed(list(ast.iter_child_nodes(node)))
 
 
 class ProjectView:

@@ -12,11 +12,16 @@ def _moment(call: Call) -> Fix | None:
     function = call.function
     if function.ctx is None or call.is_handed_on:
         return None
-    now = f"{function.ctx}.current_utc_datetime"
-    text = f"{now}.date()" if call.name == "datetime.date.today" else now
+    text = f"{function.ctx}.current_utc_datetime"
+    zone = call.argument(0, "tz")
+    if call.name == "datetime.date.today":
+        text += ".date()"
+    elif zone is not None and not _UTC.intersection(function.names(zone, call.scope)):
+        text += f".astimezone({function.text_of(zone)})"
     return Fix(f"replace by {text}", (function.replace(call.node, text),))
 
 
+_UTC = frozenset({"datetime.UTC", "datetime.timezone.utc", "zoneinfo.UTC", "pytz.UTC", "pytz.utc"})
 _USE = Use(fix=_moment)
 
 RULE = Rule(
