@@ -62,8 +62,11 @@ def order_of(function: FunctionView, node: ast.expr, scope: Scope | None = None)
 
 
 def is_set_annotation(node: ast.expr | None) -> bool:
-    """Whether an annotation says set."""
-    return last_name(node) in _ANNOTATIONS
+    """Whether an annotation says set, of anything but whole numbers."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return last_name(node) in _ANNOTATIONS and "[int]" not in node.value
+    is_whole = isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Name) and node.slice.id == "int"
+    return last_name(node) in _ANNOTATIONS and not is_whole
 
 
 class _Kinds:

@@ -179,7 +179,7 @@ class _Places:
         if isinstance(function, ast.Attribute) and not node.keywords:
             if function.attr == "pop" and not node.args:
                 order = order_of(self._function, function.value)
-                if order is not None:
+                if order is not None and not self._is_only_one(function.value):
                     yield Ordered(node, order, False, None, None)
                 return
             if function.attr == "join" and len(node.args) == 1 and not isinstance(node.args[0], _LISTINGS):
@@ -192,7 +192,9 @@ class _Places:
             if way is not None:
                 yield from self._hit(node, is_operation=way)
         elif "builtins.next" in names:
-            yield from self._hit(node.args[0], is_operation=False)
+            source = self._source(node.args[0])
+            if source is not None and not self._is_only_one(source[0]):
+                yield from self._hit(node.args[0], is_operation=False)
         elif names & _WRITES and order_of(self._function, node.args[0]) is not None:
             yield from self._hit(node.args[0], is_operation=bool(names & _WRITES - {"json.dumps"}))
 
@@ -200,7 +202,7 @@ class _Places:
         parent = self._function.parent(node)
         if isinstance(parent, ast.List | ast.Tuple):
             way = self._way(parent)
-        elif isinstance(parent, ast.Call) and not self._names(parent) & FORGETS and not self._is_set_method(parent):
+        elif isinstance(parent, ast.Call) and self._is_of_project(parent):
             way = False
         else:
             return
@@ -307,8 +309,24 @@ class _Places:
     def _names(self, call: ast.Call) -> frozenset[str]:
         return frozenset(self._function.names(call.func, self._function.scope_of(call)))
 
-    def _is_set_method(self, call: ast.Call) -> bool:
-        return isinstance(call.func, ast.Attribute) and order_of(self._function, call.func.value) is not None
+    def _is_of_project(self, call: ast.Call) -> bool:
+        """Whether a call is one of the project's functions, which take arguments by position."""
+        found = self._function.found(call.func, self._function.scope_of(call))
+        return bool(found) and all(one.function is not None for one in found)
+
+    def _is_only_one(self, node: ast.expr) -> bool:
+        """Whether the function asks if a collection has just one member: then any member is that one."""
+        text = ast.dump(node)
+        return any(
+            isinstance(one.left, ast.Call)
+            and isinstance(one.left.func, ast.Name)
+            and one.left.func.id == "len"
+            and [ast.dump(argument) for argument in one.left.args] == [text]
+            and isinstance(one.ops[0], ast.Eq | ast.NotEq | ast.Gt)
+            and isinstance(one.comparators[0], ast.Constant)
+            and one.comparators[0].value == 1
+            for one in self._function.nodes_of(ast.Compare)
+        )
 
 
 def _takes_apart(target: ast.expr) -> bool:

@@ -57,12 +57,9 @@ def tainted_nodes(function: FunctionView) -> dict[ast.AST, str]:
 
 
 def _looked_up(table: Table, one: Call | Read) -> dict[ast.AST, str]:
-    return {
-        one.node: rule.id
-        for name in one.names
-        for rule, use in table.look_up(name)
-        if use.when is None or use.when(one)
-    }
+    uses = [entry for name in one.names for entry in table.look_up(name)]
+    counted = [rule.id for rule, use in uses if use.when is None or use.when(one)]
+    return {one.node: counted[0]} if counted else {}
 
 
 def _checked(rule: Rule, function: FunctionView) -> Iterator[ast.AST]:

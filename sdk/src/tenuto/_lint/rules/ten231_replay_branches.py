@@ -14,10 +14,12 @@ from tenuto._lint.waits import asked, asked_at, waits_in, walk_here
 def _check(function: FunctionView) -> Iterator[Hit]:
     if not any("@ctx.is_replaying" in read.names for read in function.reads):
         return
+    if not function.is_workflow and _only_logs(function):
+        return
     for node in function.walk():
         match node:
             case ast.If() if _asks(function, node.test):
-                if any(not _is_harmless(function, one) for one in (*node.body, *node.orelse)):
+                if not _are_harmless(function, (*node.body, *node.orelse)):
                     yield function.hit(node.test, f"a branch on {function.text_of(node.test)} does more than log")
             case ast.While() if _asks(function, node.test):
                 yield function.hit(node.test, f"a loop on {function.text_of(node.test)}")
@@ -47,6 +49,15 @@ def _is_question(function: FunctionView, node: ast.Attribute) -> bool:
     return node.attr == "is_replaying" and "@ctx.is_replaying" in function.names(node, function.scope_of(node))
 
 
+def _only_logs(function: FunctionView) -> bool:
+    """Whether a helper does nothing but log, so that it may as well leave early in a replay."""
+    return all(
+        _is_harmless(function, one) or (isinstance(one, ast.Return) and one.value is None)
+        for statement in function.node.body
+        for one in ([*statement.body, *statement.orelse] if isinstance(statement, ast.If) else [statement])
+    )
+
+
 def _is_harmless(function: FunctionView, node: ast.stmt) -> bool:
     """Whether a statement only logs, measures, or groups such statements."""
     if waits_in(function, node) or any(asked_at(function, one) for one in walk_here(node)):
@@ -60,12 +71,28 @@ def _is_harmless(function: FunctionView, node: ast.stmt) -> bool:
             return _are_harmless(function, (*node.body, *node.orelse))
         case ast.For() | ast.With():
             return _are_harmless(function, node.body)
+        case ast.Try():
+            handled = [one for handler in node.handlers for one in handler.body]
+            return _are_harmless(function, (*node.body, *handled, *node.orelse, *node.finalbody))
+        case ast.Assign(targets=[ast.Name() as target]):
+            return _is_used_inside(function, node, target)
         case _:
             return False
 
 
 def _are_harmless(function: FunctionView, nodes: Iterable[ast.stmt]) -> bool:
     return all(_is_harmless(function, one) for one in nodes)
+
+
+def _is_used_inside(function: FunctionView, node: ast.stmt, target: ast.Name) -> bool:
+    """Whether a variable is read only in the branch that sets it."""
+    branch = next((one for one in function.parents(node) if isinstance(one, ast.If)), None)
+    if branch is None or target.id in function.body.scope.outer:
+        return False
+    inside = {id(one) for one in ast.walk(branch)}
+    return all(
+        id(one) in inside for one in ast.walk(function.node) if isinstance(one, ast.Name) and one.id == target.id
+    )
 
 
 def _changes_something(node: ast.expr) -> bool:
