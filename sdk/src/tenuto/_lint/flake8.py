@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tenuto._lint.api import lint_paths
-from tenuto._lint.config import Config
+from tenuto._lint.config import Config, ConfigError, find_config
 from tenuto._lint.finding import Finding
 from tenuto._lint.project import DiskSources
 from tenuto._lint.run import NO_PYTHON
@@ -28,7 +28,7 @@ class Plugin:
     name = "tenuto"
     version = version("tenuto")
     _paths: ClassVar[tuple[str, ...]] = ()
-    _config: ClassVar[Config | None] = None
+    _config: ClassVar[Config] = Config()
     _known: ClassVar[dict[Path, list[Finding]] | None] = None
 
     def __init__(self, tree: ast.AST, filename: str, lines: list[str]) -> None:
@@ -38,10 +38,18 @@ class Plugin:
 
     @classmethod
     def parse_options(cls, options: argparse.Namespace) -> None:
-        """Note what flake8 was told to check."""
+        """Note what flake8 was told to check; the configuration is that of `tenuto lint`.
+
+        Raises:
+            SystemExit: the configuration is wrong; with the sentence that says how.
+        """
         cls._paths = tuple(one for one in options.filenames or (".",) if one not in _STANDARD_INPUT)
-        cls._config = None
         cls._known = None
+        first = Path(cls._paths[0]) if cls._paths else Path.cwd()
+        try:
+            cls._config = find_config(first.absolute())
+        except ConfigError as error:
+            raise SystemExit(f"error: {error}") from error
 
     def run(self) -> Iterator[tuple[int, int, str, type[Any]]]:
         """Yield line from 1, column from 0, `TEN101 message`, and this class."""
@@ -51,21 +59,20 @@ class Plugin:
 
     def _findings(self) -> list[Finding]:
         path = Path(self._filename).absolute()
-        is_disk = path.is_file()
-        if is_disk and self._lines == _lines_of(path):
-            if type(self)._known is None:
-                type(self)._known = _by_path(lint_paths(self._paths, self._settings()).findings)
-            known = type(self)._known or {}
+        if path.is_file() and self._lines == _lines_of(path):
+            known = self._of_all()
             if path in known or any(path.is_relative_to(Path(one).absolute()) for one in self._paths):
                 return known.get(path, [])
         # An editor's unsaved text, or a file that flake8 found elsewhere.
         sources = DiskSources({path: "".join(self._lines).encode()})
-        return _by_path(lint_paths([path], self._settings(), sources=sources).findings).get(path, [])
+        return _by_path(lint_paths([path], self._config, sources=sources).findings).get(path, [])
 
-    def _settings(self) -> Config:
-        if type(self)._config is None:
-            type(self)._config = Config()
-        return type(self)._config or Config()
+    @classmethod
+    def _of_all(cls) -> dict[Path, list[Finding]]:
+        """What was found in all files of the command line, by file."""
+        if cls._known is None:
+            cls._known = _by_path(lint_paths(cls._paths, cls._config).findings)
+        return cls._known
 
 
 def _by_path(findings: list[Finding]) -> dict[Path, list[Finding]]:

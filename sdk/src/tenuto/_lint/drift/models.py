@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tenuto._lint.drift.shape import Place
 from tenuto._lint.extract import keyword
@@ -60,15 +60,20 @@ class Model:
     values: dict[str, str] | None
     is_closed: bool
     place: Place
+    is_dictionary: bool = False
 
 
 @dataclass(frozen=True)
 class Break:
-    """Why a recorded payload cannot be decoded any more, and where today's code says so."""
+    """Why a recorded payload cannot be decoded any more, and where today's code says so.
+
+    `is_certain`: not only where somebody else than the base's own model wrote it.
+    """
 
     message: str
     place: Place
     instead: str
+    is_certain: bool = True
 
 
 class Models:
@@ -133,12 +138,14 @@ class Models:
                     f"field '{key}' of {now.name} {what}",
                     field.place,
                     f"Give '{key}' a default, or make it optional: what was recorded before may not have it.",
+                    # A model with defaults writes them all; a dictionary, or a client's own JSON, may not.
+                    is_certain=old is None or before.is_dictionary,
                 )
             elif old is not None:
                 for found in self.breaks(old.type, field.type, depth + 1):
                     is_own = found.place.node is field.type.node
                     text = f"field '{key}' of {now.name}: {found.message}" if is_own else found.message
-                    yield Break(text, field.place if is_own else found.place, found.instead)
+                    yield replace(found, message=text, place=field.place if is_own else found.place)
         for key in before.fields if now.is_closed else ():
             if key not in now.fields:
                 yield Break(
@@ -173,13 +180,15 @@ def read_model(found: Found, project: Project, depth: int = 0) -> Model | None:
     decorators = {_decorator(one) for one in body.node.decorator_list}
     is_model = not _BASES.isdisjoint(bases) or not _DECORATORS.isdisjoint(decorators)
     is_closed = _is_closed(body.node)
+    parents: list[Model] = []
     for base in body.node.bases:
         if last_name(base) in _BASES or last_name(base) in ("Generic", "Protocol", "object"):
             continue
-        parents = project.resolve_all(module.parsed.resolver.annotated(base, body.scope.parent or body.scope), module)
-        parent = read_model(parents[0], project, depth + 1) if len(parents) == 1 else None
+        above = project.resolve_all(module.parsed.resolver.annotated(base, body.scope.parent or body.scope), module)
+        parent = read_model(above[0], project, depth + 1) if len(above) == 1 else None
         if parent is None:
             return None
+        parents.append(parent)
         fields |= parent.fields
         is_model, is_closed = True, is_closed or parent.is_closed
     if not is_model:
@@ -189,7 +198,8 @@ def read_model(found: Found, project: Project, depth: int = 0) -> Model | None:
         field = _field(statement, Type(ast.Constant(None), module, body.scope), is_total=is_total)
         if field is not None:
             fields[field.key] = field
-    return Model(body.node.name, fields, None, is_closed=is_closed, place=place)
+    is_dictionary = "TypedDict" in bases or any(parent.is_dictionary for parent in parents)
+    return Model(body.node.name, fields, None, is_closed, place, is_dictionary)
 
 
 def _field(statement: ast.stmt, home: Type, *, is_total: bool) -> Field | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tenuto._lint.drift.payloads import payload_breaks
 from tenuto._lint.drift.view import BaseView
+from tenuto._lint.finding import Severity
 from tenuto._lint.rule import Hit, Rule
 
 
@@ -17,6 +18,7 @@ def _check(view: BaseView) -> Iterator[Hit]:
             breaks=f"The {what}, recorded by {view.name}, is decoded again whenever an instance is replayed or an "
             "attempt is repeated: PayloadError, and the workflow or the call fails.",
             instead=found.instead,
+            severity=None if found.is_certain else Severity.WARNING,
         )
 
 
