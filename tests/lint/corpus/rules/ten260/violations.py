@@ -12,10 +12,10 @@ def act(ctx: wf.WorkflowActivityContext, value: dict) -> dict:
 
 @wfr.workflow
 def approved(ctx: wf.WorkflowContext, order: dict):
-    yield ctx.wait_for_external_event("aproved")  # violation: TEN260: nobody raises that
+    yield ctx.wait_for_external_event("aproved")  # violation(name): TEN260: nobody raises that
     yield ctx.call_activity(act, input=order)
 
 
 def approve(instance_id: str) -> None:
     with wf.WorkflowClient() as client:
-        client.raise_workflow_event(instance_id, "approved")
+        client.raise_workflow_event(instance_id, "approved")  # via(name)
