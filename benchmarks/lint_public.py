@@ -28,7 +28,7 @@ from tenuto._lint.graph import build_graph
 from tenuto._lint.rule import Profile
 from tenuto._lint.run import Run
 from tenuto_lint.circumstances import ROOT, describe, sentence
-from tenuto_lint.pages import PAGE, percent, table, write_part
+from tenuto_lint.pages import PAGE, first_report, percent, table, write_part
 
 REQUIREMENTS = ROOT / "requirements" / "lint-public.txt"
 FOLDER = ROOT / ".cache" / "lint-public"
@@ -80,9 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"written: {path.name} and the tables of {PAGE.name}")
     open_ones = [finding for finding in findings if finding["verdict"] == "not judged"]
     for finding in open_ones:
-        print(
-            f"not judged: {finding['package']} {finding['path']}:{finding['line']} {finding['rule']} {finding['message']}"
-        )
+        where = f"{finding['package']} {finding['path']}:{finding['line']}"
+        print(f"not judged: {where} {finding['rule']} {finding['message']}")
     return 1 if open_ones else 0
 
 
@@ -173,11 +172,23 @@ def markdown(report: dict[str, Any]) -> str:
         sentence(report),
         table(headings, rows),
         precision,
+        *_first_run(),
         _by_rule(findings),
         "False alarms:",
         _false_ones(findings),
     ]
     return "\n\n".join(parts)
+
+
+def _first_run() -> Iterator[str]:
+    """What the linter said before anything was mended by this code."""
+    first = first_report("lint-public")
+    if first is not None:
+        counted = Counter(finding["verdict"] for finding in first["findings"] if finding["profile"] == "core")
+        yield (
+            f"Before its false alarms here were looked into, at commit `{first['commit'][:12]}`, profile `core` said "
+            f"{counted.total()} things about the same code, of which {counted['false']} were false."
+        )
 
 
 def _by_rule(findings: Sequence[dict[str, Any]]) -> str:

@@ -12,7 +12,7 @@ from lint.labels import Case, Violation, section
 from tenuto._lint.registry import all_rules
 from tenuto._lint.rule import Profile
 from tenuto_lint.circumstances import sentence
-from tenuto_lint.pages import percent, table
+from tenuto_lint.pages import first_report, percent, table
 
 SECTIONS = {
     109: "clocks",
@@ -63,7 +63,7 @@ def report_of(cases: Sequence[Case], runs: Sequence[Run]) -> dict[str, Any]:
 def markdown(report: dict[str, Any]) -> str:
     """The tables of a page."""
     runs: list[dict[str, Any]] = report["runs"]
-    parts = [sentence(report), _size_table(report["corpus"]), "### Tools", _tool_table(runs)]
+    parts = [sentence(report), _size_table(report["corpus"]), "### Tools", _tool_table(runs), *_first_meeting()]
     parts += ["### What is found, by section of the catalogue", _section_table(runs)]
     parts += ["### Rules", _rule_table(report["rules"])]
     for run in runs:
@@ -73,6 +73,18 @@ def markdown(report: dict[str, Any]) -> str:
         else:
             parts += [f"### False alarms of {run['tool']}", _listed(run["wrong"], "None.")]
     return "\n\n".join(parts)
+
+
+def _first_meeting() -> Iterator[str]:
+    """What the linter was worth before anything was mended by the corpus."""
+    first = first_report("lint-corpus")
+    if first is None:
+        return
+    yield (
+        "Faults of the linter that the corpus showed were mended, so the figures above flatter it. When all rules but "
+        f"those about calls and payloads first met the corpus, at commit `{first['commit'][:12]}`, these were:"
+    )
+    yield _tool_table([run for run in first["runs"] if run["profile"] in {"core", "strict"}])
 
 
 def _size(cases: Iterable[Case]) -> dict[str, int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "lint-accuracy.md"
@@ -20,6 +22,12 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, words: i
 def percent(part: int, whole: int) -> str:
     """A share with one digit; a dash of nothing."""
     return f"{100 * part / whole:.1f} %" if whole else "–"
+
+
+def first_report(name: str) -> dict[str, Any] | None:
+    """The report of the run that was kept as the first one: `results/<date>-<name>-first.json`; None without one."""
+    kept = sorted((ROOT / "benchmarks" / "results").glob(f"*-{name}-first.json"))
+    return json.loads(kept[0].read_text(encoding="utf-8")) if kept else None
 
 
 def write_part(name: str, text: str) -> None:
