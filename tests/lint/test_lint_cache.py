@@ -109,6 +109,19 @@ def test_a_function_that_becomes_an_activity_is_left_alone(tmp_path: Path) -> No
     assert brief(lint(tmp_path, use_cache=True).findings) == ["flow.py:4 TEN223"]
 
 
+def test_a_callee_that_becomes_an_activity_is_seen(tmp_path: Path) -> None:
+    """What was found of a caller is not taken for true when what it calls has got another role."""
+    files = {
+        "flow.py": "from work import work as do\n\ndef order(ctx):\n    yield ctx.create_timer(do(ctx))\n",
+        "work.py": "def work(ctx):\n    return 1\n",
+        "app.py": "runtime.register_activity(work)\n",
+    }
+    write(tmp_path, files)
+    assert brief(lint(tmp_path, use_cache=True).findings) == []
+    write(tmp_path, {"app.py": "from work import work\nruntime.register_activity(work)\n"})
+    assert brief(lint(tmp_path, use_cache=True).findings) == ["flow.py:4 TEN223"]
+
+
 def test_other_rules_find_other_things(tmp_path: Path) -> None:
     """A profile sees only its own rules' findings, whatever ran before."""
     write(tmp_path, {"flow.py": "def order(ctx):\n    print(1)\n    yield ctx.create_timer(1)\n"})

@@ -173,6 +173,37 @@ def test_configuration_holds(project: Path, capsys: pytest.CaptureFixture[str]) 
     ]
 
 
+def test_globs_are_seen_from_the_configuration(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a folder below, and for files that are named, the same is excluded and ignored as from the root."""
+    write(
+        project,
+        {
+            "pyproject.toml": """
+            [tool.tenuto.lint]
+            exclude = ["old/generated"]
+            per-file-ignores = { "old/*.py" = ["TEN102"] }
+            """,
+            "old/flow.py": FLOW,
+            "old/generated/flow.py": FLOW,
+        },
+    )
+    monkeypatch.chdir(project / "old")
+    for words in ((), (".", "flow.py", "generated/flow.py")):
+        _, out, _ = run(capsys, *words, "--output", "json")
+        assert [(one["path"], one["rule"]) for one in json.loads(out)] == [("flow.py", "TEN124")]
+
+
+def test_installed_and_built_code_is_left_out(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Environments, hidden folders and build results are not linted; a package that is called `build` is."""
+    left_out = ("venv/lib", ".tox", "build/lib", "node_modules", "lib/site-packages")
+    write(project, {f"{folder}/flow.py": FLOW for folder in left_out})
+    write(project, {"venv/pyvenv.cfg": "", "flow.py": "", "src/build/__init__.py": "", "src/build/flow.py": FLOW})
+    _, out, _ = run(capsys, "--output", "json")
+    assert {one["path"] for one in json.loads(out)} == {"src/build/flow.py"}
+
+
 def test_statistics_count_by_rule(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`--statistics` adds a line per rule."""
     assert "     1  TEN102 clock-reading\n     1  TEN124 random-id\n" in run(capsys, "--statistics")[1]

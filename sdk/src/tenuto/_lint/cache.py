@@ -29,7 +29,7 @@ class Result(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         context: tells apart what they depend on within this run: rules, roles of functions, where imports lead.
-        depends: the other modules they depend on: path and digest.
+        depends: the other modules they depend on: path, and content with the roles of its functions.
         hits: what was found.
     """
 

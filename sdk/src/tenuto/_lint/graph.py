@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tenuto._lint.facts import FunctionFacts
 from tenuto._lint.project import Found, Module, Project
@@ -55,6 +56,16 @@ class Graph:
     activities: dict[Key, FunctionFacts] = field(default_factory=dict[Key, FunctionFacts])
     reached: dict[Key, Reached] = field(default_factory=dict[Key, Reached])
     names: dict[str, set[str]] = field(default_factory=lambda: {"workflow": set(), "activity": set()})
+    _roles: dict[Path, list[str]] | None = None
+
+    def roles_in(self, path: Path) -> str:
+        """Return which functions of a file are workflows, and which activities, as one text to compare."""
+        if self._roles is None:
+            self._roles = {}
+            for mark, roles in (("w", self.workflows), ("a", self.activities)):
+                for module, name in roles:
+                    self._roles.setdefault(module.path, []).append(f"{mark}:{name}")
+        return ",".join(sorted(self._roles.get(path, ())))
 
 
 def build_graph(project: Project, extra: Sequence[Key] = (), *, only_extra: bool = False) -> Graph:

@@ -57,9 +57,9 @@ def tainted_nodes(function: FunctionView) -> dict[ast.AST, str]:
 
 
 def _looked_up(table: Table, one: Call | Read) -> dict[ast.AST, str]:
-    uses = [entry for name in one.names for entry in table.look_up(name)]
-    counted = [rule.id for rule, use in uses if use.when is None or use.when(one)]
-    return {one.node: counted[0]} if counted else {}
+    uses = (entry for name in one.names for entry in table.look_up(name))
+    rule = next((rule.id for rule, use in uses if use.when is None or use.when(one)), None)
+    return {} if rule is None else {one.node: rule}
 
 
 def _checked(rule: Rule, function: FunctionView) -> Iterator[ast.AST]:

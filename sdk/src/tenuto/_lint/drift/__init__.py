@@ -1,0 +1,1 @@
+"""What changed between a base revision and now, as far as recorded histories care: `tenuto lint --base`."""
