@@ -51,6 +51,8 @@ def first_after(function: FunctionView, node: ast.stmt, wanted: Callable[[ast.AS
 
     Loops may run again. A `return` in a `try` passes its `finally` by; exceptions are not followed.
     """
+    if isinstance(node, ast.Return | ast.Raise):
+        return None
     parent = function.parent(node)
     block = _block_of(parent, node)
     for following in block[block.index(node) + 1 :] if node in block else ():

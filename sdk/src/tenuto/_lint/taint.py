@@ -85,11 +85,28 @@ def taint_of(function: FunctionView, node: ast.expr, depth: int = 0) -> tuple[st
     for one in _parts(function, node):
         if one in tainted:
             return (f"{function.text_of(one)} ({tainted[one]})",)
+        if isinstance(one, ast.Call):
+            way = _way_through(function, one, depth)
+            if way:
+                return way
         if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load):
             for value in _values(function, one):
                 way = taint_of(function, value, depth + 1)
                 if way:
                     return (*way, one.id)
+    return ()
+
+
+def _way_through(function: FunctionView, call: ast.Call, depth: int) -> tuple[str, ...]:
+    """The way into the result of a helper of the project, which then is a part of the whole way."""
+    for found in function.found(call.func, function.scope_of(call)):
+        view = function.view_of(found)
+        if view is None or view is function or view.is_activity or view.body.is_generator or view.is_async:
+            continue
+        for value in view.body.returns:
+            way = taint_of(view, value, depth + _DEEPEST // 3)
+            if way:
+                return (*way, f"{function.text_of(call.func)}()")
     return ()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
+from tenuto._lint.project import Found
 from tenuto._lint.rule import Hit, Rule
 from tenuto._lint.shared import MUTATORS
 from tenuto._lint.view import FunctionView
@@ -12,8 +13,6 @@ from tenuto._lint.waits import asked, asked_at, waits_in, walk_here
 
 
 def _check(function: FunctionView) -> Iterator[Hit]:
-    if not any("@ctx.is_replaying" in read.names for read in function.reads):
-        return
     if not function.is_workflow and _only_logs(function):
         return
     for node in function.walk():
@@ -38,11 +37,27 @@ def _asks(function: FunctionView, node: ast.expr) -> bool:
     for one in walk_here(node):
         if isinstance(one, ast.Attribute) and _is_question(function, one):
             return True
+        if isinstance(one, ast.Call) and any(_tells(function, found) for found in function.found(one.func)):
+            return True
         if isinstance(one, ast.Name):
             values = function.values(one)
             if values and all(isinstance(value, ast.Attribute) and _is_question(function, value) for value in values):
                 return True
     return False
+
+
+def _tells(function: FunctionView, found: Found) -> bool:
+    """Whether a helper returns whether the code is replayed."""
+    view = function.view_of(found)
+    return (
+        view is not None
+        and view is not function
+        and any(
+            isinstance(one, ast.Attribute) and _is_question(view, one)
+            for value in view.body.returns
+            for one in walk_here(value)
+        )
+    )
 
 
 def _is_question(function: FunctionView, node: ast.Attribute) -> bool:
