@@ -47,7 +47,7 @@ def row(rule: Rule) -> str:
     title = page.read_text(encoding="utf-8").partition("\n")[0].partition(": ")[2]
     link = f"../{page.relative_to(ROOT).as_posix()}"
     # What `--fix` makes of a fixture stands beside it, and is tested there.
-    mends = "yes" if any((FIXTURES / rule.id).glob("*.fixed")) else ""
+    mends = "yes" if any((FIXTURES / rule.id).rglob("*.fixed")) else ""
     return f"| [{rule.id}]({link}) | `{rule.name}` | {title} | {rule.severity.value} | {rule.profile.value} | {mends} |"
 
 

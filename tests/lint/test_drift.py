@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lint.drift_edits import EDITS, Edit, breaks, differences, source_of
-from lint.rule_cases import base_of, cases, found
-from tenuto._lint.fixes import apply_edits
+from lint.rule_cases import FOLDER, cases, found
+from tenuto._lint.fixes import apply_edits, fix_source, safe_fixes
 
 MARKED = [pytest.param(edit, id=edit.name.replace(" ", "-")) for edit in EDITS]
 
@@ -97,19 +97,24 @@ def test_silence_is_a_promise(sources: tuple[str, str]) -> None:
 PATCHED = [
     pytest.param(case, id=case.name) for case in cases("TEN281") if case.name.startswith("bad") and case.is_dir()
 ]
+MENDED = [pytest.param(path, id=path.parent.name) for path in sorted(FOLDER.glob("TEN28*/bad_*/*.fixed"))]
 
 
 @pytest.mark.parametrize("case", PATCHED)
 def test_a_fix_ends_its_finding(case: Path, tmp_path: Path) -> None:
-    """Code edited by the offered fix gives no finding any more, and asks for the patch that the finding names."""
-    base = base_of(case)
-    assert base is not None
+    """Code edited by the offered fix gives no finding any more."""
     for finding in found(case, "TEN281"):
-        if finding.fix is None:
-            continue
-        for path in case.iterdir():
-            (tmp_path / path.name).write_bytes(path.read_bytes())
-        edited = tmp_path / Path(finding.path).name
-        edited.write_text(apply_edits(edited.read_text(), finding.fix.edits))
-        assert "is_patched(" in edited.read_text()
-        assert found(tmp_path, "TEN281") == []
+        if finding.fix is not None:
+            for path in case.iterdir():
+                (tmp_path / path.name).write_bytes(path.read_bytes())
+            edited = tmp_path / Path(finding.path).name
+            edited.write_text(apply_edits(edited.read_text(), finding.fix.edits))
+            assert found(tmp_path, "TEN281") == []
+
+
+@pytest.mark.parametrize("path", MENDED)
+def test_a_fix_is_what_stands_beside_its_fixture(path: Path) -> None:
+    """The fix of a finding beside a base gives the text of the file that ends in `.fixed`."""
+    findings = [one for one in found(path.parent, path.parts[-3]) if one.rule == path.parts[-3]]
+    mended, _ = fix_source(path.with_suffix(".py").read_bytes(), safe_fixes(findings))
+    assert mended.decode() == path.read_text(encoding="utf-8")
