@@ -142,11 +142,19 @@ def _of_name(function: FunctionView, node: ast.Name, depth: int) -> SharedThing 
                 else None
             )
         return SharedThing("global", node.id, _hold_container(bindings)) if _hold_values(bindings) else None
+    if _outlives(function, where):
+        return SharedThing("variable of an enclosing function", node.id, _hold_container(bindings))
     if where is not function.body.scope or not all(one.kind == "value" for one in bindings):
         return None
     things = [shared_thing(function, one.node, depth + 1) for one in bindings if one.node is not None]
     # An alias of what is no container may be a copy of a number.
     return things[0] if things and all(one is not None and one.is_container for one in things) else None
+
+
+def _outlives(function: FunctionView, where: Scope) -> bool:
+    """Whether a scope is that of an enclosing function which is no part of the execution, such as a factory."""
+    is_around = where.kind == "function" and where is not function.body.scope
+    return is_around and (function.module.module, where.name) not in function.project.graph.reached
 
 
 def _hold_values(bindings: list[Binding]) -> bool:
@@ -162,6 +170,8 @@ def _hold_container(bindings: list[Binding]) -> bool:
 def _of_attribute(function: FunctionView, node: ast.Attribute) -> SharedThing | None:
     if _is_class(function, node.value):
         return SharedThing("class attribute", function.text_of(node), _holds_class_container(function, node))
+    if _is_kept_by_class(function, node):
+        return SharedThing("class attribute", function.text_of(node), True)
     for raw in _raw(function, node):
         place = module_global(function, raw)
         if place is not None:
@@ -179,6 +189,18 @@ def _holds_class_container(function: FunctionView, node: ast.Attribute) -> bool:
             values = [value for kind, value, scope in entries if kind == "value" and scope.kind == "class"]
             if values:
                 return all(is_container(one) for one in values)
+    return False
+
+
+def _is_kept_by_class(function: FunctionView, node: ast.Attribute) -> bool:
+    """Whether an attribute of an object is a container that its plain class made once for all."""
+    for found in function.found(node.value, function.scope_of(node)):
+        if found.kind == "instance" and found.module is not None and found.local in found.module.parsed.classes:
+            body = found.module.parsed.classes[found.local]
+            values = [(value, scope) for kind, value, scope in body.attributes.get(node.attr, []) if kind == "value"]
+            # Dataclasses and models copy what stands in the class; a base may do anything.
+            is_plain = not body.node.bases and not body.node.decorator_list
+            return is_plain and bool(values) and all(is_container(one) and at.kind == "class" for one, at in values)
     return False
 
 
@@ -227,6 +249,12 @@ def _changes(function: FunctionView) -> Iterator[Change]:
         match node:
             case ast.Name(ctx=ast.Store() | ast.Del()) if node.id in outer and outer[node.id].kind == "module":
                 yield Change(node, SharedThing("global", node.id, False), "rebinds")
+            case ast.Name(ctx=ast.Store()) if node.id in outer and _outlives(function, outer[node.id]):
+                yield Change(node, SharedThing("variable of an enclosing function", node.id, False), "rebinds")
+            case ast.Call(func=ast.Name(id="next"), args=[ast.Name() as iterator, *_]):
+                thing = shared_thing(function, iterator)
+                if thing is not None:
+                    yield Change(node, thing, "advances")
             case ast.Subscript(ctx=ast.Store() | ast.Del()):
                 thing = shared_thing(function, node.value)
                 if thing is not None:
@@ -246,12 +274,30 @@ def _changes(function: FunctionView) -> Iterator[Change]:
 def _attribute_change(function: FunctionView, node: ast.Attribute) -> Iterator[Change]:
     if _is_class(function, node.value):
         yield Change(node, SharedThing("class attribute", function.text_of(node), False), "sets")
+    elif _is_own_object(function, node.value):
+        yield Change(node, SharedThing("attribute of the workflow's object", function.text_of(node), False), "sets")
+    elif isinstance(node.value, ast.Name) and _is_function(function, node.value):
+        yield Change(node, SharedThing("attribute of a function", function.text_of(node), False), "sets")
     elif is_imported(function, node.value):
         yield Change(node, SharedThing("module attribute", function.text_of(node), False), "sets")
     else:
         thing = shared_thing(function, node.value)
         if thing is not None:
             yield Change(node, SharedThing("attribute of a global", function.text_of(node), False), "sets")
+
+
+def _is_own_object(function: FunctionView, node: ast.expr) -> bool:
+    """Whether an expression is the object that a workflow is registered as a method of."""
+    definition = function.node
+    if not function.is_workflow or not function.body.owner or not isinstance(definition, Function):
+        return False
+    first = next(iter([*definition.args.posonlyargs, *definition.args.args]), None)
+    return isinstance(node, ast.Name) and first is not None and node.id == first.arg != "cls"
+
+
+def _is_function(function: FunctionView, node: ast.Name) -> bool:
+    found = function.found(node, function.scope_of(node))
+    return bool(found) and all(one.kind == "function" for one in found)
 
 
 def changed_globals(module: ModuleView) -> dict[str, list[FunctionView]]:
