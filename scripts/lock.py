@@ -26,7 +26,7 @@ def compile_requirements(output: str, *inputs: str, extra: list[str]) -> None:
 
 
 def main() -> None:
-    """Write all requirement files."""
+    """Write every requirement file."""
     extra = sys.argv[1:]
     for name in ("bootstrap", "lint-peers"):
         compile_requirements(f"requirements/{name}.txt", f"requirements/{name}.in", extra=extra)
@@ -34,6 +34,9 @@ def main() -> None:
     compile_requirements("requirements/lint-public.txt", "requirements/lint-public.in", extra=["--no-deps", *extra])
     members = [f"{member}/pyproject.toml" for member in MEMBERS]
     compile_requirements("requirements/dev.txt", "requirements/dev.in", *members, extra=extra)
+    for asked in sorted((ROOT / "requirements" / "interop").glob("*.in")):
+        place = asked.relative_to(ROOT).with_suffix("")
+        compile_requirements(f"{place}.txt", f"{place}.in", extra=extra)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ LABELS = f"""
 | | `result` | `ok`, `lost`, `contended`, `error` |
 | `tenuto_shard_handover_seconds` | `cause` | `drain`, `rebalance`, `release`, `expiry` |
 | `tenuto_workflow_completed_total` | `status` | `completed`, `failed`, `terminated` |
-| `tenuto_workflow_turns_total`, `tenuto_replay_total` | `outcome`, `result` | `completed`, `failed`, `need_history`, `not_registered`, `non_deterministic` |
+| `tenuto_workflow_turns_total`, `tenuto_replay_total` | `outcome`, `result` | `completed`, `failed`, `need_history`, `not_registered`, `non_deterministic`, `guard_refused` |
 | `tenuto_workflow_turns_total` | `outcome` | also `timeout`: the worker did not answer within `--turn-timeout` |
 | `tenuto_activity_completed_total` | `status` | `completed`, `failed` |
 | | `attempt_bucket` | `1`, `2`, `3-5`, `6+` |

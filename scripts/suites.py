@@ -66,6 +66,8 @@ SUITES = (
     Suite(name="contract", budget_s=600, paths=("tests/contract",)),
     Suite(name="simulation", budget_s=120, paths=("tests/simulation",)),
     Suite(name="integration", budget_s=500, paths=("tests/integration",)),
+    # Applications of other SDKs, each in an environment that the first run makes.
+    Suite(name="interop", budget_s=240, paths=("tests/interop",)),
     Suite(name="crash", budget_s=1200, paths=("tests/crash",), alone=True),
     # A minute of faults, up to two of healing, and the tools' own tests.
     Suite(name="chaos", budget_s=400, paths=("tests/chaos",), alone=True),
@@ -79,7 +81,7 @@ SUITES = (
     Suite(
         name="bench",
         budget_s=240,
-        commands=((PYTHON, "benchmarks/run.py", "--smoke"),),
+        commands=((PYTHON, "benchmarks/run.py", "--smoke"), (PYTHON, "benchmarks/guard_cost.py", "--smoke")),
         needs=("benchmarks/run.py",),
         alone=True,
     ),

@@ -225,6 +225,49 @@ def test_fix_mends_and_keeps_the_rest(project: Path, capsys: pytest.CaptureFixtu
     assert path.read_bytes() == before
 
 
+def test_fix_leaves_files_alone_that_it_was_not_given(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A helper beyond the paths is reported with its chain, and stays as it is; modes of files stay, too."""
+    write(
+        project,
+        {
+            "flow.py": """
+                from steps import step
+
+                def flow(ctx):
+                    yield from step(ctx)
+                    yield ctx.is_patched('x')
+                """,
+            "steps.py": "import time\n\ndef step(ctx):\n    time.time()\n    yield ctx.create_timer(1)\n",
+        },
+    )
+    steps = project / "steps.py"
+    before = steps.read_bytes()
+    assert run(capsys, "flow.py", "--fix", "--select", "TEN102", "--ignore", "TEN2")[0] == 1
+    assert steps.read_bytes() == before
+    steps.chmod(0o750)
+    assert run(capsys, "steps.py", "--fix", "--ignore", "TEN2")[0] == 0
+    assert steps.read_bytes() == before.replace(b"time.time()", b"ctx.current_utc_datetime.timestamp()")
+    assert steps.stat().st_mode & 0o777 == 0o750
+    assert [path.name for path in project.iterdir() if "steps" in path.name] == ["steps.py"]
+
+
+def test_a_file_that_cannot_be_written_is_told(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The finding stays, the file too, and the reason is a sentence."""
+
+    def refuse(self: Path, target: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    before = (project / "flow.py").read_bytes()
+    code, _, err = run(capsys, "--fix", "--no-cache")
+    assert code == 1
+    assert "flow.py cannot be written: Permission denied" in err
+    assert (project / "flow.py").read_bytes() == before
+    assert sorted(path.name for path in project.iterdir()) == ["flow.py", "pyproject.toml"]
+
+
 def test_diff_changes_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`--diff` shows what `--fix` would do, and fails where it would do something."""
     before = (project / "flow.py").read_bytes()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
 from types import FrameType, TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
+from tenuto._guard.guard import Guard, choose_mode
 from tenuto._payloads import Payloads
 from tenuto._replay.definitions import declare_name, make_options
 from tenuto._transport.client_channel import read_settings
@@ -55,13 +57,16 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
         max_sticky: live workflow instances kept in memory; 0: none. None: 2,000.
         shutdown_grace: how long running activities may take to end at shutdown. None: 20 seconds.
         slow_turn: a turn that blocks longer than this is logged with its stack. None: 5 seconds.
+        guard: what happens where workflow code calls a clock, random numbers, files, the network and the like:
+            `"off"`: nothing; `"warn"`: it is logged, once per line; `"raise"`: the call is refused, and the instance
+            stalls until the code is mended. None: the variable TENUTO_GUARD, else `"warn"`.
         maximum_concurrent_activity_work_items: Dapr's name of `max_activities`.
         maximum_concurrent_orchestration_work_items: Dapr's name of `max_turns`.
         maximum_thread_pool_workers: Dapr's name of `max_threads`.
         worker_ready_timeout: seconds that `start()` waits for the engine; 0: not at all. None: 30.
 
     Raises:
-        ValueError: an address or a number is not valid.
+        ValueError: an address, a number or the guard's mode is not valid.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
         max_sticky: int | None = None,
         shutdown_grace: timedelta | None = None,
         slow_turn: timedelta | None = None,
+        guard: Literal["off", "warn", "raise"] | None = None,
         maximum_concurrent_activity_work_items: int | None = None,
         maximum_concurrent_orchestration_work_items: int | None = None,
         maximum_thread_pool_workers: int | None = None,
@@ -97,6 +103,7 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
             "slow_turn_s": None if slow_turn is None else slow_turn.total_seconds(),
         }
         self._settings = WorkerSettings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]  # each name has the type of its field
+        self._guard_mode = choose_mode(guard, os.environ.get("TENUTO_GUARD"))
         self._ready_seconds = _READY_SECONDS if worker_ready_timeout is None else worker_ready_timeout
         self._payloads = Payloads(payload_codec)
         self._registry = Registry()
@@ -336,6 +343,7 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
         return Worker(
             self._registry,
             self._payloads,
+            guard=Guard(self._guard_mode, self._registry.workflow_functions),
             connection=self._connection,
             settings=self._settings,
             on_connected=self._connected.set,

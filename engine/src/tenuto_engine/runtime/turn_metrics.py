@@ -48,6 +48,10 @@ def turn_answered(context: Context, instance: LiveInstance, turn: Turn, answer: 
     """A worker has answered."""
     outcome = _OUTCOMES.get(answer.outcome, "unknown")
     context.metrics.turns[outcome].inc()
+    if answer.outcome == TurnOutcome.NON_DETERMINISTIC:
+        context.metrics.nondeterminism.inc()
+    elif answer.outcome == TurnOutcome.GUARD_REFUSED:
+        context.metrics.guard_refused.inc()
     if turn.full and instance.state.length:
         context.metrics.replays[outcome].inc()
 

@@ -268,11 +268,10 @@ class Turns:
                 self._hand_out(instance)
             case TurnOutcome.NOT_REGISTERED:
                 assert turn.session is not None
-                turn.session.workflows.discard(instance.workflow_name())
+                turn.session.workflows.refuse(instance.workflow_name())
                 instance.worker = None
                 self._hand_out(instance)
-            case TurnOutcome.NON_DETERMINISTIC:
-                self._context.metrics.nondeterminism.inc()
+            case TurnOutcome.NON_DETERMINISTIC | TurnOutcome.GUARD_REFUSED:
                 self._stall(instance, _failure_text(answer.failure))
             case _:
                 self._turn_failed(instance, _failure_text(answer.failure) or "the worker could not run the turn")

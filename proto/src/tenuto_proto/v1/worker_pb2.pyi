@@ -110,11 +110,13 @@ class TurnResult(_message.Message):
         NOT_REGISTERED: _ClassVar[TurnResult.Outcome]
         FAILED: _ClassVar[TurnResult.Outcome]
         NON_DETERMINISTIC: _ClassVar[TurnResult.Outcome]
+        GUARD_REFUSED: _ClassVar[TurnResult.Outcome]
     COMPLETED: TurnResult.Outcome
     NEED_HISTORY: TurnResult.Outcome
     NOT_REGISTERED: TurnResult.Outcome
     FAILED: TurnResult.Outcome
     NON_DETERMINISTIC: TurnResult.Outcome
+    GUARD_REFUSED: TurnResult.Outcome
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
     COMMIT_ID_FIELD_NUMBER: _ClassVar[int]

@@ -104,8 +104,8 @@ def _returned(parsed: ParsedModule, body: Body) -> tuple[str, ...]:
         return ()
     if node.returns is not None:
         annotated = parsed.resolver.annotated(node.returns, body.scope.parent or parsed.scope)
-        # `Callable` says less than the function that is returned.
-        vague = ("builtins.", "collections.abc.Callable", "typing.Callable")
+        # What such an annotation says of the value is less than what the code returns.
+        vague = ("builtins.", "typing.", "collections.abc.")
         useful = tuple(f"{one}()" for one in annotated if not one.startswith(vague))
         if useful:
             return useful
@@ -151,10 +151,6 @@ def _refs(parsed: ParsedModule, body: Body) -> Iterator[Ref]:
     What stands as target of an operation is left out, and what no replay runs: it cannot make one differ.
     """
     names = parsed.resolver.names
-    for decorator in _wrappers(body):
-        for raw in names(decorator, body.scope.parent or parsed.scope):
-            if _may_be_project(raw):
-                yield Ref(f"{raw}()", decorator.lineno, decorator.col_offset, True)
     # A function somewhere in a subject, as in `call_activity(name_of(f))`, is called by the worker.
     subjects = [subject for call, _ in body.calls if (subject := subject_of(call)) is not None]
     targets = {id(part) for subject in subjects for part in ast.walk(subject)}
@@ -167,6 +163,11 @@ def _refs(parsed: ParsedModule, body: Body) -> Iterator[Ref]:
             for raw in names(node, scope):
                 if _may_be_project(raw) and not raw.endswith("()"):
                     yield Ref(raw, node.lineno, node.col_offset, False)
+    for decorator in _wrapping(body):
+        # Calling the function calls what its decorator made of it.
+        for raw in names(decorator, body.scope.parent or parsed.scope):
+            if _may_be_project(raw):
+                yield Ref(f"{raw}()", decorator.lineno, decorator.col_offset, True)
     for entered, scope in body.entered:
         for raw in names(entered, scope):
             if _may_be_project(raw):
@@ -174,11 +175,14 @@ def _refs(parsed: ParsedModule, body: Body) -> Iterator[Ref]:
                     yield Ref(f"{raw}.{method}", entered.lineno, entered.col_offset, False)
 
 
-def _wrappers(body: Body) -> Iterator[ast.expr]:
-    """Decorators of a function, those that register it left out: what they return is called in its place."""
-    if not isinstance(body.node, ast.Module):
-        marks = {id(decorator) for _, decorator in marks_of(body.node)}
-        yield from (one for one in body.node.decorator_list if id(one) not in marks)
+def _wrapping(body: Body) -> list[ast.expr]:
+    """Decorators that a caller, or the worker, goes through: those below the one that registers the function."""
+    if isinstance(body.node, ast.Module):
+        return []
+    decorators = body.node.decorator_list
+    marks = {id(decorator) for _, decorator in marks_of(body.node)}
+    last = max((number for number, one in enumerate(decorators) if id(one) in marks), default=-1)
+    return decorators[last + 1 :]
 
 
 def subject_of(call: ast.Call) -> ast.expr | None:

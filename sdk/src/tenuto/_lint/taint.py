@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tenuto._lint.memo import remembered
 from tenuto._lint.registry import all_rules
@@ -56,10 +56,16 @@ def tainted_nodes(function: FunctionView) -> dict[ast.AST, str]:
     return found
 
 
+def is_source(names: Iterable[str], *, is_call: bool) -> bool:
+    """Whether what is called, or read, is a value from outside by the tables of the rules."""
+    table = _sources().calls if is_call else _sources().reads
+    return any(table.look_up(name) for name in names)
+
+
 def _looked_up(table: Table, one: Call | Read) -> dict[ast.AST, str]:
-    uses = (entry for name in one.names for entry in table.look_up(name))
-    rule = next((rule.id for rule, use in uses if use.when is None or use.when(one)), None)
-    return {} if rule is None else {one.node: rule}
+    uses = [entry for name in one.names for entry in table.look_up(name)]
+    counted = [rule.id for rule, use in uses if use.when is None or use.when(one)]
+    return {one.node: counted[0]} if counted else {}
 
 
 def _checked(rule: Rule, function: FunctionView) -> Iterator[ast.AST]:

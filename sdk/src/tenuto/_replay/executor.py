@@ -10,12 +10,14 @@ Rules:
   an unconfirmed operation is one.
 * After the code ended, nothing is applied any more.
 
-Nothing here raises into the caller but `UnknownWorkflow`: differences from history are part of the answer.
+Nothing here raises into the caller but `UnknownWorkflow`: differences from history, and what the watch refuses, are
+part of the answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -27,8 +29,8 @@ from tenuto._replay.definitions import CallInfo
 from tenuto._replay.failures import from_exception, to_details
 from tenuto._replay.operations import ExecutionInfo, Operations, PayloadTask
 from tenuto._replay.patches import Patches
-from tenuto._replay.stepping import Raised, Returned, SteppedCode
-from tenuto.errors import NonDeterminismError, PayloadError, TaskFailedError, TenutoError
+from tenuto._replay.stepping import Raised, Returned, SteppedCode, StepWatch
+from tenuto.errors import GuardViolation, NonDeterminismError, PayloadError, TaskFailedError, TenutoError
 
 
 class UnknownWorkflow(TenutoError):
@@ -62,25 +64,42 @@ class Definitions(Protocol):
 
 
 class TurnOutcome(msgspec.Struct, frozen=True):
-    """What a turn asks of the engine. `problem` is set where replay differs from history; then the rest is empty."""
+    """What a turn asks of the engine. `problem` is set where it may not be recorded; then the rest is empty."""
 
     actions: list[actions.Action] = []
     custom_status: bytes | None = None
     patches: list[str] = []
     is_finished: bool = False
-    problem: NonDeterminismError | None = None
+    problem: NonDeterminismError | GuardViolation | None = None
 
 
 class Executor:
-    """A live execution of one workflow instance."""
+    """A live execution of one workflow instance.
 
-    def __init__(self, instance_id: str, execution_id: str, *, definitions: Definitions, payloads: Payloads) -> None:
+    Args:
+        instance_id: the instance.
+        execution_id: this life of it.
+        definitions: the code.
+        payloads: how payloads are read and written.
+        watch: told of each step of the code; None: nobody is.
+    """
+
+    def __init__(
+        self,
+        instance_id: str,
+        execution_id: str,
+        *,
+        definitions: Definitions,
+        payloads: Payloads,
+        watch: StepWatch | None = None,
+    ) -> None:
         self._instance_id = instance_id
         self._execution_id = execution_id
         self._definitions = definitions
         self._payloads = payloads
         self._patches = Patches()
-        self._code = SteppedCode()
+        self._watch = watch
+        self._code = SteppedCode(watch)
         self._operations: Operations | None = None
         self._is_finished = False
         self._is_replaying = True
@@ -101,7 +120,7 @@ class Executor:
                 self._leave_history()
             self._set_replaying(False)
             self._apply(new_events)
-        except NonDeterminismError as problem:
+        except (NonDeterminismError, GuardViolation) as problem:
             return TurnOutcome(problem=problem)
         operations = self._operations
         if operations is None:
@@ -161,11 +180,12 @@ class Executor:
             self._patches.take_variant(code.variant)
         info = ExecutionInfo(self._instance_id, self._execution_id, started=event, variant=code.variant)
         operations = Operations(info, self._payloads, self._definitions.activities)
+        operations.watch = self._watch
         operations.now_ms = self._now_ms
         operations.is_replaying = self._is_replaying
         self._operations = operations
         context = self._definitions.make_context(operations, self._patches)
-        self._code.begin(lambda: self._call(code, event, context))
+        self._code.begin(lambda: self._prepare(code, event, context))
         self._note_ending(operations)
 
     def completed(self, event: events.ActivityCompleted | events.ChildCompleted) -> None:
@@ -228,11 +248,11 @@ class Executor:
 
     # -- the code
 
-    def _call(self, code: WorkflowCode, event: events.ExecutionStarted, context: ReplayContext) -> Any:
+    def _prepare(self, code: WorkflowCode, event: events.ExecutionStarted, context: ReplayContext) -> Callable[[], Any]:
         if not code.takes_input:
-            return code.function(context)
+            return partial(code.function, context)
         what = f"input of workflow '{event.name}'"
-        return code.function(context, self._payloads.load(event.input, code.input_type, what=what))
+        return partial(code.function, context, self._payloads.load(event.input, code.input_type, what=what))
 
     def _advance(self, operations: Operations) -> None:
         self._code.advance()

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from inspect import currentframe
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tenuto._payloads import Payloads
 from tenuto._replay import actions, comparison, events
 from tenuto._replay.definitions import CallInfo
 from tenuto._replay.tasks import CancellableTask, SettableTask
 from tenuto.errors import WorkflowSignal
+
+if TYPE_CHECKING:
+    from tenuto._replay.stepping import StepWatch
 
 _sources: dict[tuple[str, int], str] = {}
 
@@ -93,6 +96,7 @@ class Operations:
         self.custom_status: bytes | None = None
         self.next_input: actions.ContinueAsNew | None = None
         self.keeps_events = False
+        self.watch: StepWatch | None = None
         self._last_id = 0
         self._waiting: dict[str, deque[EventTask]] = {}
         self._unread: dict[str, deque[tuple[int, events.EventRaised]]] = {}

@@ -34,6 +34,7 @@ class Outcome(IntEnum):
     NOT_REGISTERED = 2
     FAILED = 3
     NON_DETERMINISTIC = 4
+    GUARD_REFUSED = 5
 
 
 class Introduction(msgspec.Struct, frozen=True):

@@ -60,6 +60,11 @@ class Registry:
         return sorted(self._workflows)
 
     @property
+    def workflow_functions(self) -> list[Callable[..., Any]]:
+        """All registered workflow functions, variants included."""
+        return [code.function for variants in self._workflows.values() for code in variants.values()]
+
+    @property
     def activity_names(self) -> list[str]:
         """Names of the registered activities, sorted."""
         return sorted(self._activities)

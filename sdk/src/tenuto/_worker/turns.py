@@ -7,6 +7,7 @@ from collections import OrderedDict
 
 import msgspec
 
+from tenuto._guard.guard import Guard
 from tenuto._payloads import Payloads
 from tenuto._replay.actions import Action, FailExecution, encode_actions, encode_failure
 from tenuto._replay.events import Event, Failure, decode_event
@@ -14,6 +15,7 @@ from tenuto._replay.executor import Executor, TurnOutcome, UnknownWorkflow
 from tenuto._replay.failures import from_exception, to_details
 from tenuto._wire.worker import Outcome, Turn, TurnAnswer
 from tenuto._worker.registry import Registry
+from tenuto.errors import GuardViolation
 
 _log = logging.getLogger("tenuto.worker")
 
@@ -35,12 +37,14 @@ class TurnRunner:
     Args:
         registry: the code.
         payloads: how payloads are read and written.
+        guard: watches the code.
         max_sticky: live instances kept, the least recently used dropped first; 0 keeps none.
     """
 
-    def __init__(self, registry: Registry, payloads: Payloads, *, max_sticky: int) -> None:
+    def __init__(self, registry: Registry, payloads: Payloads, *, guard: Guard, max_sticky: int) -> None:
         self._registry = registry
         self._payloads = payloads
+        self._guard = guard
         self._max_sticky = max_sticky
         self._live: OrderedDict[str, _Live] = OrderedDict()
         self._chunks: dict[str, list[bytes]] = {}
@@ -101,7 +105,11 @@ class TurnRunner:
         if turn.is_full or turn.history_length == 0:
             self.forget(turn.instance_id)
             executor = Executor(
-                turn.instance_id, turn.execution_id, definitions=self._registry, payloads=self._payloads
+                turn.instance_id,
+                turn.execution_id,
+                definitions=self._registry,
+                payloads=self._payloads,
+                watch=self._guard.watch(turn.instance_id),
             )
             begun = self._live[turn.instance_id] = _Live(executor, turn.execution_id, "")
             return begun
@@ -121,7 +129,7 @@ class TurnRunner:
                 turn.instance_id,
                 turn.execution_id,
                 turn.commit_id,
-                Outcome.NON_DETERMINISTIC,
+                Outcome.GUARD_REFUSED if isinstance(outcome.problem, GuardViolation) else Outcome.NON_DETERMINISTIC,
                 failure=encode_failure(from_exception(outcome.problem)),
             )
         _log_failure(turn, outcome.actions)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from tenuto._guard.guard import Guard
 from tenuto._payloads import Payloads
 from tenuto._transport.backoff import LONGEST_SECONDS, Backoff
 from tenuto._transport.client_channel import ClientSettings
@@ -36,6 +37,7 @@ class Worker:
     Args:
         registry: what can be run; complete, for it is announced on connecting.
         payloads: how payloads are read and written.
+        guard: watches workflow code.
         connection: where the engine is.
         settings: how much to take on.
         on_connected: called on the loop each time the engine has greeted.
@@ -46,6 +48,7 @@ class Worker:
         registry: Registry,
         payloads: Payloads,
         *,
+        guard: Guard,
         connection: ClientSettings,
         settings: WorkerSettings,
         on_connected: Callable[[], None],
@@ -56,7 +59,7 @@ class Worker:
         self._on_connected = on_connected
         self._worker_id = secrets.token_hex(8)
         self._outbox = Outbox()
-        self._turns = TurnRunner(registry, payloads, max_sticky=settings.max_sticky)
+        self._turns = TurnRunner(registry, payloads, guard=guard, max_sticky=settings.max_sticky)
         self._activities = ActivityRunner(registry, payloads, self._outbox, max_threads=settings.max_threads)
         self._watchdog = Watchdog(settings.slow_turn_s)
         self._engine_id = ""

@@ -146,6 +146,10 @@ class Metrics:
         self.nondeterminism = catalog.counter(
             "tenuto_nondeterminism_total", "Turns refused because replay differed from history"
         )
+        self.guard_refused = catalog.counter(
+            "tenuto_guard_refused_total",
+            "Turns refused because workflow code called a clock, a file, the network or the like",
+        )
 
     def _declare_activities(self, catalog: Catalog) -> None:
         counters, histograms = catalog.counters, catalog.histograms

@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from tenuto._lint.kinds import module_global
 from tenuto._lint.memo import remembered
 from tenuto._lint.rule import Hit, Profile, Rule
+from tenuto._lint.scopes import Binding
 from tenuto._lint.shared import changed_globals
+from tenuto._lint.taint import is_source
 from tenuto._lint.view import FunctionView, ModuleView
 from tenuto._lint.waits import walk_here
 
@@ -60,10 +63,14 @@ def _condition(node: ast.AST) -> ast.expr | None:
 
 def _name(function: FunctionView, node: ast.AST, changed: frozenset[str]) -> str:
     match node:
-        case ast.Name(ctx=ast.Load()) if node.id in changed:
+        case ast.Name(ctx=ast.Load()):
             resolver = function.module.parsed.resolver
-            where, _ = resolver.located(node.id, function.scope_of(node), (node.lineno, node.col_offset))
-            return f"the global {node.id}" if where.kind == "module" else ""
+            where, bindings = resolver.located(node.id, function.scope_of(node), (node.lineno, node.col_offset))
+            if where.kind != "module":
+                return ""
+            if node.id in changed:
+                return f"the global {node.id}"
+            return _set_at_import(function, node.id, bindings)
         case ast.Attribute():
             names = function.names(node, function.scope_of(node))
             return function.text_of(node) if any(f"{one}.".startswith(_SETTINGS) for one in names) else ""
@@ -72,6 +79,25 @@ def _name(function: FunctionView, node: ast.AST, changed: frozenset[str]) -> str
             return function.text_of(node) if any(one.startswith(_SETTINGS) for one in names) else ""
         case _:
             return ""
+
+
+def _set_at_import(function: FunctionView, name: str, bindings: list[Binding]) -> str:
+    """What a global of this module, or of one that it imports from, was set from when the process began."""
+    module, values = function.module, [one.node for one in bindings if one.kind == "value" and one.node is not None]
+    if len(bindings) == 1 and bindings[0].kind == "name":
+        place = module_global(function, bindings[0].text)
+        if place is None:
+            return ""
+        module = function.project.module(place[0])
+        values = [
+            one.node for one in module.parsed.scope.bindings.get(place[1], []) if one.kind == "value" and one.node
+        ]
+    for value in values:
+        for one in walk_here(value):
+            named = one.func if isinstance(one, ast.Call) else one
+            if isinstance(named, ast.Name | ast.Attribute) and is_source(module.names(named), is_call=named is not one):
+                return f"{name}, which was set from {module.text_of(named)} when the process began"
+    return ""
 
 
 @remembered

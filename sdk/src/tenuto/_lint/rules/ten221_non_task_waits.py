@@ -30,6 +30,11 @@ _AT_ONCE = frozenset(
 _PLAIN = frozenset(
     {
         "asyncio.AbstractEventLoop.create_future",
+        "asyncio.Event.wait",
+        "asyncio.LifoQueue.get",
+        "asyncio.PriorityQueue.get",
+        "asyncio.Queue.get",
+        "asyncio.Queue.join",
         "builtins.abs",
         "builtins.all",
         "builtins.any",
@@ -104,6 +109,8 @@ def _what(function: FunctionView, node: ast.expr) -> str:
             return "a value"
         case ast.Lambda():
             return "a function"
+        case ast.Name():
+            return _what_is_held(function, node)
         case ast.Attribute():
             is_value = any(name in _AT_ONCE for name in function.names(node, function.scope_of(node)))
             return "a value that the context gives at once" if is_value else ""
@@ -111,6 +118,21 @@ def _what(function: FunctionView, node: ast.expr) -> str:
             return _what_is_called(function, node)
         case _:
             return ""
+
+
+def _what_is_held(function: FunctionView, node: ast.Name) -> str:
+    """What a variable certainly holds: a number of a `range`, or a value like the above."""
+    bindings = function.bindings(node, function.scope_of(node))
+    found: set[str] = set()
+    for one in bindings:
+        if one.node is None or one.kind not in ("value", "element"):
+            return ""
+        if one.kind == "element":
+            is_range = isinstance(one.node, ast.Call) and "builtins.range" in function.names(one.node.func)
+            found.add("a number" if is_range else "")
+        else:
+            found.add("" if isinstance(one.node, ast.Name) else _what(function, one.node))
+    return found.pop() if len(found) == 1 else ""
 
 
 def _what_is_called(function: FunctionView, node: ast.Call) -> str:
@@ -121,9 +143,26 @@ def _what_is_called(function: FunctionView, node: ast.Call) -> str:
         return ""
     if all(name in _AT_ONCE for name in names):
         return "given by the context at once"
+    views = [function.view_of(one) for one in function.found(node.func, function.scope_of(node))]
+    if views and all(_gives_value(one) for one in views):
+        return f"what {function.text_of(node.func)} gives"
     if all(_is_plain(name) for name in names):
         return f"what {names[0].removeprefix('builtins.')} gives"
     return ""
+
+
+def _gives_value(view: FunctionView | None) -> bool:
+    """Whether a helper of the project gives a plain value, by its annotation."""
+    if (
+        view is None
+        or view.is_async
+        or view.body.is_generator
+        or view.is_activity
+        or not isinstance(view.node, Function)
+    ):
+        return False
+    returns = view.node.returns
+    return isinstance(returns, ast.Name) and f"builtins.{returns.id}" in _PLAIN and not view.node.decorator_list
 
 
 def _is_plain(name: str) -> bool:
