@@ -15,6 +15,8 @@ from tenuto._lint.view import Call, FunctionView, Read
 _SOURCES = ("TEN10", "TEN12", "TEN14", "TEN150", "TEN18", "TEN202", "TEN206")
 # What these find gives nothing to branch on, or judges a branch itself.
 _NO_VALUES = frozenset({"TEN106", "TEN107", "TEN128", "TEN202"})
+# Those whose values are no clients or files, which would be asked again each time.
+_PLAIN = ("TEN10", "TEN12", "TEN148", "TEN149")
 _DEEPEST = 12
 
 
@@ -57,9 +59,9 @@ def tainted_nodes(function: FunctionView) -> dict[ast.AST, str]:
 
 
 def is_source(names: Iterable[str], *, is_call: bool) -> bool:
-    """Whether what is called, or read, is a value from outside by the tables of the rules."""
+    """Whether what is called, or read, gives a plain value from outside: of a clock, by chance, of the environment."""
     table = _sources().calls if is_call else _sources().reads
-    return any(table.look_up(name) for name in names)
+    return any(rule.id.startswith(_PLAIN) for name in names for rule, _ in table.look_up(name))
 
 
 def _looked_up(table: Table, one: Call | Read) -> dict[ast.AST, str]:
