@@ -96,7 +96,7 @@ class _Sheet:
                 origin.append(0)
             out.append(text)
             origin.append(number)
-        return Translated("\n".join(out) + "\n", origin)
+        return Translated("".join(f"{line}\n" for line in out), origin)
 
 
 def to_temporal(source: str, roles: Roles) -> Translated:
