@@ -54,9 +54,13 @@ SUITES = (
     ),
     Suite(
         name="docs",
-        budget_s=30,
-        commands=((PYTHON, "scripts/metrics_page.py", "--check"), (PYTHON, "scripts/lint_page.py", "--check")),
-        needs=("scripts/metrics_page.py", "scripts/lint_page.py"),
+        budget_s=60,
+        commands=(
+            (PYTHON, "scripts/metrics_page.py", "--check"),
+            (PYTHON, "scripts/lint_page.py", "--check"),
+            (PYTHON, "scripts/determinism_page.py", "--check"),
+        ),
+        needs=("scripts/metrics_page.py", "scripts/lint_page.py", "scripts/determinism_page.py"),
     ),
     Suite(name="unit", budget_s=120, paths=("tests/unit", "tests/architecture")),
     # Every rule's fixtures, the labelled corpus, speed by counts: all of the linter.
@@ -81,7 +85,11 @@ SUITES = (
     Suite(
         name="bench",
         budget_s=240,
-        commands=((PYTHON, "benchmarks/run.py", "--smoke"), (PYTHON, "benchmarks/guard_cost.py", "--smoke")),
+        commands=(
+            (PYTHON, "benchmarks/run.py", "--smoke"),
+            (PYTHON, "benchmarks/guard_cost.py", "--smoke"),
+            (PYTHON, "benchmarks/lint_speed.py", "--lines", "2000", "--repeats", "1"),
+        ),
         needs=("benchmarks/run.py",),
         alone=True,
     ),

@@ -142,9 +142,13 @@ class NonDeterminismError(TenutoError):
         attempted: what the code asked for instead.
         instance_id: the instance that stalls.
         event_id: the operation's number in its execution, counted from 1; 0 where none applies.
+
+    Its text is `report`: what differs, side by side with its neighbours and their lines of code, likely causes, and
+    what to do (docs/determinism-errors.md).
     """
 
     def __init__(self, code: str, *, recorded: str, attempted: str, instance_id: str = "", event_id: int = 0) -> None:
+        super().__init__(code)
         self.code = code
         self.recorded = recorded
         self.attempted = attempted
@@ -153,13 +157,10 @@ class NonDeterminismError(TenutoError):
         lines = [f"{code}: {_DETERMINISM_TEXTS[code]}"]
         if instance_id:
             lines.append(f"  instance:  {instance_id}" + (f", operation {event_id}" if event_id else ""))
-        lines.append(f"  recorded:  {recorded}")
-        lines.append(f"  attempted: {attempted}")
-        lines.append(
-            "  next: restore the code that wrote this history, branch new behaviour with ctx.is_patched(id), "
-            "or move clocks, randomness and I/O into activities"
-        )
-        super().__init__("\n".join(lines))
+        self.report = "\n".join([*lines, f"  recorded:  {recorded}", f"  attempted: {attempted}"])
+
+    def __str__(self) -> str:
+        return self.report
 
 
 class GuardViolation(TenutoError):

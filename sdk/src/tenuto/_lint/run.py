@@ -7,7 +7,7 @@ import fnmatch
 import gc
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -109,7 +109,7 @@ def _matches(path: Path, globs: Iterable[str], root: Path | None) -> bool:
 
 
 @contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
+def _without_collector() -> Generator[None, None, None]:
     """Syntax trees are many objects that live until the end: looking for garbage among them costs a third of a run."""
     was_enabled = gc.isenabled()
     gc.disable()

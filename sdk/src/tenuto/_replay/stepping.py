@@ -9,8 +9,10 @@ from typing import Any, Protocol, TypeGuard
 
 import msgspec
 
-from tenuto._replay.operations import InstanceDropped
+from tenuto._replay.operations import InstanceDropped, source_of
 from tenuto._replay.tasks import SettableTask, Task
+
+_OWN_FOLDER = __file__.rpartition("_replay")[0]
 
 
 class StepWatch(Protocol):
@@ -99,6 +101,16 @@ class SteppedCode:
             else:
                 # The same error may be raised at several waits; frames of the former ones would mislead.
                 self._take(self._step(self._watch, code.throw, error.with_traceback(None)))
+
+    def place(self) -> str:
+        """The line of user code at which it waits, as "folder/file.py:12"; empty where it has ended."""
+        frame, inner = None, self._code
+        while inner is not None:
+            found = getattr(inner, "gi_frame", None) or getattr(inner, "cr_frame", None)
+            if found is not None and not found.f_code.co_filename.startswith(_OWN_FOLDER):
+                frame = found
+            inner = getattr(inner, "gi_yieldfrom", None) or getattr(inner, "cr_await", None)
+        return "" if frame is None else source_of(frame.f_code.co_filename, frame.f_lineno)
 
     def close(self) -> None:
         """Drops the code where it stands. The caller has seen to it that the context answers no more."""

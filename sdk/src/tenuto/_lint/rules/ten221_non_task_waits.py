@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from tenuto._lint.finding import Fix
+from tenuto._lint.flow import is_unreachable
 from tenuto._lint.rule import Hit, Rule
 from tenuto._lint.scopes import Function
 from tenuto._lint.view import FunctionView
@@ -82,7 +83,8 @@ def _check(function: FunctionView) -> Iterator[Hit]:
     if not is_stepped(function) or (is_decorated and not function.is_async):
         return
     for wait in function.nodes_of(ast.Await) if function.is_async else function.nodes_of(ast.Yield):
-        yield from _judge(function, wait, wait.value)
+        if not is_unreachable(function, wait):
+            yield from _judge(function, wait, wait.value)
 
 
 def _judge(function: FunctionView, wait: ast.Yield | ast.Await, value: ast.expr | None) -> Iterator[Hit]:
