@@ -239,8 +239,7 @@ class _Reader:
             nodes = self.sequence(handler.body)
             arms.append(Arm(f"except{caught}:", f"except{caught}", nodes, self._place(_word(handler, "except"))))
         finally_nodes = self.sequence(statement.finalbody)
-        if not any(arm.nodes for arm in arms[1:]):
-            # A handler that goes on, with nothing asked for, changes what may follow only by an error's path.
+        if not statement.handlers or not any(arm.nodes for arm in arms):
             return [*body, *finally_nodes]
         return [Block(BlockKind.TRY, tuple(arms)), *finally_nodes]
 
