@@ -1,6 +1,6 @@
 # Every entry point of the project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test crash chaos simulate mutants lint types format lock proto bench clean
+.PHONY: help setup demo test crash chaos interop simulate mutants lint types format lock proto bench clean
 
 # The first Python on the path that is new enough; `make PYTHON=/path/to/python3.12 setup` chooses another.
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
@@ -30,6 +30,9 @@ chaos: setup ## break everything under load, then verify; ARGS="--seconds 3600 -
 
 simulate: setup ## run engines on virtual time under faults; ARGS="--seeds 10000 --start 5000"
 	@PYTHONPATH=tests:scripts $(BIN)/python -m simulation.simulate $(ARGS)
+
+interop: setup ## run applications of other SDKs in Python, JavaScript and Java; needs node, npm, java and mvn
+	@$(BIN)/python -m pytest tests/interop -o python_files="test_*.py check_*.py" $(ARGS)
 
 mutants: setup ## plant known bugs one by one, and see which test finds each; takes a while
 	@PYTHONPATH=tests:scripts $(BIN)/python -m mutants.run $(ARGS)

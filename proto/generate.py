@@ -1,6 +1,6 @@
 """Generates `tenuto_proto` from the `.proto` files beside this script.
 
-    python proto/generate.py            writes proto/src/tenuto_proto/v1/*_pb2.py and *_pb2.pyi
+    python proto/generate.py            writes proto/src/tenuto_proto/*/*_pb2.py and *_pb2.pyi
     python proto/generate.py --check    writes nothing; exits 1 where the files in the tree are not what it would write
 
 Services need no generated code: clients and servers name methods by path (`/tenuto.v1.Worker/Work`).
@@ -19,7 +19,13 @@ from typing import Any
 protoc: Any = import_module("grpc_tools.protoc")
 
 PROTO_ROOT = Path(__file__).resolve().parent
-SOURCES = ("tenuto/v1/worker.proto", "tenuto/v1/management.proto")
+SOURCES = (
+    "tenuto/v1/worker.proto",
+    "tenuto/v1/management.proto",
+    "tenuto/durabletask/dapr.proto",
+    "tenuto/durabletask/microsoft.proto",
+)
+FOLDERS = ("v1", "durabletask")
 PACKAGE = PROTO_ROOT / "src" / "tenuto_proto"
 HEADER = (
     "# ==========================================================================\n"
@@ -40,14 +46,15 @@ def compile_protos(target: Path) -> None:
 
 def render() -> dict[Path, str]:
     """The content of every file of the package, by its path."""
-    files = {PACKAGE / "__init__.py": INIT, PACKAGE / "v1" / "__init__.py": INIT, PACKAGE / "py.typed": ""}
+    files = {PACKAGE / "__init__.py": INIT, PACKAGE / "py.typed": ""}
+    files |= {PACKAGE / folder / "__init__.py": INIT for folder in FOLDERS}
     with tempfile.TemporaryDirectory() as folder:
         compile_protos(Path(folder))
         for source in SOURCES:
             stem = source.removesuffix(".proto")
             for suffix in ("_pb2.py", "_pb2.pyi"):
                 generated = (Path(folder) / f"{stem}{suffix}").read_text(encoding="utf-8")
-                target = PACKAGE / "v1" / f"{Path(stem).name}{suffix}"
+                target = PACKAGE / Path(stem).parent.name / f"{Path(stem).name}{suffix}"
                 files[target] = HEADER.format(source=source) + generated
     return files
 
@@ -55,7 +62,7 @@ def render() -> dict[Path, str]:
 def stale(files: dict[Path, str]) -> list[Path]:
     """The files whose content in the tree differs from `files`, and generated files that should not exist."""
     differing = [path for path, text in files.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    surplus = [path for path in (PACKAGE / "v1").glob("*_pb2*") if path not in files]
+    surplus = [path for path in PACKAGE.glob("*/*_pb2*") if path not in files]
     return differing + surplus
 
 

@@ -26,11 +26,14 @@ def compile_requirements(output: str, *inputs: str, extra: list[str]) -> None:
 
 
 def main() -> None:
-    """Write both requirement files."""
+    """Write every requirement file."""
     extra = sys.argv[1:]
     compile_requirements("requirements/bootstrap.txt", "requirements/bootstrap.in", extra=extra)
     members = [f"{member}/pyproject.toml" for member in MEMBERS]
     compile_requirements("requirements/dev.txt", "requirements/dev.in", *members, extra=extra)
+    for asked in sorted((ROOT / "requirements" / "interop").glob("*.in")):
+        place = asked.relative_to(ROOT).with_suffix("")
+        compile_requirements(f"{place}.txt", f"{place}.in", extra=extra)
 
 
 if __name__ == "__main__":

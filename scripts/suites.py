@@ -54,9 +54,13 @@ SUITES = (
     ),
     Suite(
         name="docs",
-        budget_s=30,
-        commands=((PYTHON, "scripts/metrics_page.py", "--check"), (PYTHON, "scripts/lint_page.py", "--check")),
-        needs=("scripts/metrics_page.py", "scripts/lint_page.py"),
+        budget_s=60,
+        commands=(
+            (PYTHON, "scripts/metrics_page.py", "--check"),
+            (PYTHON, "scripts/lint_page.py", "--check"),
+            (PYTHON, "scripts/determinism_page.py", "--check"),
+        ),
+        needs=("scripts/metrics_page.py", "scripts/lint_page.py", "scripts/determinism_page.py"),
     ),
     Suite(name="unit", budget_s=120, paths=("tests/unit", "tests/architecture")),
     # Every rule's fixtures, the labelled corpus, speed by counts: all of the linter.
@@ -66,6 +70,8 @@ SUITES = (
     Suite(name="contract", budget_s=600, paths=("tests/contract",)),
     Suite(name="simulation", budget_s=120, paths=("tests/simulation",)),
     Suite(name="integration", budget_s=500, paths=("tests/integration",)),
+    # Applications of other SDKs, each in an environment that the first run makes.
+    Suite(name="interop", budget_s=240, paths=("tests/interop",)),
     Suite(name="crash", budget_s=1200, paths=("tests/crash",), alone=True),
     # A minute of faults, up to two of healing, and the tools' own tests.
     Suite(name="chaos", budget_s=400, paths=("tests/chaos",), alone=True),
@@ -79,7 +85,11 @@ SUITES = (
     Suite(
         name="bench",
         budget_s=240,
-        commands=((PYTHON, "benchmarks/run.py", "--smoke"),),
+        commands=(
+            (PYTHON, "benchmarks/run.py", "--smoke"),
+            (PYTHON, "benchmarks/guard_cost.py", "--smoke"),
+            (PYTHON, "benchmarks/lint_speed.py", "--lines", "2000", "--repeats", "1"),
+        ),
         needs=("benchmarks/run.py",),
         alone=True,
     ),

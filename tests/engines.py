@@ -43,10 +43,11 @@ class EngineProcess:
         folder: where its socket and its log are; a short path, for a socket's must fit into 108 bytes.
         options: further command-line words.
         store: its state store.
+        listen: its address; None: a socket in the folder.
     """
 
-    def __init__(self, folder: Path, *options: str, store: str = "memory:") -> None:
-        self.address = f"unix:{folder}/engine.sock"
+    def __init__(self, folder: Path, *options: str, store: str = "memory:", listen: str | None = None) -> None:
+        self.address = listen or f"unix:{folder}/engine.sock"
         self.log = folder / "engine.log"
         self.http = ""
         self._command = [str(BIN / "tenuto-engine"), "--state-store", store, "--listen", self.address]

@@ -178,6 +178,81 @@ def test_a_finding_shows_the_shortest_chain_once(tmp_path: Path) -> None:
     assert found["src/shop/prices.py:22"].others == 0
 
 
+DECORATED = """
+    import time
+    import functools
+    from dataclasses import dataclass
+
+    def timed(f):
+        @functools.wraps(f)
+        def inner(*args):
+            began = time.time()
+            return f(*args), began
+        return inner
+
+    def repeated(times):
+        def decorate(f):
+            def inner(*args):
+                return [time.monotonic() for _ in range(times)]
+            return inner
+        return decorate
+
+    class Traced:
+        def __init__(self, f):
+            self.f = f
+
+        def __call__(self, *args):
+            return time.perf_counter()
+
+    @timed
+    def one():
+        pass
+
+    @repeated(3)
+    def two():
+        pass
+
+    @Traced
+    def three():
+        pass
+
+    @dataclass
+    class Stamp:
+        at: float = 0
+
+        def __post_init__(self):
+            self.at = self.at or time.time_ns()
+
+    class Child(Stamp):
+        pass
+
+    def flow(ctx):
+        one(), two(), three(), Child()
+        yield ctx.create_timer(1)
+
+    @timed
+    @wfr.workflow
+    def registered_below(ctx):
+        yield ctx.create_timer(1)
+
+    def unused(f):
+        return lambda: time.thread_time()
+    """
+
+
+def test_what_decorators_make_of_a_helper_is_followed(tmp_path: Path) -> None:
+    """Wrappers run when the helper is called, with or without arguments or as a class, and so does `__post_init__`."""
+    write(tmp_path, {"flow.py": DECORATED})
+    found = lint(tmp_path).findings
+    assert [(one.line, one.function) for one in found] == [
+        (8, "timed.<locals>.inner"),
+        (15, "repeated.<locals>.decorate.<locals>.inner"),
+        (24, "Traced.__call__"),
+        (43, "Stamp.__post_init__"),
+    ]
+    assert found[0].chain == ("flow.py:49 flow", "flow.py:26 one", "flow.py:8 timed.<locals>.inner")
+
+
 ROLES = {
     "decorated": ("@wfr.workflow\ndef f(ctx):\n    time.time()", True),
     "decorated with a name": ("@wfr.workflow(name='x')\nasync def f(ctx):\n    time.time()", True),

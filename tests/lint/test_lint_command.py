@@ -173,6 +173,37 @@ def test_configuration_holds(project: Path, capsys: pytest.CaptureFixture[str]) 
     ]
 
 
+def test_globs_are_seen_from_the_configuration(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a folder below, and for files that are named, the same is excluded and ignored as from the root."""
+    write(
+        project,
+        {
+            "pyproject.toml": """
+            [tool.tenuto.lint]
+            exclude = ["old/generated"]
+            per-file-ignores = { "old/*.py" = ["TEN102"] }
+            """,
+            "old/flow.py": FLOW,
+            "old/generated/flow.py": FLOW,
+        },
+    )
+    monkeypatch.chdir(project / "old")
+    for words in ((), (".", "flow.py", "generated/flow.py")):
+        _, out, _ = run(capsys, *words, "--output", "json")
+        assert [(one["path"], one["rule"]) for one in json.loads(out)] == [("flow.py", "TEN124")]
+
+
+def test_installed_and_built_code_is_left_out(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Environments, hidden folders and build results are not linted; a package that is called `build` is."""
+    left_out = ("venv/lib", ".tox", "build/lib", "node_modules", "lib/site-packages")
+    write(project, {f"{folder}/flow.py": FLOW for folder in left_out})
+    write(project, {"venv/pyvenv.cfg": "", "flow.py": "", "src/build/__init__.py": "", "src/build/flow.py": FLOW})
+    _, out, _ = run(capsys, "--output", "json")
+    assert {one["path"] for one in json.loads(out)} == {"src/build/flow.py"}
+
+
 def test_statistics_count_by_rule(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`--statistics` adds a line per rule."""
     assert "     1  TEN102 clock-reading\n     1  TEN124 random-id\n" in run(capsys, "--statistics")[1]
@@ -192,6 +223,49 @@ def test_fix_mends_and_keeps_the_rest(project: Path, capsys: pytest.CaptureFixtu
     before = path.read_bytes()
     run(capsys, "--fix")
     assert path.read_bytes() == before
+
+
+def test_fix_leaves_files_alone_that_it_was_not_given(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A helper beyond the paths is reported with its chain, and stays as it is; modes of files stay, too."""
+    write(
+        project,
+        {
+            "flow.py": """
+                from steps import step
+
+                def flow(ctx):
+                    yield from step(ctx)
+                    yield ctx.is_patched('x')
+                """,
+            "steps.py": "import time\n\ndef step(ctx):\n    time.time()\n    yield ctx.create_timer(1)\n",
+        },
+    )
+    steps = project / "steps.py"
+    before = steps.read_bytes()
+    assert run(capsys, "flow.py", "--fix", "--select", "TEN102", "--ignore", "TEN2")[0] == 1
+    assert steps.read_bytes() == before
+    steps.chmod(0o750)
+    assert run(capsys, "steps.py", "--fix", "--ignore", "TEN2")[0] == 0
+    assert steps.read_bytes() == before.replace(b"time.time()", b"ctx.current_utc_datetime.timestamp()")
+    assert steps.stat().st_mode & 0o777 == 0o750
+    assert [path.name for path in project.iterdir() if "steps" in path.name] == ["steps.py"]
+
+
+def test_a_file_that_cannot_be_written_is_told(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The finding stays, the file too, and the reason is a sentence."""
+
+    def refuse(self: Path, target: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    before = (project / "flow.py").read_bytes()
+    code, _, err = run(capsys, "--fix", "--no-cache")
+    assert code == 1
+    assert "flow.py cannot be written: Permission denied" in err
+    assert (project / "flow.py").read_bytes() == before
+    assert sorted(path.name for path in project.iterdir()) == ["flow.py", "pyproject.toml"]
 
 
 def test_diff_changes_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

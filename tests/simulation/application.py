@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from simulation.virtual_loop import Host, VirtualLoop
+from tenuto._guard.guard import Guard, Mode
 from tenuto._payloads import Payloads
 from tenuto._wire.worker import Turn
 from tenuto._worker.turns import TurnRunner
@@ -144,7 +145,7 @@ class Application:
         self._id = name
         self._ledger = ledger
         self._on_call = on_call
-        self._turns = TurnRunner(registry, Payloads(), max_sticky=random.choice((0, 2, 100)))
+        self._turns = TurnRunner(registry, Payloads(), guard=Guard(Mode.OFF), max_sticky=random.choice((0, 2, 100)))
         self._workflows, self._activities = registry.workflow_names, registry.activity_names
         self._stream: Stream | None = None
         self._engine_life = -1

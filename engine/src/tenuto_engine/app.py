@@ -13,7 +13,10 @@ import structlog
 from aiohttp import web
 
 from tenuto_engine.edge.auth import TokenInterceptor, read_token
-from tenuto_engine.edge.handlers import new_server
+from tenuto_engine.edge.dapr_http import DaprHttpEdge
+from tenuto_engine.edge.durabletask.dialects import DAPR, MICROSOFT
+from tenuto_engine.edge.durabletask.service import durabletask_service
+from tenuto_engine.edge.handlers import Service, new_server
 from tenuto_engine.edge.http import HttpEdge
 from tenuto_engine.edge.management_service import ManagementService
 from tenuto_engine.edge.worker_service import WorkerService
@@ -67,10 +70,13 @@ class EngineApp:
         self._caretakers = Caretakers(self.engine, store, more_leases) if more_leases is not None else None
         self._tasks = TaskOwner()
         self._token = read_token(settings.token_file) if settings.token_file else b""
-        self._server: grpc.aio.Server
-        self._runner: web.AppRunner
+        self._context = context
+        self._servers: list[grpc.aio.Server] = []
+        self._runners: list[web.AppRunner] = []
         self.address = ""
+        self.durabletask_address = ""
         self.http_address = ""
+        self.dapr_http_address = ""
 
     async def start(self) -> None:
         """Open the store, then listen. Raises StoreRefused, StoreUnavailable, SettingsRefused (an address in use)."""
@@ -97,44 +103,67 @@ class EngineApp:
             ("grpc.max_send_message_length", limit),
             ("grpc.so_reuseport", 0),
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+            # Dapr's SDKs ping every 30 seconds, with no call open too; gRPC's defaults would end their long polls.
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+            ("grpc.http2.max_ping_strikes", 0),
             ("grpc.keepalive_permit_without_calls", 1),
         ]
+        engine, new_id = self.engine, self._context.new_id
+        native = [WorkerService(engine).handler(), ManagementService(engine.commands, engine.describe).handler()]
+        dapr = durabletask_service(engine, engine.commands, DAPR, new_id=new_id)
+        self.address = await self._serve([*native, dapr], "--listen", self.settings.listen, options)
+        if self.settings.listen_durabletask:
+            microsoft = durabletask_service(engine, engine.commands, MICROSOFT, new_id=new_id)
+            listen = self.settings.listen_durabletask
+            self.durabletask_address = await self._serve([microsoft], "--listen-durabletask", listen, options)
+
+    async def _serve(self, services: list[Service], option: str, listen: str, options: list[tuple[str, Any]]) -> str:
+        """Listen with these services; returns the address, with the port that was taken."""
         interceptors = [TokenInterceptor(self._token)] if self._token else []
-        engine = self.engine
-        services = [WorkerService(engine).handler(), ManagementService(engine.commands, engine.describe).handler()]
-        self._server = new_server(services, interceptors=interceptors, options=options)
-        listen = self.settings.listen
+        server = new_server(services, interceptors=interceptors, options=options)
         try:
-            port = self._server.add_insecure_port(listen)
+            port = server.add_insecure_port(listen)
         except RuntimeError as error:
             raise SettingsRefused(
-                f"cannot listen on --listen {listen} ({error}); is another engine running? give another port"
+                f"cannot listen on {option} {listen} ({error}); is another engine running? give another port"
             ) from error
-        host = listen.rpartition(":")[0]
-        self.address = listen if listen.startswith("unix:") else f"{host}:{port}"
-        await self._server.start()
+        await server.start()
+        self._servers.append(server)
+        return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
 
     async def _listen_http(self) -> None:
-        host, _, port = self.settings.http.rpartition(":")
         edge = HttpEdge(self.engine, token=self._token)
-        self._runner = web.AppRunner(edge.application(), access_log=None)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host.strip("[]"), int(port))
+        self.http_address = await self._serve_http(edge.application(), "--http", self.settings.http)
+        if self.settings.dapr_http:
+            dapr = DaprHttpEdge(
+                self.engine.commands,
+                app=self.settings.runtime.app,
+                token=self._token,
+                max_bytes=self.settings.limits.payload_bytes,
+                new_id=self._context.new_id,
+            )
+            application = dapr.application()
+            self.dapr_http_address = await self._serve_http(application, "--dapr-http", self.settings.dapr_http)
+
+    async def _serve_http(self, application: web.Application, option: str, listen: str) -> str:
+        """Listen with this application; returns the address, with the port that was taken."""
+        host, _, port = listen.rpartition(":")
+        runner = web.AppRunner(application, access_log=None)
+        self._runners.append(runner)
+        await runner.setup()
         try:
-            await site.start()
+            await web.TCPSite(runner, host.strip("[]"), int(port)).start()
         except OSError as error:
-            raise SettingsRefused(
-                f"cannot listen on --http {self.settings.http} ({error}); give another port"
-            ) from error
-        bound = self._runner.addresses[0]
-        self.http_address = f"{bound[0]}:{bound[1]}"
+            raise SettingsRefused(f"cannot listen on {option} {listen} ({error}); give another port") from error
+        bound = runner.addresses[0]
+        return f"{bound[0]}:{bound[1]}"
 
     async def stop(self) -> None:
         """Drain, release the shards, close everything."""
         # Together: what caretakers take to end is not taken from the time in which this engine's work may end.
         await asyncio.gather(self._tasks.close(), self.engine.drain())
-        await self._server.stop(0.2)
-        await self._runner.cleanup()
+        await asyncio.gather(*(server.stop(0.2) for server in self._servers))
+        await asyncio.gather(*(runner.cleanup() for runner in self._runners))
         await self.engine.stop()
         await asyncio.to_thread(self._tracing.close)
         _log.info("engine stopped")
@@ -156,6 +185,7 @@ async def serve(settings: Settings, opened: Stores, *, faults: Faults, tracing: 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await app.start()
-    print(f"tenuto-engine listening on {app.address}, http on {app.http_address}", flush=True)  # noqa: T201 - scripts read the port here
+    more = f", durabletask on {app.durabletask_address}" if app.durabletask_address else ""
+    print(f"tenuto-engine listening on {app.address}{more}, http on {app.http_address}", flush=True)  # noqa: T201 - scripts read the port here
     await stop.wait()
     await app.stop()

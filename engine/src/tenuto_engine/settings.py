@@ -34,10 +34,12 @@ class SettingsRefused(ValueError):
 class Settings(msgspec.Struct, frozen=True):
     """Everything an engine process is told.
 
-    `listen`: HOST:PORT or unix:PATH of the app API; `http`: HOST:PORT of health, metrics and drain; port 0 takes a free
-    one. `durability`: D0 to D3; the default is what the store delivers by itself (memory D0, Redis D1, others D2).
+    `listen`: HOST:PORT or unix:PATH of the app API, where Dapr's SDKs are served too; `listen_durabletask`: the same
+    for Microsoft's Durable Task SDKs, whose messages differ; empty: they are not served. `http`: HOST:PORT of health,
+    metrics and drain; port 0 takes a free one; `dapr_http`: the same for Dapr's workflow API over HTTP; empty: off.
+    `durability`: D0 to D3; the default is what the store delivers by itself (memory D0, Redis D1, others D2).
     `lease_store`: a Redis that keeps the leases of a state store in PostgreSQL; empty: they are kept beside the state.
-    `token_file`: file with the bearer token that clients must send; empty: none is asked for.
+    `token_file`: file with the token that clients must send; empty: none is asked for.
     """
 
     state_store: str
@@ -49,6 +51,8 @@ class Settings(msgspec.Struct, frozen=True):
     durability_unverified: bool = False
     listen: str = "127.0.0.1:50001"
     http: str = "127.0.0.1:7071"
+    listen_durabletask: str = ""
+    dapr_http: str = ""
     token_file: str = ""
     log_format: str = "text"
     log_level: str = "info"
@@ -79,6 +83,16 @@ def parser() -> argparse.ArgumentParser:
     option("--durability", help="D0, D1, D2 or D3: what an acknowledged command survives (default: by store)")
     option("--durability-unverified", action="store_const", const="1", help="go on where the store hides its settings")
     option("--listen", metavar="ADDRESS", help="HOST:PORT or unix:PATH of the app API (default: 127.0.0.1:50001)")
+    option(
+        "--listen-durabletask",
+        metavar="ADDRESS",
+        help="HOST:PORT or unix:PATH for Microsoft's Durable Task SDKs, by custom port 4001 (default: off)",
+    )
+    option(
+        "--dapr-http",
+        metavar="HOST:PORT",
+        help="Dapr's workflow API over HTTP, by custom 127.0.0.1:3500 (default: off)",
+    )
     option("--http", metavar="HOST:PORT", help="health, metrics and drain (default: 127.0.0.1:7071)")
     option("--token-file", metavar="FILE", help="bearer token that clients must send (default: none)")
     option("--shards", help="number of shards, fixed at first use of the store (default: 64)")
@@ -143,6 +157,8 @@ def build(given: Mapping[str, str]) -> Settings:
         durability=durability,
         durability_unverified=given.get("durability_unverified", "") in {"1", "true", "yes"},
         listen=_address(given, "listen", "127.0.0.1:50001"),
+        listen_durabletask=_address(given, "listen_durabletask", "") if given.get("listen_durabletask") else "",
+        dapr_http=_address(given, "dapr_http", "") if given.get("dapr_http") else "",
         http=_address(given, "http", "127.0.0.1:7071"),
         token_file=_token_file(given),
         log_format=_one_of(given, "log_format", "text", LOG_FORMATS),
@@ -166,11 +182,11 @@ def _token_file(given: Mapping[str, str]) -> str:
 
 def _address(given: Mapping[str, str], name: str, default: str) -> str:
     value = given.get(name, default)
-    if name == "listen" and value.startswith("unix:") and len(value) > len("unix:"):
+    if name.startswith("listen") and value.startswith("unix:") and len(value) > len("unix:"):
         return value
     host, _, port = value.rpartition(":")
     if not host or not port.isascii() or not port.isdecimal():
-        forms = "HOST:PORT or unix:PATH" if name == "listen" else "HOST:PORT"
+        forms = "HOST:PORT or unix:PATH" if name.startswith("listen") else "HOST:PORT"
         raise SettingsRefused(f"{_option(name)} is '{value}'; give {forms}, with port 0 to take a free one")
     if len(port) > 5 or int(port) > _LAST_PORT:
         raise SettingsRefused(f"{_option(name)} is '{value}', but ports end at {_LAST_PORT}; give 0 to take a free one")

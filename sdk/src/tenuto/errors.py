@@ -8,6 +8,7 @@
     ├── NonRetryableError           raised BY activities: the failure is final, whatever the retry policy says
     ├── ActivityCancelled           in an activity: nobody waits for this run any more; let it end the activity
     ├── NonDeterminismError         replay asked for something else than history records; stalls the instance
+    ├── GuardViolation              workflow code called what answers otherwise on replay; stalls the instance
     ├── WorkflowFailed              in a client: the workflow ended as failed or terminated; `details` says why
     ├── WaitTimeout                 in a client: the workflow did not get there in time (also TimeoutError)
     └── RequestError                in a client: the engine refused or could not be asked
@@ -28,10 +29,12 @@ A timed-out `wait_for_external_event` raises the built-in `TimeoutError`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import Final
 
 NON_DETERMINISTIC: Final = "NON_DETERMINISTIC"
 UNEXPECTED_ACTIVITY: Final = "UNEXPECTED_ACTIVITY"
+GUARD_REFUSED: Final = "GUARD_REFUSED"
 
 _DETERMINISM_TEXTS: Final = {
     NON_DETERMINISTIC: "Workflow code changed or behaves differently",
@@ -139,9 +142,13 @@ class NonDeterminismError(TenutoError):
         attempted: what the code asked for instead.
         instance_id: the instance that stalls.
         event_id: the operation's number in its execution, counted from 1; 0 where none applies.
+
+    Its text is `report`: what differs, side by side with its neighbours and their lines of code, likely causes, and
+    what to do (docs/determinism-errors.md).
     """
 
     def __init__(self, code: str, *, recorded: str, attempted: str, instance_id: str = "", event_id: int = 0) -> None:
+        super().__init__(code)
         self.code = code
         self.recorded = recorded
         self.attempted = attempted
@@ -150,13 +157,65 @@ class NonDeterminismError(TenutoError):
         lines = [f"{code}: {_DETERMINISM_TEXTS[code]}"]
         if instance_id:
             lines.append(f"  instance:  {instance_id}" + (f", operation {event_id}" if event_id else ""))
-        lines.append(f"  recorded:  {recorded}")
-        lines.append(f"  attempted: {attempted}")
-        lines.append(
-            "  next: restore the code that wrote this history, branch new behaviour with ctx.is_patched(id), "
-            "or move clocks, randomness and I/O into activities"
-        )
-        super().__init__("\n".join(lines))
+        self.report = "\n".join([*lines, f"  recorded:  {recorded}", f"  attempted: {attempted}"])
+
+    def __str__(self) -> str:
+        return self.report
+
+
+class GuardViolation(TenutoError):
+    """Workflow code called something that answers otherwise, or acts once more, each time it is replayed.
+
+    The call was not made, and nothing of its turn is recorded: with mended code the instance goes on.
+
+    Args:
+        call: what was called, for example `time.time()`.
+        what: what that is, for example "a clock".
+        place: the user's line, as "path:line".
+        function: the function that line is in; empty where not known.
+        workflow: the workflow function, as "name (path:line)"; empty where not known.
+        instead: what to use instead.
+        rule: the linter's rule that says why.
+        instance_id: the instance that stalls.
+    """
+
+    def __init__(
+        self,
+        call: str,
+        *,
+        what: str,
+        place: str,
+        function: str = "",
+        workflow: str = "",
+        instead: str,
+        rule: str,
+        instance_id: str = "",
+    ) -> None:
+        self.call = call
+        self.what = what
+        self.place = place
+        self.function = function
+        self.workflow = workflow
+        self.instead = instead
+        self.rule = rule
+        self.instance_id = instance_id
+        next_step = "change the code, then let the instance go on"
+        if instance_id:
+            next_step += f": tenuto workflow resume {quote(instance_id)}"
+        super().__init__(f"{GUARD_REFUSED}: {self.finding}\n  next:      {next_step}")
+
+    @property
+    def finding(self) -> str:
+        """What was found and what to use instead, as several lines; no word on what becomes of the turn."""
+        lines = [f"Workflow code calls {self.call}: {self.what}"]
+        if self.instance_id:
+            lines.append(f"  instance:  {self.instance_id}")
+        lines.append(f"  at:        {self.place}" + (f", in {self.function}" if self.function else ""))
+        if self.workflow:
+            lines.append(f"  workflow:  {self.workflow}")
+        lines.append(f"  instead:   {self.instead}")
+        lines.append(f"  why:       tenuto explain {self.rule}")
+        return "\n".join(lines)
 
 
 class WaitTimeout(TenutoError, TimeoutError):

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
+from importlib import import_module
 from types import FrameType, TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
+from tenuto._guard.guard import Guard, choose_mode
 from tenuto._payloads import Payloads
 from tenuto._replay.definitions import declare_name, make_options
+from tenuto._replay.operations import source_of
+from tenuto._replay.scene import Suspect
 from tenuto._transport.client_channel import read_settings
 from tenuto._worker.hosting import WorkerThread
+from tenuto._worker.investigation import CodeInvestigator
 from tenuto._worker.registry import Registry
 from tenuto._worker.settings import WorkerSettings
 from tenuto._worker.worker import Worker
@@ -26,6 +32,8 @@ from tenuto.workflow import RetryPolicy
 F = TypeVar("F", bound=Callable[..., Any])
 _log = logging.getLogger("tenuto.worker")
 _READY_SECONDS = 30.0
+CHECK_INPUTS_VARIABLE = "TENUTO_CHECK_INPUTS"
+_YES, _NO = frozenset({"1", "true", "yes", "on"}), frozenset({"", "0", "false", "no", "off"})
 
 
 class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncContextManager["WorkflowRuntime"]):
@@ -55,13 +63,19 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
         max_sticky: live workflow instances kept in memory; 0: none. None: 2,000.
         shutdown_grace: how long running activities may take to end at shutdown. None: 20 seconds.
         slow_turn: a turn that blocks longer than this is logged with its stack. None: 5 seconds.
+        guard: what happens where workflow code calls a clock, random numbers, files, the network and the like:
+            `"off"`: nothing; `"warn"`: it is logged, once per line; `"raise"`: the call is refused, and the instance
+            stalls until the code is mended. None: the variable TENUTO_GUARD, else `"warn"`.
+        check_inputs: whether a replay must also ask with the inputs, payloads, due times and results that history
+            records, not only for the same operations in the same order. None: the variable TENUTO_CHECK_INPUTS, else
+            False: code may change them for what is done without harm, and many do.
         maximum_concurrent_activity_work_items: Dapr's name of `max_activities`.
         maximum_concurrent_orchestration_work_items: Dapr's name of `max_turns`.
         maximum_thread_pool_workers: Dapr's name of `max_threads`.
         worker_ready_timeout: seconds that `start()` waits for the engine; 0: not at all. None: 30.
 
     Raises:
-        ValueError: an address or a number is not valid.
+        ValueError: an address, a number or the guard's mode is not valid.
     """
 
     def __init__(
@@ -80,6 +94,8 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
         max_sticky: int | None = None,
         shutdown_grace: timedelta | None = None,
         slow_turn: timedelta | None = None,
+        guard: Literal["off", "warn", "raise"] | None = None,
+        check_inputs: bool | None = None,
         maximum_concurrent_activity_work_items: int | None = None,
         maximum_concurrent_orchestration_work_items: int | None = None,
         maximum_thread_pool_workers: int | None = None,
@@ -95,11 +111,14 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
             "max_sticky": max_sticky,
             "shutdown_grace_s": None if shutdown_grace is None else shutdown_grace.total_seconds(),
             "slow_turn_s": None if slow_turn is None else slow_turn.total_seconds(),
+            "check_inputs": _is_set(CHECK_INPUTS_VARIABLE) if check_inputs is None else check_inputs,
         }
         self._settings = WorkerSettings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]  # each name has the type of its field
+        self._guard_mode = choose_mode(guard, os.environ.get("TENUTO_GUARD"))
         self._ready_seconds = _READY_SECONDS if worker_ready_timeout is None else worker_ready_timeout
         self._payloads = Payloads(payload_codec)
         self._registry = Registry()
+        self._investigator = CodeInvestigator(_lint)
         self._connected = threading.Event()
         self._thread: WorkerThread | None = None
         self._serving: tuple[Worker, asyncio.Task[None]] | None = None
@@ -336,9 +355,11 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
         return Worker(
             self._registry,
             self._payloads,
+            guard=Guard(self._guard_mode, self._registry.workflow_functions),
             connection=self._connection,
             settings=self._settings,
             on_connected=self._connected.set,
+            investigator=self._investigator,
         )
 
     def _refuse_serving(self) -> None:
@@ -364,6 +385,23 @@ def alternate_name(name: str | None = None) -> Callable[[F], F]:
         return function
 
     return declare
+
+
+def _lint(path: str, function: str) -> list[Suspect]:
+    """What the linter says of a function. Imported at the first difference: most workers never meet one."""
+    api: Any = import_module("tenuto._lint.api")
+    return [
+        Suspect(each.rule, source_of(each.path, each.line), each.message, each.instead)
+        for each in api.lint_function(path, function)
+    ]
+
+
+def _is_set(variable: str) -> bool:
+    """Whether a variable says yes. Raises ValueError for a word that is neither yes nor no."""
+    word = os.environ.get(variable, "").strip().casefold()
+    if word not in _YES | _NO:
+        raise ValueError(f"the variable {variable} is {word!r}; give 1 or 0")
+    return word in _YES
 
 
 def _first(own: int | None, dapr: int | None) -> int | None:

@@ -56,6 +56,8 @@ def test_every_option_has_a_variable() -> None:
         "durability": "D0",
         "durability_unverified": "1",
         "listen": "unix:/tmp/x",
+        "listen_durabletask": "127.0.0.1:4001",
+        "dapr_http": "127.0.0.1:3500",
         "http": "[::1]:0",
         "shards": "7",
         "capacity": "2",

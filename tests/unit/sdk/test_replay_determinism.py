@@ -83,7 +83,7 @@ def test_changed_code_is_refused_with_recorded_and_attempted(
 ) -> None:
     """Each kind of difference has the lesson's words as first line, and shows both sides below."""
     problem = replayed_by(changed).problem
-    assert problem is not None
+    assert isinstance(problem, wf.NonDeterminismError)
     lines = str(problem).splitlines()
     assert lines[0] in (
         "NON_DETERMINISTIC: Workflow code changed or behaves differently",
@@ -178,7 +178,7 @@ def test_a_recorded_result_differs_from_a_failure() -> None:
 
     world.registry = registry_of(fails)
     problem = world.restart().problem
-    assert problem is not None
+    assert isinstance(problem, wf.NonDeterminismError)
     assert problem.attempted == "the workflow fails (ValueError: now) (operation 1)"
 
 

@@ -47,6 +47,11 @@ def decode_actions(data: bytes) -> list[Action]:
         raise UndecodableError(f"not a list of actions of encoding 1: {error}") from error
 
 
+def encode_actions(actions: list[Action]) -> bytes:
+    """Actions as a worker sends them; of a dialect that has no such encoding."""
+    return _encoder.encode(actions) if actions else b""
+
+
 def encode_failure(failure: Failure) -> bytes:
     return _encoder.encode(failure)
 

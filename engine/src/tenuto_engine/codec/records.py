@@ -79,6 +79,7 @@ class ActivityBody(msgspec.Struct, array_like=True, frozen=True):
     given_back: str = ""
     heartbeat_at_ms: int = 0
     heartbeat_details: bytes | None = None
+    foreign: bytes | None = None
 
 
 class Envelope(msgspec.Struct, array_like=True, frozen=True):

@@ -2,6 +2,7 @@
 
 The SDK encodes them as a msgpack array of tagged arrays (proto/ENCODING.md); `event_id` is the SDK's counter.
 `source` is "file:line" of the user's statement, recorded for error messages; it may be empty.
+`foreign`: see `core.events`.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ class ScheduleActivity(msgspec.Struct, array_like=True, frozen=True, tag=1):
     schedule_to_close_ms: int = 0
     heartbeat_ms: int = 0
     source: str = ""
+    foreign: bytes | None = None
 
 
 class CreateTimer(msgspec.Struct, array_like=True, frozen=True, tag=2):
     event_id: int
     due_at_ms: int
     source: str = ""
+    foreign: bytes | None = None
 
 
 class CancelTimer(msgspec.Struct, array_like=True, frozen=True, tag=3):
@@ -41,6 +44,7 @@ class StartChild(msgspec.Struct, array_like=True, frozen=True, tag=4):
     input: PayloadBytes = None
     version: str = ""
     source: str = ""
+    foreign: bytes | None = None
 
 
 class SendEvent(msgspec.Struct, array_like=True, frozen=True, tag=5):
@@ -73,6 +77,7 @@ class ContinueAsNew(msgspec.Struct, array_like=True, frozen=True, tag=8):
     keep_events: bool = True
     version: str = ""
     carryover: list[EventRaised] = []
+    foreign: bytes | None = None
 
 
 Action = (

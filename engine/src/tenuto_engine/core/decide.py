@@ -255,18 +255,26 @@ def _refuse_payload(what: str, name: str, payload: bytes | None, limits: Limits)
 
 def _activity(state: InstanceState, x: a.ScheduleActivity, index: int) -> e.Event:
     return e.ActivityScheduled(
-        x.event_id, x.name, x.input, x.retry, x.start_to_close_ms, x.schedule_to_close_ms, x.heartbeat_ms, x.source
+        x.event_id,
+        x.name,
+        x.input,
+        x.retry,
+        x.start_to_close_ms,
+        x.schedule_to_close_ms,
+        x.heartbeat_ms,
+        x.source,
+        x.foreign,
     )
 
 
 def _timer(state: InstanceState, x: a.CreateTimer, index: int) -> e.Event:
-    return e.TimerCreated(x.event_id, x.due_at_ms, x.source)
+    return e.TimerCreated(x.event_id, x.due_at_ms, x.source, x.foreign)
 
 
 def _child(state: InstanceState, x: a.StartChild, index: int) -> e.Event:
     execution_id = derived_id(state.execution_id, "child", index)
     return e.ChildCreated(
-        x.event_id, x.name, x.instance_id, x.input, x.version or state.version, execution_id, x.source
+        x.event_id, x.name, x.instance_id, x.input, x.version or state.version, execution_id, x.source, x.foreign
     )
 
 
@@ -283,7 +291,7 @@ def _fail(state: InstanceState, x: a.FailExecution, index: int) -> e.Event:
 
 
 def _continue(state: InstanceState, x: a.ContinueAsNew, index: int) -> e.Event:
-    return e.ContinuedAsNew(x.event_id, x.input, x.keep_events, x.version or state.version, x.carryover)
+    return e.ContinuedAsNew(x.event_id, x.input, x.keep_events, x.version or state.version, x.carryover, x.foreign)
 
 
 # One entry per member of `Action` but CancelTimer; a test compares the two.

@@ -66,6 +66,7 @@ class BeginExecution(msgspec.Struct, frozen=True):
     keep_events: bool
     version: str
     carryover: list[EventRaised]
+    foreign: bytes | None = None
 
 
 Effect = (

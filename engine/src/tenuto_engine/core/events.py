@@ -4,6 +4,9 @@ An event is encoded once, as a msgpack array whose first element is the tag belo
 never reused. A field may be added at the end with a default; anything else is a new tag, and `codec` upcasts the
 old one. Payloads (`input`, `result`, ...) are opaque bytes: the engine never parses or re-encodes them, and None
 is different from empty.
+
+`foreign`: what a client or worker of another dialect of the wire said beside, in that dialect's own encoding. Only the
+edge that wrote it reads it; the engine carries it from an action to its event, and from there to what the event starts.
 """
 
 from __future__ import annotations
@@ -56,12 +59,14 @@ class Parent(msgspec.Struct, array_like=True, frozen=True):
 class TurnStarted(msgspec.Struct, array_like=True, frozen=True, tag=1):
     """Opens each turn. `at_ms` is the turn's time: what `current_utc_datetime` shows. Never before the previous one.
 
-    `epoch` is that of the lease under which the turn ran; 0 where it was recorded before epochs were.
+    `epoch` is that of the lease under which the turn ran; 0 where it was recorded before epochs were. `code_hash` names
+    the workflow's code, as its worker does; empty where it is that of the turn before, or was not told.
     """
 
     at_ms: int
     patches: list[str] = []
     epoch: int = 0
+    code_hash: str = ""
 
 
 class ExecutionStarted(msgspec.Struct, array_like=True, frozen=True, tag=2):
@@ -76,6 +81,7 @@ class ExecutionStarted(msgspec.Struct, array_like=True, frozen=True, tag=2):
     generation: int = 1
     trace_parent: str = ""
     scheduled_at_ms: int = 0
+    foreign: bytes | None = None
 
 
 class ActivityScheduled(msgspec.Struct, array_like=True, frozen=True, tag=3):
@@ -89,6 +95,7 @@ class ActivityScheduled(msgspec.Struct, array_like=True, frozen=True, tag=3):
     schedule_to_close_ms: int = 0
     heartbeat_ms: int = 0
     source: str = ""
+    foreign: bytes | None = None
 
 
 class ActivityCompleted(msgspec.Struct, array_like=True, frozen=True, tag=4):
@@ -107,6 +114,7 @@ class TimerCreated(msgspec.Struct, array_like=True, frozen=True, tag=6):
     event_id: int
     due_at_ms: int
     source: str = ""
+    foreign: bytes | None = None
 
 
 class TimerFired(msgspec.Struct, array_like=True, frozen=True, tag=7):
@@ -138,6 +146,7 @@ class ChildCreated(msgspec.Struct, array_like=True, frozen=True, tag=10):
     version: str = ""
     child_execution_id: str = ""
     source: str = ""
+    foreign: bytes | None = None
 
 
 class ChildCompleted(msgspec.Struct, array_like=True, frozen=True, tag=11):
@@ -193,6 +202,7 @@ class ContinuedAsNew(msgspec.Struct, array_like=True, frozen=True, tag=18):
     keep_events: bool = True
     version: str = ""
     carryover: list[EventRaised] = []
+    foreign: bytes | None = None
 
 
 class RerunStarted(msgspec.Struct, array_like=True, frozen=True, tag=19):

@@ -40,6 +40,7 @@ class InstanceState(msgspec.Struct):
     generation: int = 1
     trace_parent: str = ""
     input: bytes | None = None
+    foreign: bytes | None = None
     status: Status = Status.PENDING
     hold: Hold = Hold.NONE
     reason: str = ""

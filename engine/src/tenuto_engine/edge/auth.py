@@ -47,12 +47,20 @@ class TokenInterceptor(_Interceptor):
         handler = await continuation(handler_call_details)
         if is_authorized(metadata.get("authorization"), self._token):
             return handler
+        # What Dapr's SDKs send, on every call.
+        dapr_token = metadata.get("dapr-api-token")
+        if dapr_token is not None and is_authorized(f"Bearer {_text(dapr_token)}", self._token):
+            return handler
         return refusing(handler, _refuse)
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("latin-1")
 
 
 async def _refuse(_request: object, context: CallContext) -> None:
     await context.abort(
         grpc.StatusCode.UNAUTHENTICATED,
         "this engine asks for a token, and this one is missing or another: send 'authorization: Bearer <token>' "
-        "(TENUTO_TOKEN, TENUTO_TOKEN_FILE, --token-file)",
+        "(TENUTO_TOKEN, TENUTO_TOKEN_FILE, --token-file) or 'dapr-api-token: <token>' (DAPR_API_TOKEN)",
     )

@@ -53,7 +53,10 @@ def _event(raw: bytes) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """Structs to dictionaries, payload bytes to JSON where they are JSON, else to base64."""
     if isinstance(value, msgspec.Struct):
-        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+        shown = {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+        if "foreign" in shown and shown["foreign"] is None:
+            del shown["foreign"]  # Only what another dialect said is worth a word.
+        return shown
     if isinstance(value, bytes):
         try:
             return json.loads(value)

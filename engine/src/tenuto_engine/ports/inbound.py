@@ -13,7 +13,11 @@ import msgspec
 
 
 class Hello(msgspec.Struct, frozen=True):
-    """A worker introduces itself. `running`: tokens of activities it still runs or has not been acknowledged for."""
+    """A worker introduces itself. `running`: tokens of activities it still runs or has not been acknowledged for.
+
+    `takes_any`: it does not say what it has registered, and answers for whatever name it is given. Names in
+    `workflows` and `activities` are then those it said it has, if any.
+    """
 
     worker_id: str
     sdk: str = ""
@@ -24,6 +28,7 @@ class Hello(msgspec.Struct, frozen=True):
     max_activities: int = 0
     max_sticky: int = 0
     running: Sequence[str] = ()
+    takes_any: bool = False
 
 
 class TurnItem(msgspec.Struct):
@@ -56,6 +61,7 @@ class ActivityItem(msgspec.Struct):
     workflow_name: str
     trace_parent: str = ""
     heartbeat_details: bytes | None = None
+    foreign: bytes | None = None
 
 
 class ActivityBeat(msgspec.Struct):
@@ -73,6 +79,7 @@ class TurnOutcome(IntEnum):
     NOT_REGISTERED = 2
     FAILED = 3
     NON_DETERMINISTIC = 4
+    GUARD_REFUSED = 5
 
 
 class TurnAnswer(msgspec.Struct):
@@ -86,6 +93,7 @@ class TurnAnswer(msgspec.Struct):
     custom_status: bytes | None = None
     patches: Sequence[str] = ()
     failure: bytes = b""
+    code_hash: str = ""
 
 
 class ActivityAnswer(msgspec.Struct):
@@ -112,7 +120,10 @@ class Outgoing(msgspec.Struct):
 
 
 class InstanceView(msgspec.Struct, frozen=True):
-    """An instance as clients see it; see `tenuto.v1.Instance`. Payloads are None where they were not asked for."""
+    """An instance as clients see it; see `tenuto.v1.Instance`. Payloads are None where they were not asked for.
+
+    `foreign` is what the client that started it said in its own dialect; read with the payloads.
+    """
 
     instance_id: str
     execution_id: str
@@ -133,10 +144,14 @@ class InstanceView(msgspec.Struct, frozen=True):
     output: bytes | None = None
     failure: bytes = b""
     custom_status: bytes | None = None
+    foreign: bytes | None = None
 
 
 class StartRequest(msgspec.Struct, frozen=True):
-    """A start; see `tenuto.v1.StartInstanceRequest`. `reuse_policy` has its numbers; the engine makes empty ids."""
+    """A start; see `tenuto.v1.StartInstanceRequest`. `reuse_policy` has its numbers; the engine makes empty ids.
+
+    `foreign`: see `core.events`. `replaces`: the terminal statuses whose instance is replaced, in place of a policy.
+    """
 
     command_id: str
     name: str
@@ -146,6 +161,8 @@ class StartRequest(msgspec.Struct, frozen=True):
     reuse_policy: int = 0
     version: str = ""
     trace_parent: str = ""
+    foreign: bytes | None = None
+    replaces: frozenset[int] | None = None
 
 
 class Started(msgspec.Struct, frozen=True):

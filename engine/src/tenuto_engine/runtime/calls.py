@@ -96,6 +96,7 @@ class Calls:
                 body.workflow_name,
                 context.tracing.derived(body.trace_parent, token),
                 call.details,
+                body.foreign,
             )
         )
         call.handed_at_ms = context.clock.now_ms()
@@ -380,7 +381,7 @@ class Calls:
         if call is None or not call.is_open or call.session is not None:
             return
         if not session.draining:
-            session.activities.discard(call.body.name)
+            session.activities.refuse(call.body.name)
         self._offer(call)
 
     def _take_failure(

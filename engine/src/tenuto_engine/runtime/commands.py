@@ -23,11 +23,9 @@ from tenuto_engine.core.events import (
     ExecutionStarted,
     ExecutionSuspended,
     ExecutionTerminated,
-    RerunStarted,
 )
 from tenuto_engine.core.limits import MAX_REASON_BYTES, refuse_instance_id, refuse_name
 from tenuto_engine.core.requests import LATEST_MS, refuse_command, refuse_listing, refuse_start
-from tenuto_engine.core.rerun import RerunRefused, plan_rerun
 from tenuto_engine.core.sharding import shard_of
 from tenuto_engine.core.status import TERMINAL, Status
 from tenuto_engine.ports.errors import CommandRefused, StoreUnavailable
@@ -45,6 +43,7 @@ from tenuto_engine.runtime.log_fields import about
 from tenuto_engine.runtime.nudges import News, shard_topic
 from tenuto_engine.runtime.ownership import Owned
 from tenuto_engine.runtime.purging import Purging
+from tenuto_engine.runtime.reruns import rerun_instance, rewound_instance
 from tenuto_engine.runtime.views import Views
 
 _log = structlog.get_logger(__name__)
@@ -168,12 +167,13 @@ class Commands:
             1,
             span.trace_parent,
             request.start_at_ms,
+            request.foreign,
         )
         new = new_instance(
             started,
             start_id=request.command_id or self._context.new_id(),
             now_ms=self._context.clock.now_ms(),
-            replace=_REPLACES[request.reuse_policy],
+            replace=_replaced(request),
         )
         outcome = await self._create(new)
         if isinstance(outcome, Created):
@@ -515,7 +515,7 @@ class Commands:
             raise CommandRefused("precondition", text)
         async for _, _, page in self.history(request.instance_id):
             history.extend(map(decode_event, page))
-        new = self._rerun_instance(request, new_id, history)
+        new = rerun_instance(request, new_id, history, self._context)
         outcome = await self._create(new)
         if isinstance(outcome, Exists) and not outcome.duplicate:
             raise CommandRefused(
@@ -534,34 +534,35 @@ class Commands:
         )
         return Started(new_id, isinstance(outcome, Exists), new.head.execution_id)
 
-    def _rerun_instance(self, request: RerunRequest, new_id: str, history: list[Event]) -> NewInstance:
-        execution_id = self._context.new_id()
-        override = (request.input,) if request.override_input else None
-        try:
-            plan = plan_rerun(
-                history, event_id=request.event_id, instance_id=new_id, execution_id=execution_id, override=override
+    async def rewind(self, command_id: str, instance_id: str, reason: str, requested_by: str) -> None:
+        """Run a failed instance again from what failed; what succeeded keeps its results.
+
+        Raises CommandRefused: not_found; precondition where it has not failed.
+        """
+        self._check_id(instance_id)
+        self._check_reason(instance_id, reason)
+        view = await self.get(instance_id, payloads=False)
+        if view is None:
+            raise CommandRefused("not_found", f"there is no instance '{instance_id}'; nothing was rewound")
+        history = [decode_event(raw) async for _, _, page in self.history(instance_id) for raw in page]
+        if view.status == Status.FAILED:
+            new = rewound_instance(
+                instance_id, history, self._context, command_id=command_id, requested_by=requested_by
             )
-        except RerunRefused as error:
-            text = f"instance '{request.instance_id}' cannot be rerun from event {request.event_id}: {error}"
-            raise CommandRefused("invalid", text) from error
-        rerun = RerunStarted(request.instance_id, request.event_id, request.requested_by)
-        received = [event for event in plan.messages if not isinstance(event, ExecutionStarted)]
-        started = next(e for e in [*plan.history, *history] if isinstance(e, ExecutionStarted))
-        if not plan.history:
-            parts = (new_id, execution_id, started.input, started.version, None, 1, started.trace_parent)
-            started = ExecutionStarted(started.name, *parts)
-        messages = [
-            (event, f"{execution_id}/rerun/{i}")
-            for i, event in enumerate([*received, rerun] if plan.history else received)
-        ]
-        return new_instance(
-            started,
-            start_id=request.command_id or self._context.new_id(),
-            now_ms=self._context.clock.now_ms(),
-            messages=messages,
-            history=[encode_event(event) for event in plan.history],
-            rerun_of=request.instance_id,
-        )
+            outcome = await self._create(new)
+            if isinstance(outcome, Created) or outcome.duplicate:
+                _log.info("rewind", instance=instance_id, reason=reason, requested_by=requested_by)
+                return
+            view = await self.get(instance_id, payloads=False) or view
+        status = Status(view.status).name
+        text = f"instance '{instance_id}' is {status}; only a failed one can be rewound, any finished one can be rerun"
+        raise CommandRefused("precondition", text)
+
+
+def _replaced(request: StartRequest) -> frozenset[Status]:
+    if request.replaces is None:
+        return _REPLACES[request.reuse_policy]
+    return TERMINAL & {Status(number) for number in request.replaces}
 
 
 def _is_in_effect(event: Event, status: Status) -> bool:

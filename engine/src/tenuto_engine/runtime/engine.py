@@ -310,8 +310,8 @@ class Engine:
             "worker connected",
             worker=session.id,
             sdk=session.sdk,
-            workflows=len(session.workflows),
-            activities=len(session.activities),
+            workflows=len(session.workflows.known),
+            activities=len(session.activities.known),
             running=len(hello.running),
         )
         self._describe()
@@ -333,6 +333,10 @@ class Engine:
             for token in successor.runs:
                 session.runs.pop(token, None)
         self._activities.session_lost(session)
+
+    def others_know(self, session: WorkerSession, *, workflow: str = "", activity: str = "") -> bool:
+        """Whether another worker may have the workflow or activity that this one says it lacks."""
+        return self.workers.others_know(session, workflow=workflow, activity=activity)
 
     def turn_answered(self, session: WorkerSession, answer: TurnAnswer) -> None:
         self._turns.answered(session, answer)

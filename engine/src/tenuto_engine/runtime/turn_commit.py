@@ -172,6 +172,7 @@ def _activity(
         event.heartbeat_ms,
         state.name,
         trace_parent=trace_parent,
+        foreign=event.foreign,
     )
     look_at = now_ms + event.schedule_to_close_ms if event.schedule_to_close_ms else NEVER_MS
     if not claims:
@@ -196,6 +197,7 @@ def _child(
         parent,
         1,
         trace_parent,
+        foreign=event.foreign,
     )
     envelope = Envelope(
         event.instance_id,
@@ -392,6 +394,7 @@ def renew(
         old.parent,
         state.generation,
         old.trace_parent,
+        foreign=effect.foreign,
     )
     start_id = f"{execution_id}/start"
     messages = [

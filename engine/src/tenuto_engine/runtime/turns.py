@@ -15,7 +15,7 @@ from typing import Protocol
 
 import structlog
 
-from tenuto_engine.codec.events import UndecodableError, decode_actions, decode_failure, encode_event
+from tenuto_engine.codec.events import UndecodableError, decode_actions, encode_event
 from tenuto_engine.core.apply import apply
 from tenuto_engine.core.decide import (
     Decision,
@@ -26,7 +26,7 @@ from tenuto_engine.core.decide import (
 )
 from tenuto_engine.core.effects import DisarmTimer, Effect
 from tenuto_engine.core.events import Event, EventRaised, TurnStarted
-from tenuto_engine.core.limits import Limits
+from tenuto_engine.core.limits import MAX_CODE_HASH, Limits
 from tenuto_engine.core.state import InstanceState
 from tenuto_engine.core.status import TERMINAL, Hold, Status
 from tenuto_engine.ports.inbound import TurnAnswer, TurnItem, TurnOutcome
@@ -39,6 +39,7 @@ from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase, Turn
 from tenuto_engine.runtime.log_fields import about
 from tenuto_engine.runtime.mail_order import early_by_ms, is_for_another, mail_of_turn
+from tenuto_engine.runtime.refusals import bounded_reason, reason_of
 from tenuto_engine.runtime.shard import Shard
 from tenuto_engine.runtime.turn_commit import WAKE_REMINDER, Outbound, any_call, build_commit, translate
 from tenuto_engine.runtime.workers import Slots, Workers, WorkerSession
@@ -268,14 +269,13 @@ class Turns:
                 self._hand_out(instance)
             case TurnOutcome.NOT_REGISTERED:
                 assert turn.session is not None
-                turn.session.workflows.discard(instance.workflow_name())
+                turn.session.workflows.refuse(instance.workflow_name())
                 instance.worker = None
                 self._hand_out(instance)
-            case TurnOutcome.NON_DETERMINISTIC:
-                self._context.metrics.nondeterminism.inc()
-                self._stall(instance, _failure_text(answer.failure))
+            case TurnOutcome.NON_DETERMINISTIC | TurnOutcome.GUARD_REFUSED:
+                self._stall(instance, reason_of(answer))
             case _:
-                self._turn_failed(instance, _failure_text(answer.failure) or "the worker could not run the turn")
+                self._turn_failed(instance, reason_of(answer) or "the worker could not run the turn")
 
     def _try_finish(self, instance: LiveInstance) -> None:
         """Go on once every message of the turn is confirmed."""
@@ -294,7 +294,8 @@ class Turns:
         context, state = self._context, instance.state
         pairs: list[tuple[Event, bytes]] = []
         if turn.received or (answer.patches and not turn.resumes):
-            started = TurnStarted(turn.at_ms, list(answer.patches), instance.shard.lease.epoch)
+            code_hash = answer.code_hash[:MAX_CODE_HASH]
+            started = TurnStarted(turn.at_ms, list(answer.patches), instance.shard.lease.epoch, code_hash)
             pairs.append((started, encode_event(started)))
         pairs.extend((m.event, m.raw) for m in turn.received)
         received_count = len(pairs)
@@ -514,7 +515,8 @@ class Turns:
             )
 
     def _stall(self, instance: LiveInstance, reason: str) -> None:
-        _log.error("instance stalled", reason=reason, **about(instance))
+        # One line: the whole reason stands in the instance, and in the worker's log.
+        _log.error("instance stalled", reason=reason.partition("\n")[0], **about(instance))
         self._hold(instance, Hold.STALLED, Status.STALLED, reason)
 
     def _hold(self, instance: LiveInstance, hold: Hold, status: Status, reason: str, *, wake_at_ms: int = 0) -> None:
@@ -522,7 +524,7 @@ class Turns:
         state, turn = instance.state, instance.turn
         self._forget(instance)
         instance.worker = None
-        state.hold, state.status, state.reason = hold, status, reason
+        state.hold, state.status, state.reason = hold, status, bounded_reason(reason)
         commit_id = turn.commit_id if turn is not None else self._context.new_commit_id()
         out = Outbound()
         if wake_at_ms:
@@ -577,12 +579,3 @@ def _chunks(pairs: list[tuple[Event, bytes]], limits: Limits, *, together: int) 
         parts[-1].append(pair)
         size += len(pair[1])
     return parts
-
-
-def _failure_text(data: bytes) -> str:
-    if not data:
-        return ""
-    try:
-        return decode_failure(data).message
-    except UndecodableError as error:
-        return str(error)

@@ -50,10 +50,11 @@ class Views:
     async def of_stored(self, shard: int, instance_id: str, stored: Stored, *, payloads: bool) -> InstanceView:
         """The view of an instance as read; payloads cost further reads."""
         head, body = stored.head, decode_metadata(stored.metadata)
-        given: dict[str, bytes | None] = {}
+        start: ExecutionStarted | None = None
+        custom_status: bytes | None = None
         if payloads:
-            given["input"] = await self._read_input(shard, instance_id, stored)
-            given["custom_status"] = await self._store.read_custom_status(shard, instance_id)
+            start = await self._read_start(shard, instance_id, stored)
+            custom_status = await self._store.read_custom_status(shard, instance_id)
         ending: Event | None = None
         if head.status in TERMINAL:
             ending = await self._read_ending(shard, instance_id, head.history_length)
@@ -76,8 +77,9 @@ class Views:
             rerun_of=body.rerun_of,
             output=output,
             failure=failure,
-            input=given.get("input"),
-            custom_status=given.get("custom_status"),
+            input=start.input if start is not None else None,
+            custom_status=custom_status,
+            foreign=start.foreign if start is not None else None,
         )
 
     def of_ended(self, instance: LiveInstance, *, payloads: bool) -> InstanceView:
@@ -104,6 +106,7 @@ class Views:
             failure=failure,
             input=state.input if payloads else None,
             custom_status=instance.custom_status if payloads else None,
+            foreign=state.foreign,
         )
 
     def _waiting_reason(self, shard: int, instance_id: str) -> str:
@@ -123,7 +126,7 @@ class Views:
                 return f"{WAITING_FOR_WORKER} (activity '{event.name}')"
         return ""
 
-    async def _read_input(self, shard: int, instance_id: str, stored: Stored) -> bytes | None:
+    async def _read_start(self, shard: int, instance_id: str, stored: Stored) -> ExecutionStarted | None:
         head = stored.head
         for count in (_START_PROBE, _START_SEARCH):
             wanted = min(count, head.history_length)
@@ -133,14 +136,14 @@ class Views:
             for raw in records:
                 event = decode_event(raw)
                 if isinstance(event, ExecutionStarted):
-                    return event.input
+                    return event
         end = min(stored.inbox_next, head.inbox_low + _START_SEARCH)
         for record in await self._store.read_inbox(
             shard, instance_id, first=head.inbox_low, end=end, limit=_START_SEARCH
         ):
             event = decode_event(decode_inbox(record.body).event)
             if isinstance(event, ExecutionStarted):
-                return event.input
+                return event
         return None
 
     async def _read_ending(self, shard: int, instance_id: str, length: int) -> Event | None:

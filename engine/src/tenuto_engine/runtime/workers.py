@@ -8,7 +8,7 @@ activity entries), so nothing is forgotten if this engine dies.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from tenuto_engine.ports.inbound import ActivityItem, Hello, Outgoing, TurnItem
 from tenuto_engine.runtime.call import Call
@@ -21,6 +21,27 @@ DEFAULT_ACTIVITIES = 256
 _TIDY_FROM = 1_024
 
 
+class Names:
+    """What a worker can run, by name. One that `takes_any` can run whatever it has not refused."""
+
+    def __init__(self, known: Iterable[str], *, takes_any: bool) -> None:
+        self.known = set(known)
+        self._takes_any = takes_any
+        self._refused: set[str] = set()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.known or (self._takes_any and name not in self._refused)
+
+    def __bool__(self) -> bool:
+        return self._takes_any or bool(self.known)
+
+    def refuse(self, name: str) -> None:
+        """The worker has said that it does not have this one."""
+        self.known.discard(name)
+        if self._takes_any:
+            self._refused.add(name)
+
+
 class WorkerSession:
     """One worker's stream. `wake` is set by the edge and called when something was queued for an idle stream."""
 
@@ -28,8 +49,8 @@ class WorkerSession:
         self.id = hello.worker_id
         self.code_hash = hello.code_hash
         self.sdk = hello.sdk
-        self.workflows = set(hello.workflows)
-        self.activities = set(hello.activities)
+        self.workflows = Names(hello.workflows, takes_any=hello.takes_any)
+        self.activities = Names(hello.activities, takes_any=hello.takes_any)
         self.max_turns = hello.max_turns or DEFAULT_TURNS
         self.max_activities = hello.max_activities or DEFAULT_ACTIVITIES
         self.sticky = hello.max_sticky > 0
@@ -115,29 +136,40 @@ class Workers:
     def for_turn(self, name: str, holder: WorkerSession | None) -> WorkerSession | None:
         """The worker for a turn of workflow `name`: the holder of the live instance, else the least busy, else None.
 
-        Turns are short, so most often nobody is busy; then it is the one that was given the fewest instances.
+        Turns are short, so most often nobody is busy; then it is the one that was given the fewest instances. One that
+        has registered the name goes before one that takes any.
         """
         if holder is not None and holder.alive and _may_run(holder, name):
             return holder
         free = [session for session in self.sessions.values() if _may_run(session, name)]
         if not free:
             return None
-        chosen = min(free, key=lambda s: (len(s.turns), s.given))
+        chosen = min(free, key=lambda s: (name not in s.workflows.known, len(s.turns), s.given))
         chosen.given += 1
         return chosen
 
     def for_activity(self, name: str) -> WorkerSession | None:
-        """The least busy worker that has registered the activity and has a free slot, else None."""
+        """The least busy worker for the activity with a free slot, else None.
+
+        One that has registered the name goes before one that takes any.
+        """
         best: WorkerSession | None = None
+        best_rank = (False, 0)
         for session in self.sessions.values():
-            is_free = len(session.runs) < session.max_activities and not session.draining
-            if is_free and name in session.activities and (best is None or len(session.runs) < len(best.runs)):
-                best = session
+            if _free(session) > 0 and name in session.activities:
+                rank = (name not in session.activities.known, len(session.runs))
+                if best is None or rank < best_rank:
+                    best, best_rank = session, rank
         return best
 
     def knows_workflow(self, name: str) -> bool:
         """Whether any connected worker has registered the workflow."""
         return any(name in session.workflows for session in self.sessions.values())
+
+    def others_know(self, session: WorkerSession, *, workflow: str = "", activity: str = "") -> bool:
+        """Whether a worker beside `session` may have what that one says it lacks."""
+        others = [other for other in self.sessions.values() if other is not session]
+        return any(workflow in other.workflows if workflow else activity in other.activities for other in others)
 
     def wait_for_turn(self, name: str, instance: LiveInstance) -> None:
         queue = self._turns.setdefault(name, deque())
@@ -211,7 +243,7 @@ class Workers:
     def wanted(self) -> tuple[list[str], int]:
         """The activities that workers with free slots have registered, and how many calls could begin at once."""
         free = [session for session in self.sessions.values() if _free(session) > 0]
-        names = {name for session in free for name in session.activities if not self._calls.get(name)}
+        names = {name for session in free for name in session.activities.known if not self._calls.get(name)}
         return sorted(names), max(0, sum(map(_free, free)) - self.coming)
 
     @property

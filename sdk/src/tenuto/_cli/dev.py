@@ -80,7 +80,9 @@ def dev(
     engine = [sys.executable, "-m", "tenuto_engine", "--state-store", state_store, "--listen", address, "--http", http]
     programs = [Program("engine", "cyan", [*engine, "--drain-seconds", str(_DRAIN_S)], environment, _LISTENING)]
     if target is not None:
-        programs.append(Program("app", "green", [sys.executable, "-m", "tenuto._cli.app_host", target], environment))
+        # Where code is written, what it must not do is refused at once; elsewhere it is only said.
+        guarded = {"TENUTO_GUARD": os.environ.get("TENUTO_GUARD") or "raise", **environment}
+        programs.append(Program("app", "green", [sys.executable, "-m", "tenuto._cli.app_host", target], guarded))
     raise typer.Exit(asyncio.run(Supervisor(programs, session.console).run()))
 
 

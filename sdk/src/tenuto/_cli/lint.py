@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from tenuto._lint.finding import Finding
 from tenuto._lint.fixes import fix_source, safe_fixes
 from tenuto._lint.github import as_github
 from tenuto._lint.output import as_json
-from tenuto._lint.project import DiskSources, decode
+from tenuto._lint.project import DiskSources, Project, decode, digest_of
 from tenuto._lint.run import Report, Run
 from tenuto._lint.sarif import as_sarif
 from tenuto._lint.text import Line, layout, statistics, summary
@@ -122,6 +123,7 @@ class _Task:
         self._revision = revision
         self._use_cache = use_cache
         self._prints_source = False
+        self._project = Project()
         self._stdin = Path("<stdin>").absolute() if _STDIN in given else None
         self._contents = {} if self._stdin is None else {self._stdin: sys.stdin.buffer.read()}
         self._paths = [self._stdin if one == _STDIN and self._stdin else Path(one) for one in given]
@@ -133,6 +135,7 @@ class _Task:
             revision=self._revision,
             use_cache=self._use_cache,
         )
+        self._project = run.project
         return run.lint(self._paths)
 
     def source(self, path: str) -> bytes:
@@ -149,16 +152,12 @@ class _Task:
         """Apply safe fixes until there are none, and return what is left to find."""
         mended = 0
         for _ in range(_ROUNDS):
-            changed = list(self._changed(report))
-            for path, after, count in changed:
-                file = Path(path).absolute()
-                if file in self._contents:
-                    self._contents[file] = after
-                else:
-                    file.write_bytes(after)
-                mended += count
-            if not changed:
+            counts = [
+                count for path, after, count in self._changed(report) if self._replace(Path(path).absolute(), after)
+            ]
+            if not counts:
                 break
+            mended += sum(counts)
             report = self.run()
         if self._stdin is not None:
             sys.stdout.write(decode(self._contents[self._stdin]))
@@ -167,15 +166,37 @@ class _Task:
             print(f"mended {mended} finding{'s' if mended > 1 else ''}", file=sys.stderr)
         return report
 
+    def _replace(self, file: Path, content: bytes) -> bool:
+        """Give a file other content, all of it or nothing; answer whether that was possible."""
+        if file in self._contents:
+            self._contents[file] = content
+            return True
+        target = file.resolve()
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            temporary.write_bytes(content)
+            shutil.copymode(target, temporary)
+            temporary.replace(target)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            print(f"error: {file} cannot be written: {error.strerror or error}", file=sys.stderr)
+            return False
+        return True
+
     def _changed(self, report: Report) -> list[tuple[str, bytes, int]]:
-        """Files that safe fixes change, each with its new bytes and how many fixes they hold."""
+        """Files that safe fixes change, each with its new bytes and how many fixes they hold.
+
+        Helpers beyond what was to be linted stay as they are, and so does a file that somebody has changed meanwhile.
+        """
         by_path: dict[str, list[Finding]] = {}
         for one in report.findings:
             by_path.setdefault(one.path, []).append(one)
         changed: list[tuple[str, bytes, int]] = []
         for path, findings in by_path.items():
-            if fixes := safe_fixes(findings):
-                after, count = fix_source(self.source(path), fixes)
+            file, source, fixes = Path(path).absolute(), self.source(path), safe_fixes(findings)
+            is_meant = any(file.is_relative_to(one.absolute()) for one in self._paths)
+            if fixes and is_meant and self._project.digest_at(file) == digest_of(source):
+                after, count = fix_source(source, fixes)
                 changed += [(path, after, count)] if count else []
         return changed
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from tenuto._lint.finding import Severity
 from tenuto._lint.registry import all_rules
 from tenuto._lint.rule import Profile
@@ -76,10 +78,11 @@ def read_config(path: Path) -> Config:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
-    table = content.get("tool", {}).get("tenuto", {}).get("lint", {})
-    if not isinstance(table, dict):
-        raise ConfigError(f"{path}: tool.tenuto.lint must be a table")
-    return replace(_Reader(f"{path}: tool.tenuto.lint").read(table), root=path.parent)
+    where, table = str(path), content
+    for key in ("tool", "tenuto", "lint"):
+        where = f"{path}: {key}" if where == str(path) else f"{where}.{key}"
+        table = _table(table.get(key, {}), where)
+    return replace(_Reader(where).read(table), root=path.parent)
 
 
 def with_options(
@@ -182,12 +185,14 @@ class _Reader:
 
 
 def _texts(value: Any, where: str) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise ConfigError(f'{where} must be a list of texts, such as ["TEN101"]')
-    return value
+    try:
+        return msgspec.convert(value, list[str])
+    except msgspec.ValidationError:
+        raise ConfigError(f'{where} must be a list of texts, such as ["TEN101"]') from None
 
 
 def _table(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ConfigError(f"{where} must be a table")
-    return value
+    try:
+        return msgspec.convert(value, dict[str, Any])
+    except msgspec.ValidationError:
+        raise ConfigError(f"{where} must be a table") from None

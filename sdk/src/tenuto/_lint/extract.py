@@ -104,7 +104,9 @@ def _returned(parsed: ParsedModule, body: Body) -> tuple[str, ...]:
         return ()
     if node.returns is not None:
         annotated = parsed.resolver.annotated(node.returns, body.scope.parent or parsed.scope)
-        useful = tuple(f"{one}()" for one in annotated if not one.startswith("builtins."))
+        # What such an annotation says of the value is less than what the code returns.
+        vague = ("builtins.", "typing.", "collections.abc.")
+        useful = tuple(f"{one}()" for one in annotated if not one.startswith(vague))
         if useful:
             return useful
     found: dict[str, None] = {}
@@ -156,11 +158,26 @@ def _refs(parsed: ParsedModule, body: Body) -> Iterator[Ref]:
             for raw in names(node, scope):
                 if _may_be_project(raw) and not raw.endswith("()"):
                     yield Ref(raw, node.lineno, node.col_offset, False)
+    for decorator in _wrapping(body):
+        # Calling the function calls what its decorator made of it.
+        for raw in names(decorator, body.scope.parent or parsed.scope):
+            if _may_be_project(raw):
+                yield Ref(f"{raw}()", decorator.lineno, decorator.col_offset, True)
     for entered, scope in body.entered:
         for raw in names(entered, scope):
             if _may_be_project(raw):
                 for method in ("__enter__", "__exit__", "__aenter__", "__aexit__"):
                     yield Ref(f"{raw}.{method}", entered.lineno, entered.col_offset, False)
+
+
+def _wrapping(body: Body) -> list[ast.expr]:
+    """Decorators that a caller, or the worker, goes through: those below the one that registers the function."""
+    if isinstance(body.node, ast.Module):
+        return []
+    decorators = body.node.decorator_list
+    marks = {id(decorator) for _, decorator in marks_of(body.node)}
+    last = max((number for number, one in enumerate(decorators) if id(one) in marks), default=-1)
+    return decorators[last + 1 :]
 
 
 def subject_of(call: ast.Call) -> ast.expr | None:

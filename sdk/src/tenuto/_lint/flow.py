@@ -16,7 +16,7 @@ def endless_loops(function: FunctionView) -> Iterator[_Loop]:
     """Yield the loops that nothing ends: no condition, no `break`, `return` or `raise` that leaves them."""
     loops: list[_Loop] = [*function.nodes_of(ast.While), *function.nodes_of(ast.For), *function.nodes_of(ast.AsyncFor)]
     for node in loops:
-        if _has_no_condition(function, node) and not _is_left(node):
+        if _has_no_condition(function, node) and not _is_left(node) and not _is_caught(function, node):
             yield node
 
 
@@ -28,6 +28,21 @@ def _has_no_condition(function: FunctionView, node: _Loop) -> bool:
     names = function.names(node.iter.func)
     is_repeated = "itertools.repeat" in names and len(node.iter.args) == 1 and not node.iter.keywords
     return is_repeated or any(name in _ENDLESS for name in names)
+
+
+def _is_caught(function: FunctionView, loop: _Loop) -> bool:
+    """Whether something around a loop waits for an exception to leave it: a timeout, the end of a generator."""
+    at: ast.AST = loop
+    for around in function.parents(loop):
+        if isinstance(around, ast.Try) and around.handlers and at in around.body:
+            return True
+        if isinstance(around, ast.With) and any(
+            isinstance(one.context_expr, ast.Call) and "contextlib.suppress" in function.names(one.context_expr.func)
+            for one in around.items
+        ):
+            return True
+        at = around
+    return False
 
 
 def _is_left(loop: _Loop) -> bool:
@@ -51,6 +66,8 @@ def first_after(function: FunctionView, node: ast.stmt, wanted: Callable[[ast.AS
 
     Loops may run again. A `return` in a `try` passes its `finally` by; exceptions are not followed.
     """
+    if isinstance(node, ast.Return | ast.Raise):
+        return None
     parent = function.parent(node)
     block = _block_of(parent, node)
     for following in block[block.index(node) + 1 :] if node in block else ():
@@ -122,6 +139,27 @@ def _always_leaves(node: ast.stmt) -> bool:
 
 def _ends(block: list[ast.stmt]) -> bool:
     return any(_always_leaves(one) for one in block)
+
+
+def is_unreachable(function: FunctionView, node: ast.AST) -> bool:
+    """Whether nothing comes to a node: it stands after a `return`, or under `if False`.
+
+    A `yield` there makes a generator of the function, and is never run.
+    """
+    for around in (node, *function.parents(node)):
+        if not isinstance(around, ast.stmt):
+            continue
+        parent = function.parent(around)
+        if isinstance(parent, ast.If | ast.While) and around in parent.body and _is_never(parent.test):
+            return True
+        block = function.node.body if around in function.node.body else _block_of(parent, around)
+        if around in block and any(_always_leaves(one) for one in block[: block.index(around)]):
+            return True
+    return False
+
+
+def _is_never(test: ast.expr) -> bool:
+    return isinstance(test, ast.Constant) and not test.value
 
 
 def is_unconditional(function: FunctionView, node: ast.AST) -> bool:

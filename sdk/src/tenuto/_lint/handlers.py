@@ -6,9 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from tenuto._lint.view import FunctionView
-from tenuto._lint.waits import asked_at, waits_in, walk_here
-
-_WAITS = (ast.Yield, ast.YieldFrom, ast.Await, ast.AsyncFor, ast.AsyncWith)
+from tenuto._lint.waits import asked_at, is_wait, waits_in, walk_here
 
 
 def guarded_tries(function: FunctionView, *, waits_only: bool = False) -> Iterator[ast.Try]:
@@ -42,5 +40,5 @@ def catches(function: FunctionView, node: ast.expr) -> frozenset[str]:
 
 def _is_guarded(function: FunctionView, node: ast.stmt, waits_only: bool) -> bool:
     if waits_only:
-        return any(isinstance(one, _WAITS) for one in walk_here(node))
+        return any(is_wait(function, one) for one in walk_here(node))
     return waits_in(function, node) or any(asked_at(function, one) is not None for one in walk_here(node))

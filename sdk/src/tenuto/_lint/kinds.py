@@ -6,7 +6,9 @@ An expression counts only where every value that can reach it does, so that what
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 from tenuto._lint.parse import last_name
 from tenuto._lint.project import Found, Module
@@ -48,7 +50,13 @@ class Order(StrEnum):
     PROCESS = "process"
 
 
-def order_of(function: FunctionView, node: ast.expr, scope: Scope | None = None) -> Order | None:
+def order_of(
+    function: FunctionView,
+    node: ast.expr,
+    scope: Scope | None = None,
+    *,
+    assumed: Mapping[str, Order] = MappingProxyType({}),
+) -> Order | None:
     """Return why an expression's members have no fixed order; None where they have one, or nothing is certain.
 
     Sets of whole numbers have one: numbers are hashed alike in every process.
@@ -57,18 +65,29 @@ def order_of(function: FunctionView, node: ast.expr, scope: Scope | None = None)
         function: what holds the expression.
         node: the expression.
         scope: where it stands. None: found out, for which it must be part of the function.
+        assumed: what to take parameters for that say nothing themselves.
     """
-    return _Kinds(function).of(node, scope or function.scope_of(node), 0)
+    return _Kinds(function, assumed=assumed).of(node, scope or function.scope_of(node), 0)
 
 
 def is_set_annotation(node: ast.expr | None) -> bool:
-    """Whether an annotation says set."""
-    return last_name(node) in _ANNOTATIONS
+    """Whether an annotation says set, of anything but whole numbers."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return last_name(node) in _ANNOTATIONS and "[int]" not in node.value
+    is_whole = isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Name) and node.slice.id == "int"
+    return last_name(node) in _ANNOTATIONS and not is_whole
 
 
 class _Kinds:
-    def __init__(self, function: FunctionView, asking: frozenset[FunctionView] = frozenset()) -> None:
+    def __init__(
+        self,
+        function: FunctionView,
+        asking: frozenset[FunctionView] = frozenset(),
+        *,
+        assumed: Mapping[str, Order] = MappingProxyType({}),
+    ) -> None:
         self._function = function
+        self._assumed = assumed
         self._asking = asking | {function}
         self._resolver = function.module.parsed.resolver
 
@@ -158,6 +177,8 @@ class _Kinds:
 
     def _of_name(self, node: ast.Name, scope: Scope, depth: int) -> Order | None:
         where, bindings = self._resolver.located(node.id, scope, (node.lineno, node.col_offset))
+        if node.id in self._assumed and where is self._function.body.scope and len(where.bindings[node.id]) == 1:
+            return self._assumed[node.id]
         found = [self._of_binding(one, where, depth) for one in bindings]
         if found and all(found):
             return found[0]

@@ -7,8 +7,9 @@ From each such collection the way of its members is followed outwards: through w
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from tenuto._lint.finding import Fix, Severity
 from tenuto._lint.kinds import Order, order_of
@@ -62,6 +63,8 @@ FORGETS = frozenset(
     }
 )
 _WRITES = frozenset({"json.dumps", "tenuto.when_any", "tenuto.workflow.when_any"})
+_PAIRS = frozenset({"builtins.enumerate", "builtins.zip"})
+_VIEWS = frozenset({"items", "keys", "values"})
 _GATHERS = frozenset({"append", "appendleft", "extend", "insert"})
 # Looked at as comprehensions, wherever they stand.
 _LISTINGS = (ast.ListComp, ast.GeneratorExp)
@@ -118,8 +121,12 @@ def ordered_places(function: FunctionView) -> list[Ordered]:
 
 
 class _Places:
-    def __init__(self, function: FunctionView) -> None:
+    def __init__(self, function: FunctionView, assumed: Mapping[str, Order] = MappingProxyType({})) -> None:
         self._function = function
+        self._assumed = assumed
+
+    def _order(self, node: ast.expr) -> Order | None:
+        return order_of(self._function, node, assumed=self._assumed)
 
     def find(self) -> Iterator[Ordered]:
         for node in self._function.walk():
@@ -178,8 +185,8 @@ class _Places:
         function = node.func
         if isinstance(function, ast.Attribute) and not node.keywords:
             if function.attr == "pop" and not node.args:
-                order = order_of(self._function, function.value)
-                if order is not None:
+                order = self._order(function.value)
+                if order is not None and not self._is_only_one(function.value):
                     yield Ordered(node, order, False, None, None)
                 return
             if function.attr == "join" and len(node.args) == 1 and not isinstance(node.args[0], _LISTINGS):
@@ -187,20 +194,58 @@ class _Places:
                 return
         if not node.args or isinstance(node.args[0], _LISTINGS):
             return
-        if names & {"builtins.list", "builtins.tuple"} and order_of(self._function, node.args[0]) is not None:
+        if names & {"builtins.list", "builtins.tuple"} and self._order(node.args[0]) is not None:
             way = self._way(node)
             if way is not None:
                 yield from self._hit(node, is_operation=way)
+        elif "builtins.dict.fromkeys" in names and self._order(node.args[0]) is not None:
+            if self._is_gone_through(node):
+                yield from self._hit(node.args[0], is_operation=True)
+        elif names & _PAIRS and any(self._order(one) is not None for one in node.args):
+            # Which member gets which number or partner is a matter of order, whatever becomes of the pairs.
+            if not isinstance(self._function.parent(node), ast.For | ast.comprehension):
+                yield from self._hit(node, is_operation=False)
         elif "builtins.next" in names:
-            yield from self._hit(node.args[0], is_operation=False)
-        elif names & _WRITES and order_of(self._function, node.args[0]) is not None:
+            source = self._source(node.args[0])
+            if source is not None and not self._is_only_one(source[0]):
+                yield from self._hit(node.args[0], is_operation=False)
+        elif names & _WRITES and self._order(node.args[0]) is not None:
             yield from self._hit(node.args[0], is_operation=bool(names & _WRITES - {"json.dumps"}))
+        elif not self._assumed:
+            yield from self._passed_on(node)
+
+    def _passed_on(self, node: ast.Call) -> Iterator[Ordered]:
+        """Sets that a helper of the project takes without saying so, and uses in their order."""
+        found = self._function.found(node.func, self._function.scope_of(node))
+        view = self._function.view_of(found[0]) if len(found) == 1 else None
+        if view is None or view is self._function or view.is_activity:
+            return
+        for parameter, given in zip(view.body.parameters, node.args, strict=False):
+            if parameter.annotation is None and (order := self._order(given)) is not None:
+                used = [
+                    one for one in _Places(view, {parameter.arg: order}).find() if _mentions(one.node, parameter.arg)
+                ]
+                if used:
+                    yield from self._hit(given, is_operation=any(one.is_operation for one in used))
+
+    def _is_gone_through(self, node: ast.expr) -> bool:
+        """Whether a dictionary is gone through to ask for operations, itself or by the variable that holds it."""
+        parent = self._function.parent(node)
+        names = [parent.targets[0]] if isinstance(parent, ast.Assign) and len(parent.targets) == 1 else []
+        if not names or not isinstance(names[0], ast.Name):
+            return isinstance(parent, ast.For) and any(waits_in(self._function, one) for one in parent.body)
+        name = names[0].id
+        loops = [(one.iter, one.body) for one in self._function.nodes_of(ast.For)]
+        return any(
+            _base_name(iterated) == name and any(waits_in(self._function, one) for one in body)
+            for iterated, body in loops
+        )
 
     def _of_star(self, node: ast.Starred) -> Iterator[Ordered]:
         parent = self._function.parent(node)
         if isinstance(parent, ast.List | ast.Tuple):
             way = self._way(parent)
-        elif isinstance(parent, ast.Call) and not self._names(parent) & FORGETS and not self._is_set_method(parent):
+        elif isinstance(parent, ast.Call) and self._is_of_project(parent):
             way = False
         else:
             return
@@ -283,7 +328,7 @@ class _Places:
 
     def _source(self, node: ast.expr) -> tuple[ast.expr, Order, ast.expr] | None:
         """The collection without order behind an expression that keeps its members' order, and what to replace."""
-        order = order_of(self._function, node)
+        order = self._order(node)
         if order is not None:
             return node, order, node
         if not isinstance(node, ast.Call):
@@ -307,8 +352,35 @@ class _Places:
     def _names(self, call: ast.Call) -> frozenset[str]:
         return frozenset(self._function.names(call.func, self._function.scope_of(call)))
 
-    def _is_set_method(self, call: ast.Call) -> bool:
-        return isinstance(call.func, ast.Attribute) and order_of(self._function, call.func.value) is not None
+    def _is_of_project(self, call: ast.Call) -> bool:
+        """Whether a call is one of the project's functions, which take arguments by position."""
+        found = self._function.found(call.func, self._function.scope_of(call))
+        return bool(found) and all(one.function is not None for one in found)
+
+    def _is_only_one(self, node: ast.expr) -> bool:
+        """Whether the function asks if a collection has just one member: then any member is that one."""
+        text = ast.dump(node)
+        return any(
+            isinstance(one.left, ast.Call)
+            and isinstance(one.left.func, ast.Name)
+            and one.left.func.id == "len"
+            and [ast.dump(argument) for argument in one.left.args] == [text]
+            and isinstance(one.ops[0], ast.Eq | ast.NotEq | ast.Gt)
+            and isinstance(one.comparators[0], ast.Constant)
+            and one.comparators[0].value == 1
+            for one in self._function.nodes_of(ast.Compare)
+        )
+
+
+def _base_name(node: ast.expr) -> str:
+    """The variable that a loop goes through: `d`, `d.items()`."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _VIEWS:
+        node = node.func.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _mentions(node: ast.expr, name: str) -> bool:
+    return any(isinstance(one, ast.Name) and one.id == name for one in ast.walk(node))
 
 
 def _takes_apart(target: ast.expr) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from tenuto._lint.names import CONTEXT_NAMES, REGISTRATIONS, TELLING
 from tenuto._lint.scopes import Binding, Function, Resolver, Scope
@@ -127,7 +127,8 @@ def last_name(annotation: ast.expr | None) -> str:
             return last_name(annotation.left)
         case ast.Subscript():
             return last_name(annotation.value)
-    return ""
+        case _:
+            return ""
 
 
 # Annotations that do not say that a parameter is something else than a context.
@@ -147,7 +148,7 @@ class _Builder:
         self._classes: dict[str, ClassBody] = {}
         self._stars: list[str] = []
         self._imports: list[str] = []
-        self._block = (0, 0)
+        self._block: tuple[int, int] = (0, 0)
         self._handlers: dict[type[ast.AST], Callable[[Any], None]] = {
             ast.FunctionDef: self._function,
             ast.AsyncFunctionDef: self._function,
@@ -208,11 +209,11 @@ class _Builder:
 
     def _children(self, node: ast.AST) -> None:
         for name in node._fields:
-            value = getattr(node, name, None)
+            value: ast.AST | list[object] | object = getattr(node, name, None)
             if isinstance(value, ast.AST):
                 self._visit(value)
             elif isinstance(value, list):
-                self._all(value)
+                self._all(cast("list[object]", value))
 
     def _all(self, nodes: Sequence[object]) -> None:
         for node in nodes:

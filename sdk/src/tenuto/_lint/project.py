@@ -156,6 +156,10 @@ class Module:
             self._text = decode(self._source)
         return self._text
 
+    def keep(self, parsed: ParsedModule) -> None:
+        """Hold the syntax tree that the facts came from."""
+        self._parsed = parsed
+
     @property
     def parsed(self) -> ParsedModule:
         """Its syntax tree; parsed now where the facts came from the cache."""
@@ -213,7 +217,7 @@ class Project:
         if facts is None:
             try:
                 parsed = self.parse(path, source, module.package)
-                module._parsed = parsed  # it is made here
+                module.keep(parsed)
                 module.facts = extract(parsed, module.text)
             except SyntaxError as error:
                 message = f"the file is no Python: {error.msg}"

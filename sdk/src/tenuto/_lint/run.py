@@ -7,7 +7,7 @@ import fnmatch
 import gc
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -26,7 +26,8 @@ from tenuto._lint.rule import Rule
 from tenuto._lint.view import ProjectView, SuppressionsView
 
 NO_PYTHON = "TEN000"
-_SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages", "build", "dist"})
+_INSTALLED = frozenset({"__pycache__", "node_modules", "site-packages"})
+_BUILT = frozenset({"build", "dist"})
 # A file without any of these holds no workflow, and nothing that tells of one.
 _MARKS = re.compile(
     rb"call_activity|call_child_workflow|create_timer|wait_for_external_event|continue_as_new|is_patched"
@@ -66,38 +67,49 @@ def _is_among(rule: str, selectors: Iterable[str]) -> bool:
     return any(rule.startswith(one) for one in selectors)
 
 
-def source_files(paths: Iterable[Path], exclude: tuple[str, ...]) -> Iterator[tuple[Path, bool]]:
-    """Yield the Python files below paths, each with whether it was named itself; hidden and made folders left out."""
+def source_files(paths: Iterable[Path], config: Config) -> Iterator[tuple[Path, bool]]:
+    """Yield the Python files below paths, each once, with whether it was named itself.
+
+    Left out are hidden and made folders, and what the configuration excludes, be it named or found: hooks name files.
+    """
+    seen: set[Path] = set()
     for path in paths:
-        if not path.is_dir():
-            yield path, True
-            continue
-        for folder, folders, names in os.walk(path):
-            folders[:] = sorted(
-                one
-                for one in folders
-                if not one.startswith(".") and one not in _SKIPPED and not _is_environment(folder, one)
-            )
-            for name in sorted(names):
-                file = Path(folder, name)
-                if name.endswith(".py") and not _matches(file, exclude):
-                    yield file, False
+        for file in _below(path) if path.is_dir() else [path]:
+            if file not in seen and not is_excluded(file, config):
+                seen.add(file)
+                yield file, file == path
 
 
-def _is_environment(folder: str, name: str) -> bool:
-    return Path(folder, name, "pyvenv.cfg").exists()
+def _below(path: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(one for one in folders if not one.startswith(".") and not _is_made(Path(folder, one)))
+        yield from (Path(folder, name) for name in sorted(names) if name.endswith(".py"))
 
 
-def _matches(path: Path, globs: Iterable[str]) -> bool:
-    text = path.as_posix()
+def _is_made(folder: Path) -> bool:
+    """Whether a folder holds what was installed or built; a package may be called `build` too."""
+    if folder.name in _BUILT:
+        return not (folder / "__init__.py").exists()
+    return folder.name in _INSTALLED or (folder / "pyvenv.cfg").exists()
+
+
+def is_excluded(path: Path, config: Config) -> bool:
+    """Whether the configuration excludes a file."""
+    return _matches(path, config.exclude, config.root)
+
+
+def _matches(path: Path, globs: Iterable[str], root: Path | None) -> bool:
+    """Whether a file, or a folder that it is in, is one of some globs, as seen from a folder."""
+    root = root or Path.cwd()
+    text = (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
     return any(
-        fnmatch.fnmatch(text, one) or fnmatch.fnmatch(text, f"*/{one}") or f"/{one.strip('/')}/" in text
+        fnmatch.fnmatch(text, one) or fnmatch.fnmatch(text, f"*/{one}") or f"/{one.strip('/')}/" in f"/{text}"
         for one in globs
     )
 
 
 @contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
+def _without_collector() -> Generator[None, None, None]:
     """Syntax trees are many objects that live until the end: looking for garbage among them costs a third of a run."""
     was_enabled = gc.isenabled()
     gc.disable()
@@ -151,7 +163,7 @@ class Run:
         files = 0
         given = [path.absolute() for path in paths]
         with _without_collector():
-            for path, is_named in source_files(given, self._config.exclude):
+            for path, is_named in source_files(given, self._config):
                 files += 1
                 if is_named or is_marked(self._sources, path):
                     self.project.module_at(path)
@@ -188,7 +200,7 @@ class Run:
             return
         project = revision.project(view.modules)
         for path in revision.files(given):
-            if not _matches(path, self._config.exclude) and is_marked(project.sources, path):
+            if not is_excluded(path, self._config) and is_marked(project.sources, path):
                 project.module_at(path)
         yield from self._checker.check_base(BaseView(view, project, revision.name))
 
@@ -276,9 +288,8 @@ class _Judge:
             yield from ((module, raw) for raw in check_suppressions(checks, view))
 
     def _is_suppressed(self, module: Module, raw: Raw) -> bool:
-        path = self._view.path_of(module)
         for pattern, rules in self._config.per_file_ignores.items():
-            if _is_among(raw.rule, rules) and _matches(Path(path), (pattern,)):
+            if _is_among(raw.rule, rules) and _matches(module.path, (pattern,), self._config.root):
                 return True
         for one in module.facts.suppressions:
             if raw.rule in one.rules and one.first <= raw.line <= one.last:

@@ -125,7 +125,8 @@ class Resolver:
                 return tuple(name for name in self.names(node.left, scope) if "Path" in name)
             case ast.Subscript():
                 return self._subscripted(node, scope)
-        return ()
+            case _:
+                return ()
 
     def _called(self, node: ast.Call, scope: Scope) -> tuple[str, ...]:
         found: list[str] = []
@@ -154,7 +155,8 @@ class Resolver:
             case "builtins.super":
                 owner = _owner(scope)
                 return (f"&{owner}.@super",) if owner else ()
-        return (f"{name}()",)
+            case _:
+                return (f"{name}()",)
 
     def _subscripted(self, node: ast.Subscript, scope: Scope) -> tuple[str, ...]:
         """An element of a literal container, or a class with type arguments."""
@@ -181,7 +183,8 @@ class Resolver:
                 values = [one.node for one in bindings if one.kind == "value" and one.node is not None]
                 literals = [one for one in values if isinstance(one, ast.List | ast.Tuple | ast.Set | ast.Dict)]
                 return _merged(self._elements(one, where) for one in literals)
-        return ()
+            case _:
+                return ()
 
     # -- names
 
@@ -250,11 +253,11 @@ class Resolver:
                 return self.names(node, scope)
             case ast.BinOp(op=ast.BitOr()):
                 return _merged(self.annotated(part, scope) for part in (node.left, node.right))
-            case ast.Subscript(value=ast.Name(id="Optional" | "Annotated" | "Final" | "ClassVar") as outer):
-                del outer
+            case ast.Subscript(value=ast.Name(id="Optional" | "Annotated" | "Final" | "ClassVar")):
                 first = node.slice.elts[0] if isinstance(node.slice, ast.Tuple) and node.slice.elts else node.slice
                 return self.annotated(first, scope)
-        return ()
+            case _:
+                return ()
 
 
 def literal(node: ast.expr) -> str:
@@ -265,7 +268,8 @@ def literal(node: ast.expr) -> str:
         case ast.BinOp(op=ast.Add()):
             left, right = literal(node.left), literal(node.right)
             return left + right if left and right else ""
-    return ""
+        case _:
+            return ""
 
 
 def _reaching(bindings: list[Binding], position: tuple[int, int]) -> list[Binding]:

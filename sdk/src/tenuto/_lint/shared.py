@@ -53,6 +53,7 @@ _CONTAINERS = frozenset(
         "set",
     }
 )
+_ITERATORS = frozenset({"builtins.iter", "itertools.count", "itertools.cycle"})
 _DISPLAYS = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
 _FOLLOWED = 8
 
@@ -162,6 +163,8 @@ def _hold_container(bindings: list[Binding]) -> bool:
 def _of_attribute(function: FunctionView, node: ast.Attribute) -> SharedThing | None:
     if _is_class(function, node.value):
         return SharedThing("class attribute", function.text_of(node), _holds_class_container(function, node))
+    if _is_class_container(function, node):
+        return SharedThing("class attribute", function.text_of(node), True)
     for raw in _raw(function, node):
         place = module_global(function, raw)
         if place is not None:
@@ -182,6 +185,23 @@ def _holds_class_container(function: FunctionView, node: ast.Attribute) -> bool:
     return False
 
 
+def _is_class_container(function: FunctionView, node: ast.Attribute) -> bool:
+    """Whether an attribute of an object is a container that only its class makes, and so one for all objects.
+
+    Classes with decorators or bases may make one for each object of what stands in their body.
+    """
+    for found in function.found(node.value, function.scope_of(node)):
+        if found.kind != "instance" or found.module is None or found.local not in found.module.parsed.classes:
+            return False
+        parsed = found.module.parsed.classes[found.local]
+        entries = [(value, scope) for kind, value, scope in parsed.attributes.get(node.attr, []) if kind == "value"]
+        if parsed.node.decorator_list or parsed.node.bases or not entries:
+            return False
+        if not all(scope is parsed.scope and is_container(value) for value, scope in entries):
+            return False
+    return bool(function.found(node.value, function.scope_of(node)))
+
+
 def _is_class(function: FunctionView, node: ast.expr) -> bool:
     """Whether an expression is a class of the project: by name, `type(self)`, `self.__class__`, `cls`."""
     match node:
@@ -196,6 +216,14 @@ def _is_class(function: FunctionView, node: ast.expr) -> bool:
             return bool(found) and all(one.kind == "class" for one in found)
         case _:
             return False
+
+
+def _is_function(function: FunctionView, node: ast.expr) -> bool:
+    """Whether an expression is a function of the project, as a name of its module."""
+    if not isinstance(node, ast.Name):
+        return False
+    found = function.found(node, function.scope_of(node))
+    return bool(found) and all(one.kind == "function" and "<" not in one.local for one in found)
 
 
 def _is_class_method(function: FunctionView) -> bool:
@@ -233,18 +261,60 @@ def _changes(function: FunctionView) -> Iterator[Change]:
                     yield Change(node, thing, "changes")
             case ast.Attribute(ctx=ast.Store() | ast.Del()):
                 yield from _attribute_change(function, node)
-            case ast.AugAssign(target=ast.Name() as target) if target.id not in outer:
-                pass
+            case ast.Name(ctx=ast.Store()) if node.id in outer and function.is_workflow:
+                # A workflow made by a factory: what it closes over outlives each execution.
+                yield Change(node, SharedThing("enclosing function's variable", node.id, False), "rebinds")
             case ast.Call(func=ast.Attribute() as called) if called.attr in MUTATORS:
-                thing = shared_thing(function, called.value)
+                thing = shared_thing(function, called.value) or _of_own_object(function, called.value)
                 if thing is not None and thing.is_container:
                     yield Change(node, thing, "changes")
+            case ast.Call(func=ast.Name(id="next"), args=[ast.Name() as iterator, *_]):
+                if _is_shared_iterator(function, iterator):
+                    yield Change(node, SharedThing("global", iterator.id, False), "goes on in")
             case _:
                 pass
 
 
+def _is_shared_iterator(function: FunctionView, node: ast.Name) -> bool:
+    """Whether a name of the module holds an iterator: what `next` gives depends on who asked before."""
+    where, bindings = _located(function, node)
+    if where.kind != "module" or not bindings:
+        return False
+    made = [one.node for one in bindings if one.kind == "value"]
+    return len(made) == len(bindings) and all(
+        isinstance(one, ast.GeneratorExp)
+        or (isinstance(one, ast.Call) and _ITERATORS & set(function.names(one.func, where)))
+        for one in made
+    )
+
+
+def _own_name(function: FunctionView) -> str:
+    """The name of `self` in a workflow that is a method: all executions run on one object."""
+    node = function.node
+    if not function.body.owner or not function.is_workflow or not isinstance(node, Function) or not node.args.args:
+        return ""
+    return node.args.args[0].arg
+
+
+def _of_own_object(function: FunctionView, node: ast.expr) -> SharedThing | None:
+    """A container that a workflow's own object keeps."""
+    own = _own_name(function)
+    if not own or not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name) or node.value.id != own:
+        return None
+    parsed = function.module.parsed.classes.get(function.body.owner)
+    entries = parsed.attributes.get(node.attr, []) if parsed is not None else []
+    values = [value for kind, value, _ in entries if kind == "value"]
+    is_kept = bool(values) and all(is_container(one) for one in values)
+    return SharedThing("attribute of the workflow's object", function.text_of(node), True) if is_kept else None
+
+
 def _attribute_change(function: FunctionView, node: ast.Attribute) -> Iterator[Change]:
-    if _is_class(function, node.value):
+    own = _own_name(function)
+    if own and isinstance(node.value, ast.Name) and node.value.id == own:
+        yield Change(node, SharedThing("attribute of the workflow's object", function.text_of(node), False), "sets")
+    elif _is_function(function, node.value):
+        yield Change(node, SharedThing("attribute of a function", function.text_of(node), False), "sets")
+    elif _is_class(function, node.value):
         yield Change(node, SharedThing("class attribute", function.text_of(node), False), "sets")
     elif is_imported(function, node.value):
         yield Change(node, SharedThing("module attribute", function.text_of(node), False), "sets")

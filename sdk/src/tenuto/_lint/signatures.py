@@ -95,7 +95,7 @@ def input_problem(target: FunctionView, call: ast.Call) -> str:
     annotation = parameters[1].annotation
     if not is_given:
         has_default = len(node.args.defaults) >= len(node.args.posonlyargs) + len(node.args.args) - _index(target)
-        is_certain = given is None and annotation is not None and not has_default and _refuses_none(annotation)
+        is_certain = given is None and annotation is not None and not has_default and _refuses_none(target, annotation)
         return f"{node.name} needs an input, and gets None" if is_certain else ""
     what, accepted = _json_of(given), _accepted(target, annotation)
     if what and accepted and what not in accepted:
@@ -111,17 +111,14 @@ def _index(target: FunctionView) -> int:
     return every.index(target.body.parameters[1])
 
 
-def _refuses_none(annotation: ast.expr) -> bool:
-    """Whether an annotation is plain enough to be sure that it refuses None."""
-    match annotation:
-        case ast.Name():
-            return annotation.id not in ("Any", "object", "None") and annotation.id[0] != "_" and len(annotation.id) > 1
-        case ast.Subscript():
-            return last_name(annotation) in ("list", "dict", "set", "tuple", "frozenset")
-        case ast.Attribute():
-            return annotation.attr != "Any"
-        case _:
-            return False
+def _refuses_none(target: FunctionView, annotation: ast.expr) -> bool:
+    """Whether an annotation certainly refuses None: a plain type, or a class of the project."""
+    if isinstance(annotation, ast.Name | ast.Subscript) and last_name(annotation) in _JSON:
+        return True
+    if not isinstance(annotation, ast.Name | ast.Attribute):
+        return False
+    found = target.found(annotation, target.module.parsed.scope)
+    return bool(found) and all(one.kind == "class" for one in found)
 
 
 def _json_of(node: ast.expr | None) -> str:

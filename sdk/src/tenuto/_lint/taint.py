@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tenuto._lint.memo import remembered
 from tenuto._lint.registry import all_rules
@@ -15,6 +15,8 @@ from tenuto._lint.view import Call, FunctionView, Read
 _SOURCES = ("TEN10", "TEN12", "TEN14", "TEN150", "TEN18", "TEN202", "TEN206")
 # What these find gives nothing to branch on, or judges a branch itself.
 _NO_VALUES = frozenset({"TEN106", "TEN107", "TEN128", "TEN202"})
+# Those whose values are no clients or files, which would be asked again each time.
+_PLAIN = ("TEN10", "TEN12", "TEN148", "TEN149")
 _DEEPEST = 12
 
 
@@ -56,10 +58,16 @@ def tainted_nodes(function: FunctionView) -> dict[ast.AST, str]:
     return found
 
 
+def is_source(names: Iterable[str], *, is_call: bool) -> bool:
+    """Whether what is called, or read, gives a plain value from outside: of a clock, by chance, of the environment."""
+    table = _sources().calls if is_call else _sources().reads
+    return any(rule.id.startswith(_PLAIN) for name in names for rule, _ in table.look_up(name))
+
+
 def _looked_up(table: Table, one: Call | Read) -> dict[ast.AST, str]:
-    uses = (entry for name in one.names for entry in table.look_up(name))
-    rule = next((rule.id for rule, use in uses if use.when is None or use.when(one)), None)
-    return {} if rule is None else {one.node: rule}
+    uses = [entry for name in one.names for entry in table.look_up(name)]
+    counted = [rule.id for rule, use in uses if use.when is None or use.when(one)]
+    return {one.node: counted[0]} if counted else {}
 
 
 def _checked(rule: Rule, function: FunctionView) -> Iterator[ast.AST]:
@@ -85,11 +93,28 @@ def taint_of(function: FunctionView, node: ast.expr, depth: int = 0) -> tuple[st
     for one in _parts(function, node):
         if one in tainted:
             return (f"{function.text_of(one)} ({tainted[one]})",)
+        if isinstance(one, ast.Call):
+            way = _way_through(function, one, depth)
+            if way:
+                return way
         if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load):
             for value in _values(function, one):
                 way = taint_of(function, value, depth + 1)
                 if way:
                     return (*way, one.id)
+    return ()
+
+
+def _way_through(function: FunctionView, call: ast.Call, depth: int) -> tuple[str, ...]:
+    """The way into the result of a helper of the project, which then is a part of the whole way."""
+    for found in function.found(call.func, function.scope_of(call)):
+        view = function.view_of(found)
+        if view is None or view is function or view.is_activity or view.body.is_generator or view.is_async:
+            continue
+        for value in view.body.returns:
+            way = taint_of(view, value, depth + _DEEPEST // 3)
+            if way:
+                return (*way, f"{function.text_of(call.func)}()")
     return ()
 
 

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from tenuto._lint.facts import FunctionFacts
 from tenuto._lint.memo import remembered
 from tenuto._lint.names import OPERATIONS, TASKS
+from tenuto._lint.parse import marks_of
 from tenuto._lint.project import Found
 from tenuto._lint.scopes import Function
 from tenuto._lint.view import Call, FunctionView
 
+_HARMLESS = frozenset({"classmethod", "staticmethod"})
 # Functions that make one task of several.
 COMBINERS = frozenset(
     f"{package}.{name}"
     for package in ("tenuto", "tenuto.workflow", "dapr.ext.workflow", "durabletask.task")
     for name in ("when_all", "when_any")
 )
-_WAITS = (ast.Yield, ast.YieldFrom, ast.Await, ast.AsyncFor, ast.AsyncWith)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +65,34 @@ def walk_here(node: ast.AST) -> Iterator[ast.AST]:
             yield from walk_here(child)
 
 
+@remembered
+def is_stepped(function: FunctionView) -> bool:
+    """Whether a function's waits are the workflow's: not those of a generator that only makes values."""
+    if function.is_async or function.is_workflow:
+        return True
+    if not function.is_generator:
+        return False
+    return any(one.makes_task for one in asked(function)) or any(
+        holds_operations(function, found)
+        for one in function.nodes_of(ast.YieldFrom)
+        for found in parts_of(function, one.value)
+    )
+
+
+def is_wait(function: FunctionView, node: ast.AST) -> bool:
+    """Whether a node waits for something."""
+    if isinstance(node, ast.Yield | ast.YieldFrom):
+        return is_stepped(function)
+    return isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith) or (
+        isinstance(node, ast.comprehension) and bool(node.is_async)
+    )
+
+
 def waits_in(function: FunctionView, node: ast.AST) -> bool:
     """Whether a node, or one below it, waits, or asks for an operation that makes a task or sends an event."""
     operations = _asked_nodes(function)
     for one in walk_here(node):
-        if isinstance(one, _WAITS) or (isinstance(one, ast.comprehension) and one.is_async):
+        if is_wait(function, one):
             return True
         found = operations.get(one)
         if found is not None and (found.makes_task or found.method == "raise_event"):
@@ -120,13 +144,23 @@ def parts_of(function: FunctionView, node: ast.expr) -> tuple[Found, ...]:
     if not isinstance(node, ast.Call):
         return ()
     found = function.found(node.func, function.scope_of(node))
-    if not found or not all(_is_part(one.function) for one in found):
-        return ()
-    return found if not any(function.role(one) == "activity" for one in found) else ()
+    is_certain = bool(found) and all(
+        _is_part(one.function) and function.role(one) != "activity" and _is_as_written(function, one) for one in found
+    )
+    return found if is_certain else ()
 
 
 def _is_part(facts: FunctionFacts | None) -> bool:
     return facts is not None and (facts.is_async or facts.is_generator)
+
+
+def _is_as_written(function: FunctionView, found: Found) -> bool:
+    """Whether a function is what its `def` says: a decorator may make anything of it, except those that register."""
+    view = function.view_of(found)
+    if view is None or not isinstance(view.node, Function):
+        return False
+    plain = [one for one in view.node.decorator_list if isinstance(one, ast.Name) and one.id in _HARMLESS]
+    return len(plain) + len(marks_of(view.node)) == len(view.node.decorator_list)
 
 
 def is_registered(function: FunctionView) -> bool:

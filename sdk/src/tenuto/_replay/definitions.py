@@ -136,6 +136,11 @@ def declare_call(function: Callable[..., Any], kind: str, info: CallInfo) -> Non
     _set(function, _CALL_ATTRIBUTE, {**known, kind: info}, needed=info.options != NO_OPTIONS)
 
 
+def is_activity(function: Callable[..., Any]) -> bool:
+    """Whether the function is registered as an activity, by any runtime."""
+    return "activity" in getattr(function, _CALL_ATTRIBUTE, {})
+
+
 def _set(function: Callable[..., Any], attribute: str, value: object, *, needed: bool) -> None:
     holder = getattr(function, "__func__", function)  # A bound method carries attributes at its function.
     try:

@@ -7,15 +7,18 @@ The context writes here, the executor reads: new operations enter `request`, his
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from inspect import currentframe
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tenuto._payloads import Payloads
 from tenuto._replay import actions, comparison, events
 from tenuto._replay.definitions import CallInfo
 from tenuto._replay.tasks import CancellableTask, SettableTask
 from tenuto.errors import WorkflowSignal
+
+if TYPE_CHECKING:
+    from tenuto._replay.stepping import StepWatch
 
 _sources: dict[tuple[str, int], str] = {}
 
@@ -79,7 +82,32 @@ class ExecutionInfo:
 
 
 class Operations:
-    """Open operations, buffered events, patches and the clock of one execution."""
+    """Open operations, buffered events, patches and the clock of one execution.
+
+    `confirmed`: while replaying, the last few that history confirmed. `inputs_differ_at`: operations whose input may
+    differ from the recorded one; None: those of all may.
+    """
+
+    # As of the executor.
+    __slots__ = (
+        "_last_id",
+        "_received",
+        "_unread",
+        "_waiting",
+        "activities",
+        "confirmed",
+        "custom_status",
+        "info",
+        "inputs_differ_at",
+        "is_closed",
+        "is_replaying",
+        "next_input",
+        "now_ms",
+        "open",
+        "payloads",
+        "unconfirmed",
+        "watch",
+    )
 
     def __init__(self, info: ExecutionInfo, payloads: Payloads, activities: Mapping[str, CallInfo]) -> None:
         self.info = info
@@ -92,7 +120,9 @@ class Operations:
         self.open: dict[int, SettableTask[Any]] = {}
         self.custom_status: bytes | None = None
         self.next_input: actions.ContinueAsNew | None = None
-        self.keeps_events = False
+        self.inputs_differ_at: Set[int] | None = None
+        self.confirmed: deque[actions.Action] | None = None
+        self.watch: StepWatch | None = None
         self._last_id = 0
         self._waiting: dict[str, deque[EventTask]] = {}
         self._unread: dict[str, deque[tuple[int, events.EventRaised]]] = {}
@@ -115,16 +145,25 @@ class Operations:
         """Holds a recorded operation against the next one that the code asked for.
 
         Raises:
-            NonDeterminismError: they differ.
+            Difference: they differ.
         """
         unconfirmed = self.unconfirmed
         while unconfirmed:
             attempted = unconfirmed.popleft()
             if comparison.is_match(recorded, attempted):
+                if self.inputs_differ_at is not None and recorded.event_id not in self.inputs_differ_at:
+                    self._compare_inputs(recorded, attempted)
+                if self.confirmed is not None:
+                    self.confirmed.append(attempted)
                 return
             if not isinstance(attempted, actions.CancelTimer):  # A cancellation leaves no record.
-                raise comparison.mismatch(recorded, attempted, self.info.instance_id)
-        raise comparison.mismatch(recorded, None, self.info.instance_id)
+                raise comparison.Difference(recorded, attempted)
+        raise comparison.Difference(recorded, None)
+
+    def _compare_inputs(self, recorded: comparison.RecordedOperation, attempted: actions.Action) -> None:
+        field = comparison.changed_field(recorded, attempted, self.payloads)
+        if field:
+            raise comparison.Difference(recorded, attempted, field)
 
     def first_unconfirmed(self) -> actions.Action | None:
         """The oldest operation that history should confirm next, if any."""
@@ -194,6 +233,17 @@ class Operations:
             task.complete(value)
 
 
+def source_files(source: str) -> list[str]:
+    """The files that lines known as `source` are of, with their whole paths; none where it was recorded elsewhere."""
+    return sorted({file for (file, _), known in _sources.items() if known == source})
+
+
+def source_of(file: str, line: int) -> str:
+    """A line of code as history records it: with the last folder alone, so that it is the same on every machine."""
+    short = "/".join(file.replace("\\", "/").split("/")[-2:])
+    return f"{short}:{line}"
+
+
 def caller_source(depth: int) -> str:
     """The line of user code that asked for something, as "folder/file.py:12"; `depth` counts SDK frames above it."""
     frame = currentframe()
@@ -204,6 +254,5 @@ def caller_source(depth: int) -> str:
     key = (frame.f_code.co_filename, frame.f_lineno)
     source = _sources.get(key)
     if source is None:
-        short = "/".join(key[0].replace("\\", "/").split("/")[-2:])
-        source = _sources[key] = f"{short}:{key[1]}"
+        source = _sources[key] = source_of(*key)
     return source

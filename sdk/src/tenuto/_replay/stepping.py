@@ -3,13 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from types import CoroutineType, GeneratorType
-from typing import Any, TypeGuard
+from functools import partial
+from types import CodeType, CoroutineType, GeneratorType
+from typing import Any, Protocol, TypeGuard
 
 import msgspec
 
-from tenuto._replay.operations import InstanceDropped
+from tenuto._replay.operations import InstanceDropped, source_of
 from tenuto._replay.tasks import SettableTask, Task
+
+_OWN_FOLDER = __file__.rpartition("_replay")[0]
+
+
+class StepWatch(Protocol):
+    """Watches one execution's code while it runs, and only then.
+
+    Around each step: `enter`, `resume`, the step, `pause`, `leave`. The inner pair is apart so that it can be C code,
+    which makes no call that a hook would see; the context uses it, too, while it works for user code.
+    """
+
+    @property
+    def pause(self) -> Callable[[], object]:
+        """What follows is not user code's. Without effect between steps."""
+        ...
+
+    @property
+    def resume(self) -> Callable[[], object]:
+        """What follows is user code's. Without effect between steps."""
+        ...
+
+    def enter(self) -> None:
+        """A step of user code is about to begin."""
+        ...
+
+    def leave(self) -> None:
+        """The step is over, however it ended.
+
+        Raises:
+            GuardViolation: the step did what is refused, whatever its code made of the refusal.
+        """
+        ...
 
 
 class Returned(msgspec.Struct, frozen=True):
@@ -25,43 +58,64 @@ class Raised(msgspec.Struct, frozen=True):
 
 
 class SteppedCode:
-    """Runs until the code waits for a task that is not complete, or ends; `ending` then says how."""
+    """Runs until the code waits for a task that is not complete, or ends; `ending` then says how.
 
-    __slots__ = ("_code", "_waiting", "ending")
+    Args:
+        watch: told of each step; what its `leave` raises passes through `begin` and `advance`.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_code", "_send", "_waiting", "_watch", "ending")
+
+    def __init__(self, watch: StepWatch | None = None) -> None:
+        self._watch = watch
         self._code: Generator[Any, Any, Any] | None = None
+        self._send: Callable[[Any], Any] | None = None
         self._waiting: Task[Any] | None = None
         self.ending: Returned | Raised | None = None
 
-    def begin(self, call: Callable[[], Any]) -> None:
-        """Calls the function and runs its code until it waits or ends."""
-        started = self._guarded(lambda _: call(), None)
+    def begin(self, prepare: Callable[[], Callable[[], Any]]) -> None:
+        """Calls the function that `prepare` gives, and runs its code until it waits or ends.
+
+        An error of `prepare` ends the code as one of its own would.
+        """
+        call = self._step(None, prepare)
+        started = None if self.ending is not None else self._step(self._watch, call)
         if self.ending is not None:
             return
         if not _is_steppable(started):
             self.ending = Returned(started)
             return
         self._code = started
-        self._take(self._guarded(started.send, None))
+        self._send = partial(started.send)  # A partial is called without an event that a watch would see.
+        self._take(self._step(self._watch, self._send, None))
         self.advance()
 
     def advance(self) -> None:
         """Goes on as far as complete tasks allow."""
-        code = self._code
-        while (waiting := self._waiting) is not None and waiting.is_complete and code is not None:
+        code, send = self._code, self._send
+        while (waiting := self._waiting) is not None and waiting.is_complete and code is not None and send is not None:
             self._waiting = None
             error = waiting.get_exception()
             if error is None:
-                self._take(self._guarded(code.send, waiting.get_result()))
+                self._take(self._step(self._watch, send, waiting.get_result()))
             else:
                 # The same error may be raised at several waits; frames of the former ones would mislead.
-                self._take(self._guarded(code.throw, error.with_traceback(None)))
+                self._take(self._step(self._watch, code.throw, error.with_traceback(None)))
+
+    def place(self) -> str:
+        """The line of user code at which it waits, as "folder/file.py:12"; empty where it has ended."""
+        frame, inner = None, self._code
+        while inner is not None:
+            found = getattr(inner, "gi_frame", None) or getattr(inner, "cr_frame", None)
+            if found is not None and not found.f_code.co_filename.startswith(_OWN_FOLDER):
+                frame = found
+            inner = getattr(inner, "gi_yieldfrom", None) or getattr(inner, "cr_await", None)
+        return "" if frame is None else source_of(frame.f_code.co_filename, frame.f_lineno)
 
     def close(self) -> None:
         """Drops the code where it stands. The caller has seen to it that the context answers no more."""
         code, self._code = self._code, None
-        self._waiting = None
+        self._send = self._waiting = None
         if code is None:
             return
         try:
@@ -70,20 +124,32 @@ class SteppedCode:
             if isinstance(error, KeyboardInterrupt):
                 raise
 
-    def _guarded(self, step: Callable[[Any], Any], argument: Any) -> Any:
+    @classmethod
+    def step_code(cls) -> CodeType:
+        """Of the frame below which everything is user code's, for who looks at a stack."""
+        return cls._step.__code__
+
+    def _step(self, watch: StepWatch | None, step: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            return step(argument)
+            if watch is not None:
+                watch.enter()
+                watch.resume()
+            return step(*arguments)
         except StopIteration as stop:
             self.ending = Returned(stop.value)
         except (KeyboardInterrupt, InstanceDropped):
             raise
         except BaseException as error:  # Whatever user code raises, SystemExit included, ends its execution alone.
             self.ending = Raised(error)
+        finally:
+            if watch is not None:
+                watch.pause()
+                watch.leave()
         return None
 
     def _take(self, yielded: Any) -> None:
         if self.ending is not None:
-            self._code = None
+            self._code = self._send = None
         elif isinstance(yielded, Task):
             self._waiting = yielded
         else:

@@ -20,6 +20,10 @@ else:
 _NAMESPACE = UUID("6f0c5f0e-5bd5-5f7e-9d6a-2f1f3f9b7c11")  # Fixed for ever: ids must not change with a release.
 
 
+class WorkflowRandom(Random):
+    """A seeded generator that belongs to one execution: the guard lets its numbers pass."""
+
+
 class WorkflowLogger(_Adapter):
     """A logger that is silent while the workflow replays, so that each line appears once."""
 
@@ -58,7 +62,7 @@ class WorkflowContext(ReplayContext):
     def random(self) -> Random:
         """The execution's own generator of random numbers; it gives the same numbers in every replay."""
         if self._random is None:
-            self._random = Random(self._operations.info.seed_id)
+            self._random = WorkflowRandom(self._operations.info.seed_id)
         return self._random
 
     @property

@@ -13,7 +13,9 @@ from collections.abc import Callable, Coroutine
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from tenuto._guard.guard import Guard
 from tenuto._payloads import Payloads
+from tenuto._replay.scene import Investigator
 from tenuto._transport.backoff import LONGEST_SECONDS, Backoff
 from tenuto._transport.client_channel import ClientSettings
 from tenuto._transport.stream import StreamLost, WorkStream, open_stream
@@ -36,9 +38,11 @@ class Worker:
     Args:
         registry: what can be run; complete, for it is announced on connecting.
         payloads: how payloads are read and written.
+        guard: watches workflow code.
         connection: where the engine is.
         settings: how much to take on.
         on_connected: called on the loop each time the engine has greeted.
+        investigator: who tells more about code that differs from history; None: nobody.
     """
 
     def __init__(
@@ -46,9 +50,11 @@ class Worker:
         registry: Registry,
         payloads: Payloads,
         *,
+        guard: Guard,
         connection: ClientSettings,
         settings: WorkerSettings,
         on_connected: Callable[[], None],
+        investigator: Investigator | None = None,
     ) -> None:
         self._registry = registry
         self._connection = connection
@@ -56,7 +62,14 @@ class Worker:
         self._on_connected = on_connected
         self._worker_id = secrets.token_hex(8)
         self._outbox = Outbox()
-        self._turns = TurnRunner(registry, payloads, max_sticky=settings.max_sticky)
+        self._turns = TurnRunner(
+            registry,
+            payloads,
+            guard=guard,
+            max_sticky=settings.max_sticky,
+            check_inputs=settings.check_inputs,
+            investigator=investigator,
+        )
         self._activities = ActivityRunner(registry, payloads, self._outbox, max_threads=settings.max_threads)
         self._watchdog = Watchdog(settings.slow_turn_s)
         self._engine_id = ""
@@ -144,7 +157,7 @@ class Worker:
         return Introduction(
             worker_id=self._worker_id,
             sdk=f"python/{_sdk_version()}",
-            code_hash=self._registry.code_hash(),
+            code_hash=self._registry.combined_hash(),
             workflows=self._registry.workflow_names,
             activities=self._registry.activity_names,
             max_turns=settings.max_turns,

@@ -48,6 +48,7 @@ def started(state: InstanceState, event: ExecutionStarted, effects: list[Effect]
     state.generation = event.generation
     state.trace_parent = event.trace_parent
     state.input = event.input
+    state.foreign = event.foreign
 
 
 def suspended(state: InstanceState, event: ExecutionSuspended, effects: list[Effect]) -> None:
@@ -86,7 +87,7 @@ def terminated(state: InstanceState, event: ExecutionTerminated, effects: list[E
 
 
 def continued(state: InstanceState, event: ContinuedAsNew, effects: list[Effect]) -> None:
-    effects.append(BeginExecution(event.input, event.keep_events, event.version, event.carryover))
+    effects.append(BeginExecution(event.input, event.keep_events, event.version, event.carryover, event.foreign))
 
 
 def rerun(state: InstanceState, event: RerunStarted, effects: list[Effect]) -> None:

@@ -23,6 +23,8 @@ _MADE = frozenset(
         "threading.local",
     }
 )
+# They wait for another thread; one that is made and filled here is but a list.
+_QUEUES = frozenset({"queue.LifoQueue", "queue.PriorityQueue", "queue.Queue", "queue.SimpleQueue"})
 _ASKED = (
     "threading.active_count",
     "threading.current_thread",
@@ -45,10 +47,23 @@ def _check(function: FunctionView) -> Iterator[Hit]:
             is_own_class = owner == "threading.Thread" and method == "start" and owner not in function.names(holder)
             if is_own_class or is_of_module(function, holder):
                 yield function.hit(call.node, f"{call.text}() uses a thread or lock in workflow code")
+        if holder is not None and owner in _QUEUES and method in ("get", "join") and not _is_filled(function, holder):
+            yield function.hit(call.node, f"{call.text}() waits for another thread")
     for node in function.nodes_of(ast.withitem):
         entered = node.context_expr
         if is_of_module(function, entered) and not _MADE.isdisjoint(function.names(entered)):
             yield function.hit(entered, f"{function.text_of(entered)} is a lock of the process")
+
+
+def _is_filled(function: FunctionView, queue: ast.expr) -> bool:
+    """Whether this function puts something into a queue of its own."""
+    text = ast.dump(queue)
+    return not is_of_module(function, queue) and any(
+        isinstance(call.target, ast.Attribute)
+        and call.target.attr in ("put", "put_nowait")
+        and ast.dump(call.target.value) == text
+        for call in function.calls
+    )
 
 
 RULE = Rule(

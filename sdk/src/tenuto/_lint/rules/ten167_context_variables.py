@@ -1,4 +1,4 @@
-"""TEN167: context variables that a workflow sets."""
+"""TEN167: context variables that a workflow sets or reads."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ RULE = Rule(
     severity=Severity.WARNING,
     profile=Profile.STRICT,
     calls={
+        "contextvars.ContextVar.get": Use(message="{text}() reads what whoever ran before may have set"),
         "contextvars.ContextVar.set": Use(),
         "contextvars.ContextVar.reset": Use(),
         "contextvars.copy_context": Use(),

@@ -10,17 +10,9 @@ from tenuto._lint.kinds import order_of
 from tenuto._lint.rule import Hit, Profile, Rule
 from tenuto._lint.view import Call, FunctionView
 
-_SUMS = {
-    "builtins.sum": 0,
-    "functools.reduce": 1,
-    "statistics.fmean": 0,
-    "statistics.mean": 0,
-    "statistics.pstdev": 0,
-    "statistics.pvariance": 0,
-    "statistics.stdev": 0,
-    "statistics.variance": 0,
-}
-_WHOLE = frozenset({"builtins.len", "builtins.int", "builtins.ord"})
+# math.fsum and the functions of statistics are exact, whatever the order.
+_SUMS = {"builtins.sum": 0, "functools.reduce": 1}
+_DEEPEST = 4
 
 
 def _check(function: FunctionView) -> Iterator[Hit]:
@@ -42,14 +34,33 @@ def _check(function: FunctionView) -> Iterator[Hit]:
 def _is_unordered(call: Call, terms: ast.expr) -> bool:
     function = call.function
     if isinstance(terms, ast.GeneratorExp | ast.ListComp):
-        if isinstance(terms.elt, ast.Constant) or _is_whole(call, terms.elt):
-            return False
-        return any(order_of(function, one.iter) is not None for one in terms.generators)
-    return order_of(function, terms, call.scope) is not None
+        is_set = any(order_of(function, one.iter) is not None for one in terms.generators)
+        return is_set and _has_fractions(function, terms)
+    return order_of(function, terms, call.scope) is not None and _has_fractions(function, terms)
 
 
-def _is_whole(call: Call, node: ast.expr) -> bool:
-    return isinstance(node, ast.Call) and any(name in _WHOLE for name in call.function.names(node.func, call.scope))
+def _has_fractions(function: FunctionView, node: ast.expr, depth: int = 0) -> bool:
+    """Whether the code says that terms are fractions: by a literal, a division, `float(...)` or an annotation."""
+    for one in ast.walk(node):
+        match one:
+            case ast.Constant(value=float()) | ast.BinOp(op=ast.Div()):
+                return True
+            case ast.Call(func=ast.Name(id="float")):
+                return True
+            case ast.Name() if depth < _DEEPEST:
+                for binding in function.bindings(one, function.scope_of(one)):
+                    if (
+                        binding.kind == "annotation"
+                        and binding.node is not None
+                        and "float" in ast.unparse(binding.node)
+                    ):
+                        return True
+                    value = binding.node if binding.kind in ("value", "element") else None
+                    if value is not None and _has_fractions(function, value, depth + 1):
+                        return True
+            case _:
+                pass
+    return False
 
 
 RULE = Rule(

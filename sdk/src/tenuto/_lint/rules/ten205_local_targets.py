@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 from tenuto._lint.rule import Hit, Profile, Rule
 from tenuto._lint.view import ContextCall, FunctionView
+from tenuto._lint.waits import asked_at
 
+_KEEPS = frozenset({"add", "append", "appendleft", "extend", "insert", "setdefault"})
 _CALLS = frozenset({"call_activity", "call_child_workflow"})
 
 
@@ -17,6 +19,32 @@ def _check(function: FunctionView) -> Iterator[Hit]:
             what = _what(function, one, one.subject)
             if what:
                 yield function.hit(one.subject, f"{what} is called by {one.method}, and no worker can know it")
+    for made in function.nodes_of(ast.Lambda):
+        name = _late_names(function, made)
+        if name:
+            yield function.hit(
+                made,
+                f"{name} is read when the lambda is called, and is then the last one of the loop",
+                instead=f"Bind it where the lambda is made: lambda {name}={name}: ..., or keep the tasks themselves.",
+            )
+
+
+def _late_names(function: FunctionView, made: ast.Lambda) -> str:
+    """A loop's variable that a kept lambda reads when it is called, which may be after the loop; empty for none."""
+    keeper = function.parent(made)
+    is_kept = isinstance(keeper, ast.List | ast.Dict | ast.Assign) or (
+        isinstance(keeper, ast.Call) and isinstance(keeper.func, ast.Attribute) and keeper.func.attr in _KEEPS
+    )
+    if not is_kept or not any(asked_at(function, one) for one in ast.walk(made.body)):
+        return ""
+    own = {one.arg for one in (*made.args.args, *made.args.kwonlyargs, *made.args.posonlyargs)}
+    read = {one.id for one in ast.walk(made.body) if isinstance(one, ast.Name)} - own
+    for around in function.parents(made):
+        if isinstance(around, ast.For):
+            targets = {one.id for one in ast.walk(around.target) if isinstance(one, ast.Name)}
+            if read & targets:
+                return min(read & targets)
+    return ""
 
 
 def _what(function: FunctionView, one: ContextCall, subject: ast.expr) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tenuto._lint.memo import remembered
 from tenuto._lint.rule import Hit, Profile, Rule
-from tenuto._lint.shared import changed_globals
+from tenuto._lint.shared import MUTATORS, changed_globals
 from tenuto._lint.view import FunctionView, ModuleView
 
 
@@ -65,6 +65,37 @@ def _called_here(module: ModuleView, name: str) -> list[str]:
     ]
 
 
+def _check_module(module: ModuleView) -> Iterator[Hit]:
+    """Activities made inside a workflow, which change its variables."""
+    workflows = {one.name for one in module.functions}
+    for activity in module.activities:
+        outer = activity.name.rpartition(".<locals>.")[0]
+        if outer in workflows:
+            for node, name in _changes_of_outer(activity):
+                message = f"{name} belongs to the workflow {outer}, and is changed by an activity"
+                yield Hit(node=node, message=message, function=activity.name)
+
+
+def _changes_of_outer(activity: FunctionView) -> Iterator[tuple[ast.AST, str]]:
+    for node in activity.walk():
+        match node:
+            case ast.Name(ctx=ast.Store()) if activity.body.scope.outer.get(node.id) is activity.body.scope.parent:
+                yield node, node.id
+            case ast.Call(func=ast.Attribute(value=ast.Name() as base, attr=method)) if method in MUTATORS:
+                if _is_outer(activity, base):
+                    yield node, base.id
+            case ast.Subscript(value=ast.Name() as base, ctx=ast.Store() | ast.Del()) if _is_outer(activity, base):
+                yield node, base.id
+            case _:
+                pass
+
+
+def _is_outer(activity: FunctionView, node: ast.Name) -> bool:
+    resolver = activity.module.parsed.resolver
+    where, _ = resolver.located(node.id, activity.scope_of(node), (node.lineno, node.col_offset))
+    return where is activity.body.scope.parent
+
+
 RULE = Rule(
     id="TEN206",
     name="activity-state",
@@ -75,4 +106,5 @@ RULE = Rule(
     instead="Let the activity return the value: its result is what history keeps.",
     profile=Profile.STRICT,
     check=_check,
+    check_module=_check_module,
 )

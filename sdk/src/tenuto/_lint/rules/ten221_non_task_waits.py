@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Iterator
 
 from tenuto._lint.finding import Fix
+from tenuto._lint.flow import is_unreachable
 from tenuto._lint.rule import Hit, Rule
 from tenuto._lint.scopes import Function
 from tenuto._lint.view import FunctionView
-from tenuto._lint.waits import asked_at, is_task_holder, makes_task
+from tenuto._lint.waits import asked_at, is_stepped, is_task_holder, makes_task
 
-_DISPLAYS = (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-_VALUES = (
-    ast.Constant,
-    ast.JoinedStr,
-    ast.Compare,
-    ast.Lambda,
-    *_DISPLAYS,
-)
 _AT_ONCE = frozenset(
     {
         "@ctx.continue_as_new",
@@ -35,32 +27,64 @@ _AT_ONCE = frozenset(
         "@ctx.workflow_name",
     }
 )
+# What gives no task, whatever it is given; methods of containers are not among them, which may hold tasks.
 _PLAIN = frozenset(
-    {"builtins", "collections", "dataclasses", "datetime", "decimal", "functools", "json", "math", "uuid"}
+    {
+        "asyncio.AbstractEventLoop.create_future",
+        "asyncio.Event.wait",
+        "asyncio.LifoQueue.get",
+        "asyncio.PriorityQueue.get",
+        "asyncio.Queue.get",
+        "asyncio.Queue.join",
+        "builtins.abs",
+        "builtins.all",
+        "builtins.any",
+        "builtins.bool",
+        "builtins.bytes",
+        "builtins.chr",
+        "builtins.dict",
+        "builtins.divmod",
+        "builtins.enumerate",
+        "builtins.filter",
+        "builtins.float",
+        "builtins.format",
+        "builtins.frozenset",
+        "builtins.hash",
+        "builtins.id",
+        "builtins.int",
+        "builtins.isinstance",
+        "builtins.len",
+        "builtins.list",
+        "builtins.map",
+        "builtins.ord",
+        "builtins.pow",
+        "builtins.print",
+        "builtins.range",
+        "builtins.repr",
+        "builtins.round",
+        "builtins.set",
+        "builtins.sorted",
+        "builtins.str",
+        "builtins.sum",
+        "builtins.tuple",
+        "builtins.type",
+        "builtins.zip",
+        "decimal.Decimal",
+        "json.dumps",
+        "json.loads",
+    }
 )
-# What may give a task all the same: an attribute, the next of an iterator, whatever a partial gives.
-_UNKNOWN = frozenset(
-    {"builtins.getattr", "builtins.max", "builtins.min", "builtins.next", "builtins.super", "builtins.object"}
-    | {"builtins.vars", "functools.partial", "functools.reduce", "collections.deque", "builtins.eval"}
-)
-_LOOPS = frozenset({"asyncio.AbstractEventLoop.create_future"})
+_PLAIN_MODULES = ("datetime.", "math.", "uuid.")
 
 
 def _check(function: FunctionView) -> Iterator[Hit]:
-    if not _is_stepped(function):
-        return
-    for node in function.nodes_of(ast.Await) if function.is_async else function.nodes_of(ast.Yield):
-        yield from _judge(function, node, node.value)
-
-
-def _is_stepped(function: FunctionView) -> bool:
-    """Whether a function's waits are the workflow's: not those of a context manager, or of a generator of values."""
     node = function.node
-    if function.is_async or function.is_workflow:
-        return True
-    if not isinstance(node, Function) or node.decorator_list:
-        return False
-    return any(one.value is not None and makes_task(function, one.value) for one in function.nodes_of(ast.Yield))
+    is_decorated = isinstance(node, Function) and bool(node.decorator_list) and not function.is_workflow
+    if not is_stepped(function) or (is_decorated and not function.is_async):
+        return
+    for wait in function.nodes_of(ast.Await) if function.is_async else function.nodes_of(ast.Yield):
+        if not is_unreachable(function, wait):
+            yield from _judge(function, wait, wait.value)
 
 
 def _judge(function: FunctionView, wait: ast.Yield | ast.Await, value: ast.expr | None) -> Iterator[Hit]:
@@ -87,6 +111,8 @@ def _what(function: FunctionView, node: ast.expr) -> str:
             return "a value"
         case ast.Lambda():
             return "a function"
+        case ast.Name():
+            return _what_is_held(function, node)
         case ast.Attribute():
             is_value = any(name in _AT_ONCE for name in function.names(node, function.scope_of(node)))
             return "a value that the context gives at once" if is_value else ""
@@ -94,6 +120,21 @@ def _what(function: FunctionView, node: ast.expr) -> str:
             return _what_is_called(function, node)
         case _:
             return ""
+
+
+def _what_is_held(function: FunctionView, node: ast.Name) -> str:
+    """What a variable certainly holds: a number of a `range`, or a value like the above."""
+    bindings = function.bindings(node, function.scope_of(node))
+    found: set[str] = set()
+    for one in bindings:
+        if one.node is None or one.kind not in ("value", "element"):
+            return ""
+        if one.kind == "element":
+            is_range = isinstance(one.node, ast.Call) and "builtins.range" in function.names(one.node.func)
+            found.add("a number" if is_range else "")
+        else:
+            found.add("" if isinstance(one.node, ast.Name) else _what(function, one.node))
+    return found.pop() if len(found) == 1 else ""
 
 
 def _what_is_called(function: FunctionView, node: ast.Call) -> str:
@@ -104,16 +145,30 @@ def _what_is_called(function: FunctionView, node: ast.Call) -> str:
         return ""
     if all(name in _AT_ONCE for name in names):
         return "given by the context at once"
+    views = [function.view_of(one) for one in function.found(node.func, function.scope_of(node))]
+    if views and all(_gives_value(one) for one in views):
+        return f"what {function.text_of(node.func)} gives"
     if all(_is_plain(name) for name in names):
         return f"what {names[0].removeprefix('builtins.')} gives"
     return ""
 
 
+def _gives_value(view: FunctionView | None) -> bool:
+    """Whether a helper of the project gives a plain value, by its annotation."""
+    if (
+        view is None
+        or view.is_async
+        or view.body.is_generator
+        or view.is_activity
+        or not isinstance(view.node, Function)
+    ):
+        return False
+    returns = view.node.returns
+    return isinstance(returns, ast.Name) and f"builtins.{returns.id}" in _PLAIN and not view.node.decorator_list
+
+
 def _is_plain(name: str) -> bool:
-    head = name.partition(".")[0]
-    if name in _LOOPS:
-        return True
-    return head in _PLAIN and head in {*sys.stdlib_module_names, "builtins"} and name not in _UNKNOWN
+    return name in _PLAIN or name.startswith(_PLAIN_MODULES)
 
 
 def _fix(function: FunctionView, wait: ast.Yield | ast.Await, value: ast.expr) -> Fix | None:

@@ -40,6 +40,12 @@ def _judge(function: FunctionView, node: ast.Call, end: str) -> Iterator[Hit]:
         case ast.Assign(targets=[ast.Name() as name]) | ast.AnnAssign(target=ast.Name() as name):
             if _is_unread(function, name.id):
                 yield function.hit(node, f"nothing reads {name.id}, so nobody waits for {text}: {end}")
+            elif _is_taken_for_value(function, name.id, node):
+                yield function.hit(
+                    node,
+                    f"{name.id} is the task of {text}, and is used as if it were its result",
+                    fix=_fix(function, node),
+                )
         case _:
             pass
 
@@ -69,6 +75,20 @@ def _is_statement(function: FunctionView, node: ast.AST) -> bool:
     return is_task_holder(function, node) and isinstance(function.parent(node), ast.Expr)
 
 
+def _is_taken_for_value(function: FunctionView, name: str, node: ast.expr) -> bool:
+    """Whether a variable that certainly holds a task is asked for a member, or for its truth."""
+    for use in function.nodes_of(ast.Name):
+        if use.id == name and isinstance(use.ctx, ast.Load) and function.values(use) == [node]:
+            parent = function.parent(use)
+            negated = isinstance(parent, ast.UnaryOp) and isinstance(parent.op, ast.Not)
+            around = function.parent(parent) if negated and parent is not None else parent
+            if isinstance(around, ast.If | ast.While | ast.IfExp) and around.test in (use, parent):
+                return True
+            if isinstance(parent, ast.Subscript | ast.BinOp | ast.FormattedValue):
+                return True
+    return False
+
+
 def _is_unread(function: FunctionView, name: str) -> bool:
     if name.startswith("_") or name in function.body.scope.outer:
         return False
@@ -88,7 +108,7 @@ def _read_names(function: FunctionView) -> frozenset[str]:
 
 
 def _fix(function: FunctionView, node: ast.Call) -> Fix | None:
-    if not isinstance(function.parent(node), ast.Expr | ast.Return):
+    if not isinstance(function.parent(node), ast.Expr | ast.Return | ast.Assign | ast.AnnAssign):
         return None
     text = with_wait(function, node, function.text_of(node))
     if text is None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Iterator
 
 from tenuto._lint.finding import Fix
+from tenuto._lint.memo import remembered
 from tenuto._lint.rule import Hit, Rule
-from tenuto._lint.view import FunctionView
+from tenuto._lint.scopes import literal
+from tenuto._lint.view import ContextCall, FunctionView, ProjectView
 
 _KINDS = {"call_activity": "activity", "call_child_workflow": "workflow"}
 # Shorter names differ by one letter too often.
@@ -16,28 +19,55 @@ _SHORTEST = 5
 def _check(function: FunctionView) -> Iterator[Hit]:
     for one in function.operations:
         kind = _KINDS.get(one.method)
-        name = one.facts.target
+        name = _name(function, one)
         if kind is None or not name or one.subject is None:
             continue
         project = function.project
         known = project.activity_names if kind == "activity" else project.workflow_names
         if name in known:
             continue
-        close = _closest(name, known)
+        close = _renamed(project).get((kind, name)) or _closest(name, known)
         if close:
-            text = function.text_of(one.subject)
-            quote = text[-1] if text[-1:] in "\"'" else '"'
-            edit = function.replace(one.subject, f"{quote}{close}{quote}")
-            # Another letter may mean an activity of another program; other case or hyphens hardly do.
-            fix = Fix(f"replace by {close!r}", (edit,), is_safe=_plain(name) == _plain(close))
-            yield function.hit(one.subject, f"no {kind} is registered as '{name}'; did you mean '{close}'?", fix=fix)
+            message = f"no {kind} is registered as '{name}'; did you mean '{close}'?"
+            yield function.hit(one.subject, message, fix=_fix(function, one, close))
+
+
+def _fix(function: FunctionView, one: ContextCall, close: str) -> Fix | None:
+    subject = one.subject
+    if not isinstance(subject, ast.Constant):
+        return None
+    text = function.text_of(subject)
+    quote = text[-1] if text[-1:] in "\"'" else '"'
+    edit = function.replace(subject, f"{quote}{close}{quote}")
+    # Another letter may mean an activity of another program; other case or hyphens hardly do.
+    return Fix(f"replace by {close!r}", (edit,), is_safe=_plain(one.facts.target) == _plain(close))
+
+
+def _name(function: FunctionView, one: ContextCall) -> str:
+    """The literal name that an operation gives, itself or by a constant."""
+    if one.facts.target or not isinstance(one.subject, ast.Name):
+        return one.facts.target
+    names = {literal(value) for value in function.values(one.subject)}
+    return names.pop() if len(names) == 1 else ""
+
+
+@remembered
+def _renamed(project: ProjectView) -> dict[tuple[str, str], str]:
+    """Names of functions that are registered under another one: kind and name -> that."""
+    graph = project.graph
+    return {
+        (kind, facts.name.rpartition(".")[2]): facts.registered_as
+        for kind, functions in (("activity", graph.activities), ("workflow", graph.workflows))
+        for facts in functions.values()
+        if facts.registered_as
+    }
 
 
 def _closest(name: str, known: Iterable[str]) -> str:
     """The one known name that a name is a slip of; empty where there is none, or more than one."""
     same = [one for one in known if _plain(one) == _plain(name)]
-    if not same and len(name) >= _SHORTEST:
-        same = [one for one in known if len(one) >= _SHORTEST and _is_slip(name, one)]
+    if not same:
+        same = [one for one in known if _is_slip(name, one)]
     return same[0] if len(same) == 1 else ""
 
 
@@ -47,7 +77,7 @@ def _plain(name: str) -> str:
 
 def _is_slip(one: str, other: str) -> bool:
     """Whether two names differ by one letter added, left out or changed, or by two exchanged; digits never count."""
-    if abs(len(one) - len(other)) > 1 or one == other:
+    if abs(len(one) - len(other)) > 1 or one == other or max(len(one), len(other)) < _SHORTEST:
         return False
     start = 0
     while start < min(len(one), len(other)) and one[start] == other[start]:

@@ -9,10 +9,9 @@ from tenuto._lint.finding import Severity
 from tenuto._lint.rule import Hit, Profile, Rule
 from tenuto._lint.sizes import is_bounded
 from tenuto._lint.view import FunctionView
-from tenuto._lint.waits import asked_at, walk_here
+from tenuto._lint.waits import asked_at, is_wait, walk_here
 
 _FANNED = frozenset({"call_activity", "call_child_workflow"})
-_WAITS = (ast.Yield, ast.YieldFrom, ast.Await, ast.AsyncFor, ast.AsyncWith)
 
 
 def _check(function: FunctionView) -> Iterator[Hit]:
@@ -32,7 +31,7 @@ def _check(function: FunctionView) -> Iterator[Hit]:
 def _only_asks(function: FunctionView, node: ast.AST) -> bool:
     """Whether the rounds ask for operations without waiting."""
     parts = list(walk_here(node))
-    if any(isinstance(one, _WAITS) for one in parts):
+    if any(is_wait(function, one) for one in parts):
         return False
     return any((found := asked_at(function, one)) is not None and found.method in _FANNED for one in parts)
 

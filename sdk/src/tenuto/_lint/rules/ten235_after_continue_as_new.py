@@ -9,9 +9,7 @@ from tenuto._lint.finding import Fix
 from tenuto._lint.flow import first_after
 from tenuto._lint.rule import Hit, Profile, Rule
 from tenuto._lint.view import FunctionView
-from tenuto._lint.waits import asked, asked_at
-
-_WAITS = (ast.Yield, ast.YieldFrom, ast.Await)
+from tenuto._lint.waits import asked, asked_at, is_wait
 
 
 def _check(function: FunctionView) -> Iterator[Hit]:
@@ -36,7 +34,7 @@ def _check(function: FunctionView) -> Iterator[Hit]:
 
 def _goes_on(function: FunctionView, node: ast.AST) -> bool:
     found = asked_at(function, node)
-    return isinstance(node, _WAITS) or (found is not None and found.makes_task)
+    return is_wait(function, node) or (found is not None and found.makes_task)
 
 
 def _fix(function: FunctionView, statement: ast.stmt) -> Fix | None:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from tenuto._lint.rule import Hit, Profile, Rule
-from tenuto._lint.taint import taint_of, tainted_nodes
+from tenuto._lint.taint import taint_of
 from tenuto._lint.view import FunctionView
 from tenuto._lint.waits import asked, waits_in, walk_here
 
@@ -14,7 +14,7 @@ _NAMED = frozenset({"call_activity", "call_child_workflow", "wait_for_external_e
 
 
 def _check(function: FunctionView) -> Iterator[Hit]:
-    if not tainted_nodes(function):
+    if not asked(function):
         return
     for node in function.walk():
         guarded = _guarded(node)
@@ -48,7 +48,7 @@ def _decides(function: FunctionView, branches: Iterable[ast.AST]) -> bool:
     return any(
         waits_in(function, one) or any(isinstance(part, ast.Return | ast.Raise) for part in walk_here(one))
         for one in branches
-    ) and bool(asked(function))
+    )
 
 
 def _hit(function: FunctionView, node: ast.expr, what: str) -> Iterator[Hit]:

@@ -46,7 +46,7 @@ _DEEP = 3
 
 def _check(function: FunctionView) -> Iterator[Hit]:
     for node in function.walk():
-        if _depth(function, node) >= _DEEP and not _is_inside(function, node) and not waits_in(function, node):
+        if not _is_inside(function, node) and _depth(function, node) >= _DEEP and not waits_in(function, node):
             at = node.generators[0].iter if isinstance(node, _COMPREHENSIONS) else node
             line, column, _, _ = function.module.span(at)
             yield Hit(line=line, column=column, message="three nested loops over data run without a wait")

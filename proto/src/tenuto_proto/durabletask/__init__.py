@@ -1,0 +1,1 @@
+"""Generated protobuf messages of Tenuto's wire contract; see proto/generate.py."""
