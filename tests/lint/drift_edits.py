@@ -250,7 +250,25 @@ EDITS = [
         "an error handled no more",
         "try:\n" + textwrap.indent(A, "    ") + inside("except wf.TaskFailedError:", C) + B,
         A + B,
-        "activity 'c' is gone",
+        "'try' is gone around activity 'a'; activity 'c' is gone",
+    ),
+    Edit(
+        "an error passed over no more",
+        "try:\n" + textwrap.indent(A, "    ") + inside("except wf.TaskFailedError:", "pass\n") + B,
+        A + B,
+        "'try' is gone around activity 'a'",
+    ),
+    Edit(
+        "a wait for one more",
+        FAN_OUT + "yield t\n" + C,
+        FAN_OUT + "yield t\nyield u\n" + C,
+        "'wait' is gone before activity 'c'; 'wait' is new before activity 'c'",
+    ),
+    Edit(
+        "not waited for both at the end",
+        FAN_OUT + "yield wf.when_all([t, u])",
+        FAN_OUT,
+        "'wait' is gone after activity 'b'",
     ),
     Edit(
         "one after the other",

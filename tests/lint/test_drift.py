@@ -86,7 +86,7 @@ def _edited(draw: st.DrawFn) -> tuple[str, str]:
     return source_of("\n".join(head + before)), source_of("\n".join([*head, *after, "pass"]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(_edited())
 def test_silence_is_a_promise(sources: tuple[str, str]) -> None:
     """Where drift says nothing of an edit, every history that the base can record is replayed by the edited code."""

@@ -100,7 +100,7 @@ class Checker:
         return found
 
     def _look_up(self, table: Table, one: Call | Read, view: FunctionView) -> Iterator[Raw]:
-        for name in one.names:
+        for name in one.names if view.body.is_replayed(one.node) else ():
             for rule, use in table.look_up(name):
                 where = f"{view.module.path}: {view.name}"
                 for hit in self._guarded(rule, partial(_use, rule, use, name), one, where):

@@ -146,15 +146,20 @@ def _may_be_project(raw: str) -> bool:
 
 
 def _refs(parsed: ParsedModule, body: Body) -> Iterator[Ref]:
-    """What a body calls or hands on, what stands as target of an operation excepted."""
+    """What a body calls or hands on, wrappers around it included.
+
+    What stands as target of an operation is left out, and what no replay runs: it cannot make one differ.
+    """
     names = parsed.resolver.names
-    targets = {id(subject) for call, _ in body.calls if (subject := subject_of(call)) is not None}
+    # A function somewhere in a subject, as in `call_activity(name_of(f))`, is called by the worker.
+    subjects = [subject for call, _ in body.calls if (subject := subject_of(call)) is not None]
+    targets = {id(part) for subject in subjects for part in ast.walk(subject)}
     for call, scope in body.calls:
-        for raw in names(call.func, scope):
+        for raw in names(call.func, scope) if body.is_replayed(call) else ():
             if _may_be_project(raw):
                 yield Ref(raw, call.lineno, call.col_offset, True)
     for node, scope in body.loads:
-        if id(node) not in targets:
+        if id(node) not in targets and body.is_replayed(node):
             for raw in names(node, scope):
                 if _may_be_project(raw) and not raw.endswith("()"):
                     yield Ref(raw, node.lineno, node.col_offset, False)

@@ -25,6 +25,7 @@ class Body:
         entered: what its `with` statements enter.
         returns: what it returns.
         inner: its lambdas and comprehensions with the scope of each.
+        unreplayed: first and last line of each block that runs only while nothing is replayed.
         is_generator: it yields.
         uses_context: it calls an operation on its first parameter, and nothing says that this is no context.
     """
@@ -38,6 +39,7 @@ class Body:
     entered: list[tuple[ast.expr, Scope]] = field(default_factory=list["tuple[ast.expr, Scope]"])
     returns: list[ast.expr] = field(default_factory=list[ast.expr])
     inner: dict[ast.AST, Scope] = field(default_factory=dict[ast.AST, Scope])
+    unreplayed: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     is_generator: bool = False
     uses_context: bool = False
 
@@ -48,6 +50,10 @@ class Body:
             return []
         arguments = [*self.node.args.posonlyargs, *self.node.args.args]
         return arguments[1:] if self.owner and not is_static(self.node) else arguments
+
+    def is_replayed(self, node: ast.expr) -> bool:
+        """Whether an expression runs in replays, too: it is not in the body of `if not ctx.is_replaying:`."""
+        return not any(first <= node.lineno <= last for first, last in self.unreplayed)
 
 
 @dataclass(slots=True)
@@ -168,7 +174,7 @@ class _Builder:
             ast.AsyncFor: self._for,
             ast.With: self._with,
             ast.AsyncWith: self._with,
-            ast.If: self._branches,
+            ast.If: self._if,
             ast.While: self._branches,
             ast.Try: self._branches,
             ast.TryStar: self._branches,
@@ -240,6 +246,14 @@ class _Builder:
         if scope.kind == "module":
             return name
         return f"{scope.name}.{name}" if scope.kind == "class" else f"{scope.name}.<locals>.{name}"
+
+    def _if(self, node: ast.If) -> None:
+        match node.test:
+            case ast.UnaryOp(op=ast.Not(), operand=ast.Attribute(attr="is_replaying")):
+                self._body.unreplayed.append((node.body[0].lineno, node.body[-1].end_lineno or node.body[-1].lineno))
+            case _:
+                pass
+        self._branches(node)
 
     def _define(self, node: Function | ast.ClassDef) -> str:
         """Bind the name of a function or class; return its qualified name, which tells a second one apart."""

@@ -143,6 +143,9 @@ def _of_name(function: FunctionView, node: ast.Name, depth: int) -> SharedThing 
                 else None
             )
         return SharedThing("global", node.id, _hold_container(bindings)) if _hold_values(bindings) else None
+    if where.kind == "function" and where is not function.body.scope and function.is_workflow:
+        # A workflow made by a factory: what it closes over outlives each execution.
+        return SharedThing("enclosing function's variable", node.id, _hold_container(bindings))
     if where is not function.body.scope or not all(one.kind == "value" for one in bindings):
         return None
     things = [shared_thing(function, one.node, depth + 1) for one in bindings if one.node is not None]

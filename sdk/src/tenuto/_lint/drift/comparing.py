@@ -7,9 +7,11 @@ after an error that used to end the execution.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import count, takewhile
 
 from tenuto._lint.drift.shape import Follows, Mark, Node, Token, flatten
 
@@ -180,6 +182,20 @@ class _Differences:
         self._least = least
         self._row_of = {id(row.current): i for i, row in enumerate(rows) if row.current is not None}
         self._partner_of = {c: b for b, c in partner.items()}
+        self._base_starts, self._starts = _arm_starts(self._base), _arm_starts(self._current)
+        self._closings = {token.block: token for token in self._base if token.mark is Mark.CLOSE}
+        # Per row: how many rows before it have both sides, and the last token of the base before it.
+        self._stayed = [0]
+        self._former: list[Token | None] = [None]
+        for row in rows:
+            self._stayed.append(self._stayed[-1] + bool(row.base and row.current))
+            self._former.append(row.base or self._former[-1])
+        # Arms of blocks that hold what counts, and of those with such that stayed.
+        self._counted = (Mark.OPERATION,) if least is Follows.OPERATION else (Mark.OPERATION, Mark.WAIT)
+        stayed = [(row.base, row.current) for row in rows if row.base and row.current and self._counts(row.base)]
+        self._holding = {block for _, current in stayed for block, _ in current.around}
+        self._held = {way for base, _ in stayed for way in base.around}
+        self._asking = {way for token in self._base if self._counts(token) for way in token.around}
 
     def changes(self) -> Iterator[Change]:
         """All changes, each once."""
@@ -220,8 +236,7 @@ class _Differences:
         return pairs
 
     def _is_one_gap(self, one: int, other: int) -> bool:
-        between = self._rows[min(one, other) : max(one, other)]
-        return not any(row.base is not None and row.current is not None for row in between)
+        return self._stayed[min(one, other)] == self._stayed[max(one, other)]
 
     def _key(self, i: int) -> str:
         token = self._rows[i].base or self._rows[i].current
@@ -229,10 +244,9 @@ class _Differences:
 
     def _is_followed(self, i: int, least: Follows) -> bool:
         """Whether the base may ask for something after this place, or wait."""
-        before = next((row.base for row in reversed(self._rows[:i]) if row.base is not None), None)
+        before = self._former[i]
         if before is None:
-            marks = (Mark.OPERATION,) if least is Follows.OPERATION else (Mark.OPERATION, Mark.WAIT)
-            return any(token.mark in marks for token in self._base)
+            return any(self._counts(token) for token in self._base)
         return before.follows >= least
 
     def _is_noticed(self, i: int, least: Follows) -> bool:
@@ -241,7 +255,7 @@ class _Differences:
         if token is None:
             return False
         for opener, arm in reversed(token.around):
-            if _arm_start(self._current, opener, arm) in self._partner_of:
+            if self._starts[opener, arm] in self._partner_of:
                 continue
             if self._current[opener].key == "try" and arm > 0:
                 # The error that leads here used to end the execution, where no other handler was there to catch it.
@@ -253,8 +267,8 @@ class _Differences:
     def _way_in(self, i: int, token: Token) -> int:
         """The row up to which a path to this token is one of the base's: where it enters an arm with nothing of it."""
         for opener, arm in token.around:
-            start = self._row_of[id(self._current[_arm_start(self._current, opener, arm)])]
-            if opener not in self._partner_of and not any(row.base and row.current for row in self._rows[start:i]):
+            start = self._row_of[id(self._current[self._starts[opener, arm]])]
+            if opener not in self._partner_of and self._stayed[start] == self._stayed[i]:
                 return self._row_of[id(self._current[opener])]
         return i
 
@@ -270,7 +284,7 @@ class _Differences:
             if base is not None and current is not None:
                 if base.header != current.header:
                     yield Change(ChangeKind.CONDITION, i, i)
-                elif _is_operation(base) and self._is_elsewhere(base, current):
+                elif self._counts(base) and self._is_elsewhere(base, current):
                     yield Change(ChangeKind.REORDERED, i, i)
             elif current is not None and current.mark is Mark.OPEN and self._holds_stayed(current.block):
                 yield Change(ChangeKind.WRAPPED, i, i)
@@ -281,7 +295,7 @@ class _Differences:
         """Whether an operation left an arm of a block that stayed, or came into one; or a handler of any block."""
         before: set[tuple[int, int | None]] = set()
         for opener, arm in base.around:
-            start = _arm_start(self._base, opener, arm)
+            start = self._base_starts[opener, arm]
             if opener in self._partner:
                 before.add((self._partner[opener], self._partner.get(start)))
             elif self._base[opener].key == "try" and arm > 0:
@@ -289,37 +303,35 @@ class _Differences:
         now: set[tuple[int, int | None]] = set()
         for opener, arm in current.around:
             if opener in self._partner_of:
-                now.add((opener, _arm_start(self._current, opener, arm)))
+                now.add((opener, self._starts[opener, arm]))
             elif self._current[opener].key == "try" and arm > 0:
                 return True
         return before != now
 
     def _holds_stayed(self, opener: int) -> bool:
         """Whether a block that is new stands around an operation that is not. A `try` alone decides nothing."""
-        if self._current[opener].key == "try":
-            return False
-        return any(
-            _is_operation(row.current) and row.base is not None and _is_inside(row.current, opener)
-            for row in self._rows
-        )
+        return self._current[opener].key != "try" and opener in self._holding
 
     def _held_stayed(self, opener: int) -> bool:
         """Whether a block that is gone stood around an operation that is still there, and could have kept it out.
 
         Where nothing comes after the block, an execution that took the way around had asked for everything.
         """
+        arms = list(takewhile(lambda arm: (opener, arm) in self._base_starts, count()))
         if self._base[opener].key == "try":
-            return False
-        stayed = [row for row in self._rows if _is_operation(row.base) and row.current is not None]
-        inside = [row.base for row in stayed if row.base is not None and _is_inside(row.base, opener)]
-        if not inside:
-            return False
-        ways = {arm for token in inside for block, arm in token.around if block == opener}
-        if len(ways) > 1:
-            return True  # What was one or the other is now both.
-        others = [t for t in self._base if any(block == opener and arm not in ways for block, arm in t.around)]
-        closing = next(t for t in self._base if t.mark is Mark.CLOSE and t.block == opener)
-        return closing.is_followed or any(_is_operation(token) for token in others) or self._base[opener].key == "loop"
+            goes_on = any(self._goes_on(opener, arm) for arm in arms[1:])
+            return goes_on and (opener, 0) in self._held
+        ways = [arm for arm in arms if (opener, arm) in self._held]
+        if len(ways) != 1:
+            return bool(ways)  # What was one or the other is now both.
+        asks_otherwise = any((opener, arm) in self._asking for arm in arms if arm not in ways)
+        return self._closings[opener].is_followed or asks_otherwise or self._base[opener].key == "loop"
+
+    def _goes_on(self, opener: int, arm: int) -> bool:
+        """Whether an error that a handler of the base catches leads to more operations."""
+        last = next((token for token in reversed(self._base) if token.around[-1:] == ((opener, arm),)), None)
+        is_ended = last is not None and last.mark is Mark.END
+        return (opener, arm) in self._asking or (not is_ended and self._closings[opener].is_followed)
 
     # -- where paths end, and where they wait
 
@@ -331,12 +343,30 @@ class _Differences:
             if token is None or token.mark not in (Mark.WAIT, Mark.END):
                 continue
             if token.mark is Mark.WAIT:
-                kind = ChangeKind.WAITS
+                kind, least = ChangeKind.WAITS, Follows.OPERATION
             else:
-                kind = ChangeKind.ENDS_EARLY if row.current is not None else ChangeKind.GOES_ON
-            followed = token.is_followed if row.base is not None else self._is_noticed(i, Follows.OPERATION)
+                kind, least = ChangeKind.ENDS_EARLY if row.current is not None else ChangeKind.GOES_ON, self._least
+            followed = self._is_noticed(i, least) if row.base is None else token.is_followed or self._held_several(i)
             if followed and not self._is_in_new_block(row.current):
                 yield Change(kind, i, i)
+
+    def _held_several(self, i: int) -> bool:
+        """Whether a wait that is gone may have been for several tasks: then history goes on after the first of them.
+
+        It was for one where it stood right after an operation, and that after a wait, or first.
+        """
+        token = self._rows[i].base
+        asked = self._former[i]
+        if token is None or token.mark is not Mark.WAIT:
+            return False
+        if asked is None or asked.mark is not Mark.OPERATION or asked.around != token.around:
+            return True
+        before = self._former[next(k for k in range(i) if self._rows[k].base is asked)]
+        return before is not None and before.mark is not Mark.WAIT
+
+    def _counts(self, token: Token) -> bool:
+        """Whether a token is an operation; where waits are compared, also a wait."""
+        return token.mark in self._counted
 
     def _is_in_new_block(self, token: Token | None) -> bool:
         """Whether a block is reported already that holds this token and operations that stayed."""
@@ -345,18 +375,19 @@ class _Differences:
         )
 
 
-def _arm_start(tokens: Sequence[Token], opener: int, arm: int) -> int:
-    """The token that begins an arm of a block."""
-    starts = [i for i, token in enumerate(tokens) if token.block == opener]
-    return starts[arm]
+def _arm_starts(tokens: Sequence[Token]) -> dict[tuple[int, int], int]:
+    """The token that begins each arm of each block."""
+    starts: dict[tuple[int, int], int] = {}
+    arms: Counter[int] = Counter()
+    for i, token in enumerate(tokens):
+        if token.mark in (Mark.OPEN, Mark.ARM):
+            starts[token.block, arms[token.block]] = i
+            arms[token.block] += 1
+    return starts
 
 
 def _is_operation(token: Token | None) -> bool:
     return token is not None and token.mark is Mark.OPERATION
-
-
-def _is_inside(token: Token | None, opener: int) -> bool:
-    return token is not None and any(block == opener for block, _ in token.around)
 
 
 def _kind(token: Token | None) -> str:

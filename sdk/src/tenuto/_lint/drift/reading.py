@@ -118,6 +118,7 @@ class _Reader:
         self._nested = {node.name: node for node in ast.walk(scope.node) if isinstance(node, FunctionNode)}
         self._nested.pop(scope.node.name, None)
         self._first_of: set[str] = set()
+        self._all_of: set[str] = set()
         self._gates: dict[str, ast.Call] = {}
 
     # -- statements
@@ -211,8 +212,10 @@ class _Reader:
         gate = None if statement.value is None else self._gate(statement.value)
         if gate is not None:
             self._gates |= dict.fromkeys(names, gate)
-        if _is_when_any(statement.value):
+        if _is_call_of(statement.value, "when_any"):
             self._first_of |= names
+        if _is_call_of(statement.value, "when_all"):
+            self._all_of |= names
         return self.expression(statement.value)
 
     def _loop(self, statement: _Loop) -> list[Node]:
@@ -239,8 +242,7 @@ class _Reader:
             nodes = self.sequence(handler.body)
             arms.append(Arm(f"except{caught}:", f"except{caught}", nodes, self._place(_word(handler, "except"))))
         finally_nodes = self.sequence(statement.finalbody)
-        if not any(arm.nodes for arm in arms[1:]):
-            # A handler that goes on, with nothing asked for, changes what may follow only by an error's path.
+        if not statement.handlers or not any(arm.nodes for arm in arms):
             return [*body, *finally_nodes]
         return [Block(BlockKind.TRY, tuple(arms)), *finally_nodes]
 
@@ -310,7 +312,8 @@ class _Reader:
 
     def _repeated(self, header: str, key: str, nodes: Sequence[Node], node: ast.expr) -> list[Node]:
         if all(isinstance(one, Wait) and not one.is_any for one in nodes):
-            return list(nodes[:1])  # Waiting for each is waiting for all.
+            # Waiting for each is waiting for all.
+            return [replace(one, is_single=False) for one in nodes[:1] if isinstance(one, Wait)]
         return [Block(BlockKind.LOOP, (Arm(header, key, tuple(nodes), self._place(node)),))]
 
     def _wait(self, node: ast.Yield | ast.Await | ast.YieldFrom) -> list[Node]:
@@ -318,8 +321,9 @@ class _Reader:
         before = self.expression(value)
         if isinstance(value, ast.Call) and not isinstance(node, ast.Yield) and self._entered(value) is not None:
             return before  # A helper: it waits for itself.
-        is_any = _is_when_any(value) or (isinstance(value, ast.Name) and value.id in self._first_of)
-        return [*before, Wait(is_any, self._place(node))]
+        is_any = _is_call_of(value, "when_any") or (isinstance(value, ast.Name) and value.id in self._first_of)
+        is_all = _is_call_of(value, "when_all") or (isinstance(value, ast.Name) and value.id in self._all_of)
+        return [*before, Wait(is_any, self._place(node), is_single=not is_any and not is_all)]
 
     def _call(self, node: ast.Call) -> list[Node]:
         before = self._children(node)
@@ -422,17 +426,14 @@ def _has_timeout(call: ast.Call) -> bool:
     return given is not None and not (isinstance(given, ast.Constant) and given.value is None)
 
 
-def _is_when_any(node: ast.expr | None) -> bool:
+def _is_call_of(node: ast.expr | None, function: str) -> bool:
     if not isinstance(node, ast.Call):
         return False
-    name = (
-        node.func.attr
-        if isinstance(node.func, ast.Attribute)
-        else node.func.id
-        if isinstance(node.func, ast.Name)
-        else ""
-    )
-    return name == "when_any"
+    match node.func:
+        case ast.Attribute(attr=name) | ast.Name(id=name):
+            return name == function
+        case _:
+            return False
 
 
 def _short(node: ast.expr) -> str:

@@ -13,6 +13,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
+from itertools import takewhile
 
 from tenuto._lint.project import Module
 
@@ -44,10 +45,11 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A `yield` or `await`; `is_any`: for the first of several tasks."""
+    """A `yield` or `await`; `is_any`: for the first of several tasks; `is_single`: for one of them."""
 
     is_any: bool
     place: Place
+    is_single: bool = False
 
 
 class EndKind(StrEnum):
@@ -251,11 +253,25 @@ def _flatten(nodes: Sequence[Node], tokens: list[Token], around: _Around, *, wit
                 _flatten_block(node, tokens, inside, with_waits=with_waits)
         elif isinstance(node, Wait):
             # Waiting twice in a row is waiting once: for both.
-            is_again = not node.is_any and i > 0 and isinstance(former := nodes[i - 1], Wait) and not former.is_any
-            if with_waits and not is_again:
-                tokens.append(_leaf(node, inside))
+            if with_waits and not (i > 0 and _is_plain_wait(nodes[i - 1]) and _is_plain_wait(node)):
+                tokens.append(replace(_leaf(node, inside), key=_wait_key(nodes, i)))
         else:
             tokens.append(_leaf(node, inside))
+
+
+def _is_plain_wait(node: Node) -> bool:
+    return isinstance(node, Wait) and not node.is_any
+
+
+def _wait_key(nodes: Sequence[Node], i: int) -> str:
+    """What a run of waits is compared by: whether it is for all that was asked for since the former, or for some."""
+    first = nodes[i]
+    run = list(takewhile(_is_plain_wait, nodes[i:]))
+    asked = list(takewhile(lambda node: not isinstance(node, Wait), reversed(nodes[:i])))
+    if not run or not all(isinstance(one, Wait) and one.is_single for one in run):
+        return "wait any" if isinstance(first, Wait) and first.is_any else "wait"
+    count = sum(isinstance(one, Operation) for one in asked)
+    return "wait" if len(run) >= count else f"wait for {len(run)} of {count}"
 
 
 def _may_follow(rest: Sequence[Node], after: Follows) -> Follows:

@@ -12,6 +12,10 @@ def _is_now(call: Call) -> bool:
     return not call.has_arguments and not call.is_handed_on
 
 
+def _is_now_in_mail(call: Call) -> bool:
+    return call.argument(0, "timeval") is None
+
+
 def _is_now_formatted(call: Call) -> bool:
     return not call.is_handed_on and call.argument(1, "t") is None and len(call.args) == 1
 
@@ -43,6 +47,6 @@ RULE = Rule(
         "time.asctime": Use(when=_is_now),
         "time.strftime": Use(when=_is_now_formatted, fix=_text),
         "email.utils.localtime": Use(when=_is_now),
-        "email.utils.formatdate": Use(when=_is_now),
+        "email.utils.formatdate": Use(when=_is_now_in_mail),
     },
 )

@@ -1,10 +1,11 @@
-"""TEN109: parameters whose default is a clock, a random value or an id."""
+"""TEN109: defaults of parameters, and constants, that are a clock's, a random value or an id."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
 
+from tenuto._lint.imported_values import source_of
 from tenuto._lint.rule import Hit, Rule
 from tenuto._lint.scopes import Function
 from tenuto._lint.sources import CHANGING
@@ -12,7 +13,10 @@ from tenuto._lint.view import FunctionView
 
 
 def check(function: FunctionView) -> Iterator[Hit]:
-    """Look at the defaults; those of a function defined inside another one are evaluated there, by other rules."""
+    """Look at constants of modules, and at the defaults: those of a nested function are other rules'."""
+    for read in function.reads:
+        if source_of(function, read, CHANGING):
+            yield function.hit(read.node, f"{read.text} was made when its module was imported")
     outside = function.body.scope.parent
     if not isinstance(function.node, Function) or outside is None or outside.kind not in ("module", "class"):
         return

@@ -17,7 +17,7 @@ def check(function: FunctionView) -> Iterator[Hit]:
     """Find methods of generators that are reached by a name from outside the function."""
     for call in function.calls:
         name = next((one for one in call.names if one.startswith(_GENERATORS)), "")
-        if name and _is_shared(function, call):
+        if name and (_is_shared(function, call) or _is_of_class(function, call)):
             is_standard = name.startswith("random.Random.")
             fix = target_on_context(call, f"random().{name.rpartition('.')[2]}", is_safe=False) if is_standard else None
             yield function.hit(call.node, f"{call.text}() draws from a generator that all instances share", fix=fix)
@@ -36,6 +36,17 @@ def _is_shared(function: FunctionView, call: Call) -> bool:
             return False
         scope = scope.parent
     return True
+
+
+def _is_of_class(function: FunctionView, call: Call) -> bool:
+    """Whether the generator is an attribute that the class of the method made, for all its objects."""
+    match call.target:
+        case ast.Attribute(value=ast.Attribute(value=ast.Name(id="self"), attr=attribute)) if function.body.owner:
+            body = function.module.parsed.classes.get(function.body.owner)
+            entries = [] if body is None else body.attributes.get(attribute, [])
+            return bool(entries) and all(scope.kind == "class" for _, _, scope in entries)
+        case _:
+            return False
 
 
 RULE = Rule(

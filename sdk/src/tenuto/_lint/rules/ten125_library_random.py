@@ -10,6 +10,11 @@ def _has_no_key(call: Call) -> bool:
     return not call.has_arguments
 
 
+def _is_numpy_function(call: Call) -> bool:
+    """Whether it is one of the module's own functions, and no method of what one of them gave."""
+    return any(name.startswith("numpy.random.") and name.count(".") == 2 for name in call.names)
+
+
 _TORCH = ("rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "normal", "bernoulli")
 
 RULE = Rule(
@@ -20,7 +25,7 @@ RULE = Rule(
     breaks="A replay gets other values, and what is decided or passed on by them differs from what history records.",
     instead="Do it in an activity, whose result is recorded; or take single numbers from ctx.random().",
     calls={
-        "numpy.random.*": Use(),
+        "numpy.random.*": Use(when=_is_numpy_function),
         # Made with a seed they are deterministic; without one they are TEN122's, shared ones TEN123's.
         "numpy.random.default_rng": None,
         "numpy.random.default_rng.*": None,

@@ -42,6 +42,15 @@ def _is_no_error(call: Call) -> bool:
 
 
 _USE = Use(when=_is_no_error)
+_CLIENTS = (
+    "dapr.ext.workflow.DaprWorkflowClient", "tenuto.DaprWorkflowClient", "tenuto.WorkflowClient",
+    "tenuto.aio.WorkflowClient", "tenuto.client.DaprWorkflowClient", "tenuto.client.WorkflowClient",
+)  # fmt: skip
+_ASK = Use(
+    message="{text}() asks the engine past the workflow's history",
+    instead="Start children by ctx.call_child_workflow, raise events by ctx.raise_event; ask for anything else in an "
+    "activity.",
+)
 
 RULE = Rule(
     id="TEN142",
@@ -53,6 +62,7 @@ RULE = Rule(
     instead="Do it in an activity, whose result is recorded once: yield ctx.call_activity(load_order, input=order_id).",
     calls={
         **{f"{name}.*": _USE for name in (*_LIBRARIES, *_AZURE, *_SESSIONS)},
+        **{f"{name}.*": _ASK for name in _CLIENTS},
         **{f"{name}.*": None for name in _PURE},
         **dict.fromkeys(_PURE, None),
     },

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tenuto._lint.imported_values import source_of
 from tenuto._lint.project import Found
 from tenuto._lint.rule import Hit, Rule, Use
 from tenuto._lint.view import FunctionView
 
 _SETTINGS = frozenset({"pydantic.BaseSettings", "pydantic_settings.BaseSettings", "pydantic.env_settings.BaseSettings"})
 _DEEPEST = 8
+# What gives the value of a variable.
+_READERS = frozenset({"os.environ", "os.environ.get", "os.getenv", "decouple.config"})
 
 
 def check(function: FunctionView) -> Iterator[Hit]:
-    """Find constructions of settings classes, which read the environment."""
+    """Find constructions of settings classes, and constants of modules that were read from the environment."""
+    for read in function.reads:
+        if source_of(function, read, _READERS):
+            yield function.hit(read.node, f"{read.text} was read from the environment when its module was imported")
     for call in function.calls:
         if any(found.kind == "class" and _is_settings(function, found, _DEEPEST) for found in call.found):
             yield function.hit(call.node, f"{call.text}() fills its fields from the environment")

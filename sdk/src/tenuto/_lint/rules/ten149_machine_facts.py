@@ -21,7 +21,7 @@ _CALLS = frozenset(
         "threading.current_thread", "threading.get_ident", "threading.get_native_id", "importlib.metadata.version",
     }
 )  # fmt: skip
-_PREFIXES = ("platform.", "psutil.", "sysconfig.get_path")
+_PREFIXES = ("platform.", "psutil.", "sysconfig.get_path", "torch.cuda.", "torch.backends.")
 _READS = frozenset(
     {
         "os.name", "sys.argv", "sys.base_prefix", "sys.byteorder", "sys.executable", "sys.flags", "sys.implementation",

@@ -9,6 +9,12 @@ from tenuto._lint.rule import Profile, Rule, Use
 from tenuto._lint.view import Call
 
 
+def _is_to_terminal(call: Call) -> bool:
+    """Whether it prints to a stream of the process; a `file=` of the workflow's own stays in it."""
+    file = call.argument(-1, "file")
+    return file is None or call.function.text_of(file) in ("sys.stdout", "sys.stderr")
+
+
 def _logged(call: Call) -> Fix | None:
     """Print with text only, as a statement: the logger formats with `%s` what are several values."""
     function, node = call.function, call.node
@@ -33,7 +39,7 @@ RULE = Rule(
     severity=Severity.WARNING,
     profile=Profile.STRICT,
     calls={
-        "builtins.print": Use(fix=_logged),
+        "builtins.print": Use(when=_is_to_terminal, fix=_logged),
         "pprint.pp": Use(),
         "pprint.pprint": Use(),
         "rich.print": Use(),

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from tenuto._lint.finding import Fix
-from tenuto._lint.parse import marks_of
+from tenuto._lint.parse import last_name, marks_of
 from tenuto._lint.project import Module
 from tenuto._lint.rule import Hit, Rule
 from tenuto._lint.scopes import Function
@@ -52,10 +52,20 @@ def _targets(function: FunctionView, one: ContextCall) -> list[FunctionView]:
             view is None
             or not isinstance(view.node, Function)
             or len(marks_of(view.node)) != len(view.node.decorator_list)
+            or not _has_context(view)
         ):
             return []
         certain.append(view)
     return certain if len(certain) == 1 else []
+
+
+def _has_context(view: FunctionView) -> bool:
+    """Whether a function begins with a context; without one, something else calls it, with other arguments."""
+    first = next(iter(view.body.parameters), None)
+    if first is None:
+        return False
+    name = first.arg.strip("_")
+    return "ctx" in name or name in ("", "context") or last_name(first.annotation).endswith("Context")
 
 
 def _result_problem(function: FunctionView, node: ast.Call, target: FunctionView) -> str:

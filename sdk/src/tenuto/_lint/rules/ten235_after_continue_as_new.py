@@ -19,7 +19,11 @@ def _check(function: FunctionView) -> Iterator[Hit]:
         statement = function.statement(one.node)
         if one.method != "continue_as_new" or statement is None:
             continue
-        later = first_after(function, statement, lambda node: _goes_on(function, node))
+        later = (
+            None
+            if isinstance(statement, ast.Return)
+            else first_after(function, statement, lambda node: _goes_on(function, node))
+        )
         if later is not None:
             line = getattr(later, "lineno", 0)
             message = f"the code goes on after continue_as_new: line {line} still waits or asks for an operation"
