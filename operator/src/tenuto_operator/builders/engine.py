@@ -112,7 +112,7 @@ def build_sidecar(workflow: Workflow, store: StateStore, *, version: str, defaul
 
 
 def _drain_program(drain_seconds: int) -> str:
-    """The preStop's program; it waits a little longer than the drain may take, so that it is the engine that ends it."""
+    """The preStop's program: it waits a little longer than the drain may take, so that the engine is who ends it."""
     return _DRAIN.format(port=HTTP_PORT, seconds=drain_seconds + 5)
 
 

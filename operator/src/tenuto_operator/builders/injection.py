@@ -61,9 +61,9 @@ def _check(spec: Manifest, sidecar: Sidecar) -> None:
         )
     if member(spec, "os", "name") == "windows":
         raise PodRefused("the pod is for Windows, and the engine's image is for Linux; set os.name to linux")
-    taken = {each.get("name") for each in members(spec, "volumes")} & {each["name"] for each in sidecar.volumes}
+    taken = {str(each.get("name")) for each in members(spec, "volumes")} & {each["name"] for each in sidecar.volumes}
     if taken:
-        raise PodRefused(f"the pod has a volume '{min(map(str, taken))}', a name that the engine needs; rename it")
+        raise PodRefused(f"the pod has a volume '{min(taken)}', a name that the engine needs; rename it")
     for container in _others(spec):
         _check_container(container, sidecar)
 
@@ -75,7 +75,7 @@ def _check_container(container: Manifest, sidecar: Sidecar) -> None:
             f"the pod has '{ENGINE_CONTAINER}' among its containers, where it would end together with the "
             "application; remove it, the engine is added among the initContainers"
         )
-    ports = {each.get("containerPort") for each in members(container, "ports")} & sidecar.ports
+    ports = {int(each.get("containerPort") or 0) for each in members(container, "ports")} & sidecar.ports
     if ports:
         raise PodRefused(f"container '{name}' declares port {min(ports)}, which the engine takes; use another one")
     told = next((each for each in members(container, "env") if each.get("name") == _ADDRESS), None)

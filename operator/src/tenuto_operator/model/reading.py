@@ -30,9 +30,9 @@ def as_mapping(value: Any) -> Manifest:
 
 def members(document: Mapping[str, Any], *path: str) -> list[Manifest]:
     """Return the list of objects at a path; members of other types are left out."""
-    found = member(document, *path)
-    return (
-        [as_mapping(each) for each in cast("list[Any]", found) if isinstance(each, dict)]
-        if isinstance(found, list)
-        else []
-    )
+    return [as_mapping(each) for each in as_list(member(document, *path)) if isinstance(each, dict)]
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return a value if it is a list."""
+    return list(value) if isinstance(value, list) else []

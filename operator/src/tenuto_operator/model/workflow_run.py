@@ -47,7 +47,7 @@ class RunFailure(msgspec.Struct, frozen=True):
 
 
 class WorkflowRunStatus(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """`custom_status`, `output`: as JSON. `phase`: Lost means that an instance seen before is no longer in the store."""
+    """`custom_status`, `output`: as JSON. `phase`: Lost: an instance seen before is no longer in the store."""
 
     observed_generation: int = 0
     conditions: tuple[Condition, ...] = ()

@@ -12,7 +12,7 @@ from typing import Any
 
 from tenuto_operator.model import annotation_keys
 from tenuto_operator.model.decoding import Manifest
-from tenuto_operator.model.reading import as_mapping, member
+from tenuto_operator.model.reading import as_list, as_mapping, member
 
 _QUANTITY = re.compile(r"([+-]?[0-9.]+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?[0-9]+)?")
 _SCALE = {
@@ -38,12 +38,8 @@ def covers(observed: Any, wanted: Any) -> bool:
             for key, value in as_mapping(wanted).items()
         )
     if isinstance(wanted, list):
-        return isinstance(observed, list) and _covers_list(_as_list(observed), _as_list(wanted))
+        return isinstance(observed, list) and _covers_list(as_list(observed), as_list(wanted))
     return bool(observed == wanted) or _is_same_quantity(observed, wanted)
-
-
-def _as_list(value: Any) -> list[Any]:
-    return list(value)
 
 
 def _covers_list(observed: list[Any], wanted: list[Any]) -> bool:
