@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crd_schemas import check_status
 from operator_world import UID, World, template
 from tenuto_operator.model import labels
 from tenuto_operator.model.metadata import Metadata
@@ -73,7 +75,7 @@ def happen(world: World, event: tuple[str, Any]) -> None:
 
 def happen_to_version(world: World, kind: str, value: Any) -> None:
     """Let something happen to one of the versions of which the store holds anything."""
-    number = value if isinstance(value, int) else value[0]
+    number = value if kind == "workers gone" else value[0]
     version = sorted(world.counters)[number % len(world.counters)]
     known = world.counters[version]
     if kind == "workers gone":
@@ -215,3 +217,11 @@ def test_all_objects_are_owned(story: list[tuple[str, Any]]) -> None:
     for key, found in world.objects.items():
         assert isinstance(key, Key)
         assert found.metadata.controller_uid == UID
+
+
+@settings(max_examples=100, deadline=None)
+@given(STORIES)
+def test_every_status_fits_its_schema(story: list[tuple[str, Any]]) -> None:
+    """Whatever happened, the status is one that the API server takes whole."""
+    world = told([*story, ("plan", None)])
+    check_status("Workflow", msgspec.json.decode(msgspec.json.encode(world.status)))

@@ -6,7 +6,6 @@ Rules in CEL are not evaluated here, only that they can be: that they name field
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any, get_type_hints
 
 import jsonschema
@@ -15,6 +14,7 @@ import pytest
 import yaml
 
 from architecture.tree import ROOT
+from crd_schemas import DEFINITIONS, FOLDER, check, nodes, schema_of, strict, version_of
 from tenuto_operator.model import conditions
 from tenuto_operator.model.decoding import decode
 from tenuto_operator.model.state_store import StateStore, read_state_store
@@ -23,12 +23,6 @@ from tenuto_operator.model.workflow import Workflow, read_workflow
 from tenuto_operator.model.workflow_run import WorkflowRun, read_workflow_run
 from tenuto_operator.model.workflow_schedule import WorkflowSchedule, read_workflow_schedule
 
-FOLDER = ROOT / "manifests/crds"
-DEFINITIONS = {
-    found["spec"]["names"]["kind"]: found
-    for path in sorted(FOLDER.glob("tenuto.dev_*.yaml"))
-    if (found := yaml.safe_load(path.read_text(encoding="utf-8")))
-}
 EXAMPLES = [
     pytest.param(document, id=f"{path.stem}-{document['kind']}")
     for path in sorted((ROOT / "manifests/examples").glob("*.yaml"))
@@ -47,47 +41,6 @@ MODELS = {
     "WorkflowSchedule": WorkflowSchedule,
 }
 EACH_KIND = pytest.mark.parametrize("kind", sorted(DEFINITIONS))
-
-
-def version_of(kind: str) -> dict[str, Any]:
-    """The one version of a kind."""
-    (version,) = DEFINITIONS[kind]["spec"]["versions"]
-    return dict(version)
-
-
-def schema_of(kind: str) -> dict[str, Any]:
-    """The schema of a kind."""
-    return dict(version_of(kind)["schema"]["openAPIV3Schema"])
-
-
-def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every schema within a schema, with the path of its field."""
-    yield path, schema
-    for name, inner in schema.get("properties", {}).items():
-        yield from nodes(inner, f"{path}.{name}")
-    for keyword in ("items", "additionalProperties"):
-        if isinstance(schema.get(keyword), dict):
-            yield from nodes(schema[keyword], f"{path}[]")
-
-
-def strict(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema as `kubectl apply` judges: fields that nobody declared are refused."""
-    made = {key: value for key, value in schema.items() if not key.startswith("x-kubernetes")}
-    if "properties" in schema:
-        made["properties"] = {name: strict(inner) for name, inner in schema["properties"].items()}
-        if "x-kubernetes-preserve-unknown-fields" not in schema:
-            made["additionalProperties"] = False
-    for keyword in ("items", "additionalProperties"):
-        if isinstance(schema.get(keyword), dict):
-            made[keyword] = strict(schema[keyword])
-    return made
-
-
-def check(document: dict[str, Any]) -> None:
-    """Raise ValidationError where the API server would refuse an object for its schema."""
-    schema = strict(schema_of(document["kind"]))
-    schema["properties"]["metadata"].pop("additionalProperties", None)
-    jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
 
 
 @EACH_KIND
@@ -258,7 +211,7 @@ def fields_of(model: Any) -> set[str]:
 @EACH_KIND
 def test_models_take_the_defaults_of_the_schema(kind: str) -> None:
     """An object without defaults means to the operator what the API server makes of it."""
-    least: dict[str, Any] = {
+    specs: dict[str, dict[str, Any]] = {
         "Workflow": {
             "stateStoreRef": {"name": "main"},
             "template": {"spec": {"containers": [{"name": "app", "image": "app"}]}},
@@ -268,7 +221,8 @@ def test_models_take_the_defaults_of_the_schema(kind: str) -> None:
         "StateStore": {"redis": {"addresses": ["redis:6379"]}},
         "WorkflowRun": {"workflowRef": {"name": "orders"}, "workflow": "ship"},
         "WorkflowSchedule": {"workflowRef": {"name": "orders"}, "workflow": "ship", "cron": "0 2 * * *"},
-    }[kind]
+    }
+    least = specs[kind]
     filled = with_defaults(schema_of(kind)["properties"]["spec"], least)
     assert filled != least
     model: Any = MODELS[kind]

@@ -90,7 +90,38 @@ def test_ramp_stands_still_without_pods() -> None:
     world.pass_time(hours=1)
     world.step()
     assert world.routing.ramp_percent == 10
-    assert world.condition("Progressing") == ("True", "ProgressDeadlineExceeded")
+    assert world.condition("Progressing") == ("True", "WaitingForWorkers")
+
+
+def test_late_version_is_told() -> None:
+    """A version whose pods are not ready within the deadline gives a condition of False, and goes on when they are."""
+    world = running()
+    world.edit(template=template("2.0.0"))
+    world.step()
+    world.pass_time(minutes=10)
+    world.step()
+    assert world.condition("Progressing") == ("True", "WaitingForPods")
+    world.pass_time(seconds=1)
+    world.step()
+    assert world.condition("Progressing") == ("False", "ProgressDeadlineExceeded")
+    assert "look at its pods" in world.message("Progressing")
+    world.make_ready()
+    world.step()
+    assert world.state(TWO) == "Current"
+
+
+def test_nothing_is_closed_while_nothing_takes_instances() -> None:
+    """Where the routing record is lost, no version is closed before another one is current."""
+    world = running()
+    world.edit(template=template("2.0.0"))
+    world.settle()
+    world.routing = Routing()
+    world.count(TWO, workers=0)
+    world.count(ONE, is_closed=False)
+    world.pass_time(days=9)
+    assert world.step().changes == ()
+    world.make_ready()
+    assert world.step().changes == (Route(TWO), SetClosed(ONE, is_closed=True))
 
 
 def test_edited_steps_are_followed_from_where_the_ramp_is() -> None:
@@ -300,6 +331,7 @@ def test_overdue_drain_is_told_and_nothing_more() -> None:
 def test_too_many_versions_are_refused() -> None:
     """Beyond the limit no further version gets pods, and the condition says what to do; the current one stays."""
     world = running()
+    current = ONE
     for number in range(2, MAX_VERSIONS + 1):
         world.edit(template=template(f"{number}.0.0"))
         world.settle()

@@ -35,4 +35,4 @@ def members(document: Mapping[str, Any], *path: str) -> list[Manifest]:
 
 def as_list(value: Any) -> list[Any]:
     """Return a value if it is a list."""
-    return list(value) if isinstance(value, list) else []
+    return [*value] if isinstance(value, list) else []

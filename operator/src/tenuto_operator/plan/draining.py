@@ -37,7 +37,7 @@ class Drain(msgspec.Struct, frozen=True):
 def drain(spec: DrainSpec, facts: VersionFacts, *, at: datetime) -> Drain:
     """Decide what becomes of a version that is neither current nor on its way to become so."""
     remembered, counters = facts.remembered, facts.counters
-    since = remembered.since if remembered is not None and remembered.state == "Draining" else None
+    since = remembered.since if remembered is not None and remembered.state in {"Draining", "Rejected"} else None
     is_overdue = since is not None and at - since > spec.timeout
     if counters is None:
         # Nobody answered, which is no zero. What was seen before still counts: the number of starts tells later whether

@@ -63,7 +63,8 @@ def advance(rollout: RolloutSpec, routing: Routing, candidate: Candidate) -> Adv
     if waiting is not None:
         # A ramp of an older candidate ends here. Its own ramp stands still: its instances would only wait elsewhere.
         kept = _unchanged(routing) if is_ramping or not routing.target else _routed(routing, current=routing.current)
-        return _made(kept, "Ramping" if is_ramping else "Pending", *waiting, progressing=True)
+        is_late = waiting[0] is Reason.PROGRESS_DEADLINE_EXCEEDED
+        return _made(kept, "Ramping" if is_ramping else "Pending", *waiting, progressing=not is_late)
     gate = None if is_ramping else _gate(rollout.gate, routing, candidate)
     if gate is not None:
         return gate
@@ -118,8 +119,9 @@ def _waiting(rollout: RolloutSpec, candidate: Candidate) -> tuple[Reason, str] |
     else:
         reason = Reason.WAITING_FOR_WORKERS
         message = f"the pods of {version} are ready, but no worker of its is connected to an engine yet"
-    created_at = facts.created_at
-    if created_at is not None and candidate.at - created_at > rollout.progress_deadline:
+    before = facts.remembered
+    since = before.since if before is not None and before.state == "Pending" else None
+    if since is not None and candidate.at - since > rollout.progress_deadline:
         limit = write_duration(rollout.progress_deadline)
         return Reason.PROGRESS_DEADLINE_EXCEEDED, f"{message}, after more than {limit}; look at its pods and their logs"
     return reason, message

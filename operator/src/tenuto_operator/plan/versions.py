@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -43,10 +42,6 @@ class VersionFacts(msgspec.Struct, frozen=True):
             return ""
         containers = members(self.deployment.manifest, "spec", "template", "spec", "containers")
         return str(containers[0].get("image", "")) if containers else ""
-
-    @property
-    def created_at(self) -> datetime | None:
-        return self.deployment.metadata.creation_timestamp if self.deployment else None
 
     @property
     def is_rolled_out(self) -> bool:

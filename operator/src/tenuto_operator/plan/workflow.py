@@ -60,26 +60,40 @@ def plan_workflow(workflow: Workflow, observed: Observed, *, default_image: str)
     target = plan_target(workflow, observed, facts, version=version, default_image=default_image)
     step = _advance(workflow, observed, facts[version], target)
     routing = step.routing if step is not None else observed.view.routing if observed.view is not None else None
-    if routing is not None and version in routing.rejected:
+    if routing is not None and _is_rejected(version, routing):
         # It keeps the pods that it has until its instances have ended, and gets none anew.
         target = TargetPlan()
+    look = _Look(workflow, observed, ours, facts)
     decided = _Decided(version, target, step, routing)
-    versions = {each: _plan_version(workflow, observed, ours, known, decided) for each, known in facts.items()}
+    versions = {each: _plan_version(look, known, decided) for each, known in facts.items()}
     changes = (
         *target.changes,
         *(step.changes if step is not None else ()),
         *(change for each in versions.values() for change in each.changes),
     )
-    said = _statements(workflow, observed, decided, facts, versions)
     report = Report(
-        statements=said,
+        statements=_statements(look, decided, versions),
         versions=[each.status for each in versions.values()],
         current=routing.current if routing is not None else workflow.status.current_version,
         target=version,
-        replicas=sum(known.replicas for known in facts.values()),
+        replicas=look.replicas,
         ready_replicas=sum(known.ready_replicas for known in facts.values()),
     )
     return Plan(changes, build_status(workflow, observed, report))
+
+
+class _Look(msgspec.Struct, frozen=True):
+    """What all decisions are made from. `ours`: objects that the Workflow controls. `facts`: by version."""
+
+    workflow: Workflow
+    observed: Observed
+    ours: Mapping[Key, Object]
+    facts: Mapping[str, VersionFacts]
+
+    @property
+    def replicas(self) -> int:
+        """Pods wanted, over all versions."""
+        return sum(known.replicas for known in self.facts.values())
 
 
 class _Decided(msgspec.Struct, frozen=True):
@@ -103,20 +117,22 @@ def _advance(workflow: Workflow, observed: Observed, known: VersionFacts, target
     return advance(workflow.spec.rollout, routing, candidate)
 
 
-def _plan_version(
-    workflow: Workflow, observed: Observed, ours: Mapping[Key, Object], known: VersionFacts, decided: _Decided
-) -> VersionPlan:
+def _plan_version(look: _Look, known: VersionFacts, decided: _Decided) -> VersionPlan:
     routing, step = decided.routing, decided.step
     if routing is None:
         return plan_unseen(known)
-    if known.id == decided.version and known.id not in routing.rejected:
+    is_rejected = _is_rejected(known.id, routing)
+    if known.id == decided.version and not is_rejected:
         if step is None:
             return plan_unseen(known)
         return VersionPlan(status_of(known, step.state, memory=decided.target.scaled.memory))
     if known.id in {routing.current, routing.target}:
-        return plan_taking(workflow, observed, known)
-    leaving = plan_leaving(workflow, observed, ours, known)
-    if known.id in routing.rejected and leaving.status.state == "Draining":
+        return plan_taking(look.workflow, look.observed, known)
+    if not routing.current:
+        # Nothing takes new instances, so nothing is closed: the record may have been lost with an earlier store.
+        return plan_unseen(known)
+    leaving = plan_leaving(look.workflow, look.observed, look.ours, known)
+    if is_rejected and leaving.status.state == "Draining":
         # It drains as any other does; people see why it is on its way out.
         before = known.remembered
         since = before.since if before is not None and before.state == "Rejected" else None
@@ -125,20 +141,19 @@ def _plan_version(
     return leaving
 
 
-def _statements(
-    workflow: Workflow,
-    observed: Observed,
-    decided: _Decided,
-    facts: Mapping[str, VersionFacts],
-    versions: Mapping[str, VersionPlan],
-) -> list[Statement]:
-    target, routing = decided.target, decided.routing
-    replicas = sum(known.replicas for known in facts.values())
-    current = routing.current if routing is not None else workflow.status.current_version
+def _is_rejected(version: str, routing: Routing) -> bool:
+    """Whether a version was given up. One that is current all the same was made so by a person."""
+    return version in routing.rejected and version != routing.current
+
+
+def _statements(look: _Look, decided: _Decided, versions: Mapping[str, VersionPlan]) -> list[Statement]:
+    workflow, observed, target = look.workflow, look.observed, decided.target
+    current = decided.routing.current if decided.routing is not None else workflow.status.current_version
+    troubles = [*target.troubles, *_troubles(look.facts, decided)]
     said = [
-        statements.ready(workflow, observed, current=current, replicas=replicas, invalid=target.invalid),
+        statements.ready(workflow, observed, current=current, replicas=look.replicas, invalid=target.invalid),
         _progressing(decided),
-        statements.degraded([(each.reason, each.sentence) for each in (*target.troubles, *_troubles(facts, decided))]),
+        statements.degraded([(each.reason, each.sentence) for each in troubles]),
         statements.state_store(workflow, observed.store),
     ]
     states = [each.status.state for each in versions.values()]
