@@ -46,6 +46,11 @@ class EngineView(msgspec.Struct, frozen=True):
 class Session(Protocol):
     """One worker's stream, as the runtime keeps it; to the edge it is a queue of what to write."""
 
+    @property
+    def has_turns(self) -> bool:
+        """Whether it was given turns that it has not answered, sent or not."""
+        ...
+
     def take_outgoing(self) -> Outgoing | None:
         """Take everything queued, or None where nothing is."""
         ...
@@ -74,6 +79,10 @@ class WorkerHost(Protocol[AnySession]):
     def turn_answered(self, session: AnySession, answer: TurnAnswer) -> None: ...
 
     def activity_answered(self, session: AnySession, answer: ActivityAnswer) -> None: ...
+
+    def stray_answered(self, answer: ActivityAnswer) -> None:
+        """A worker that this engine does not know answers a call: one of a broken stream, or of another engine."""
+        ...
 
     def activity_alive(self, session: AnySession, beat: ActivityBeat) -> None: ...
 

@@ -29,6 +29,7 @@ from tenuto_engine.runtime.ownership import Owned
 from tenuto_engine.runtime.purging import Purging
 from tenuto_engine.runtime.reminders import Reminders
 from tenuto_engine.runtime.shard import Shard
+from tenuto_engine.runtime.stalled import Stalled
 from tenuto_engine.runtime.stocktaking import Stocktaking
 from tenuto_engine.runtime.tasks import TaskOwner, forever
 from tenuto_engine.runtime.tracing import sampled_trace_id
@@ -86,6 +87,7 @@ class Engine:
         self.commands = Commands(
             context, reading, self._committer, owned=self.owned, loading=self._loading, purging=self._purging
         )
+        self._stalled = Stalled(self.commands, self._tasks)
         self._stocktaking = Stocktaking(context, reading, self.workers, self.owned.shards)
         self.info: StoreInfo
         self._keeper: LeaseKeeper
@@ -317,6 +319,8 @@ class Engine:
         self._describe()
         self._turns.session_ready(session)
         self._activities.session_ready(session)
+        if hello.frees_stalled:
+            self._stalled.worker_connected()
         return session
 
     def disconnect(self, session: WorkerSession) -> None:
@@ -343,6 +347,10 @@ class Engine:
 
     def activity_answered(self, session: WorkerSession, answer: ActivityAnswer) -> None:
         self._activities.answered(session, answer)
+
+    def stray_answered(self, answer: ActivityAnswer) -> None:
+        """A worker that this engine does not know answers a call: what a token names counts wherever it is told."""
+        self._activities.answered(WorkerSession(Hello(""), lambda: None), answer)
 
     def activity_alive(self, session: WorkerSession, beat: ActivityBeat) -> None:
         self._activities.beat(session, beat)

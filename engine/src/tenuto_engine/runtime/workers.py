@@ -8,7 +8,7 @@ activity entries), so nothing is forgotten if this engine dies.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from tenuto_engine.ports.inbound import ActivityItem, Hello, Outgoing, TurnItem
 from tenuto_engine.runtime.call import Call
@@ -64,6 +64,11 @@ class WorkerSession:
         self.announced = set(hello.running)
         self.outgoing = Outgoing([], [], [], [], [])
         self._wake = wake
+
+    @property
+    def has_turns(self) -> bool:
+        """Whether it was given turns that it has not answered, sent or not."""
+        return bool(self.turns)
 
     def send_turn(self, item: TurnItem) -> None:
         self.outgoing.turns.append(item)
@@ -133,15 +138,17 @@ class Workers:
             del self.sessions[session.id]
         self._metrics.streams.set(len(self.sessions))
 
-    def for_turn(self, name: str, holder: WorkerSession | None) -> WorkerSession | None:
+    def for_turn(self, name: str, holder: WorkerSession | None, shunned: Collection[str] = ()) -> WorkerSession | None:
         """The worker for a turn of workflow `name`: the holder of the live instance, else the least busy, else None.
 
         Turns are short, so most often nobody is busy; then it is the one that was given the fewest instances. One that
-        has registered the name goes before one that takes any.
+        has registered the name goes before one that takes any. `shunned` ones get it only where there is no other.
         """
         if holder is not None and holder.alive and _may_run(holder, name):
             return holder
         free = [session for session in self.sessions.values() if _may_run(session, name)]
+        if shunned and self.others_suit(name, shunned):
+            free = [session for session in free if session.id not in shunned]
         if not free:
             return None
         chosen = min(free, key=lambda s: (name not in s.workflows.known, len(s.turns), s.given))
@@ -161,6 +168,13 @@ class Workers:
                 if best is None or rank < best_rank:
                     best, best_rank = session, rank
         return best
+
+    def others_suit(self, name: str, shunned: Collection[str]) -> bool:
+        """Whether a worker beside the shunned ones may run the workflow, perhaps only once it has a free slot."""
+        return any(
+            name in session.workflows and session.id not in shunned and not session.draining and not session.blocked
+            for session in self.sessions.values()
+        )
 
     def knows_workflow(self, name: str) -> bool:
         """Whether any connected worker has registered the workflow."""
