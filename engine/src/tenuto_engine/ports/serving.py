@@ -72,8 +72,11 @@ class WorkerHost(Protocol[AnySession]):
         """The stream ended."""
         ...
 
-    def others_know(self, session: AnySession, *, workflow: str = "", activity: str = "") -> bool:
-        """Whether another worker may have the workflow or activity that this one says it lacks."""
+    def others_know(self, session: AnySession, *, workflow: str = "", activity: str = "", token: str = "") -> bool:
+        """Whether another worker may have the workflow or activity (`token`: of the call) that this one says it lacks.
+
+        A call of another engine's instance may have been meant for one of its workers.
+        """
         ...
 
     def turn_answered(self, session: AnySession, answer: TurnAnswer) -> None: ...

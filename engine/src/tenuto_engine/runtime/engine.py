@@ -338,8 +338,11 @@ class Engine:
                 session.runs.pop(token, None)
         self._activities.session_lost(session)
 
-    def others_know(self, session: WorkerSession, *, workflow: str = "", activity: str = "") -> bool:
+    def others_know(self, session: WorkerSession, *, workflow: str = "", activity: str = "", token: str = "") -> bool:
         """Whether another worker may have the workflow or activity that this one says it lacks."""
+        call = session.runs.get(token)
+        if call is not None and not call.is_owned:
+            return True  # another engine's workers had no room for it, or were gone; they may know more
         return self.workers.others_know(session, workflow=workflow, activity=activity)
 
     def turn_answered(self, session: WorkerSession, answer: TurnAnswer) -> None:

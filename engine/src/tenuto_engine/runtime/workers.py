@@ -19,6 +19,8 @@ DEFAULT_TURNS = 256
 DEFAULT_ACTIVITIES = 256
 # A queue that grows beyond this, and beyond twice what it was, is freed of what waits no more.
 _TIDY_FROM = 1_024
+# Names of activities remembered that other engines have told of.
+_HEARD = 1_000
 
 
 class Names:
@@ -26,19 +28,19 @@ class Names:
 
     def __init__(self, known: Iterable[str], *, takes_any: bool) -> None:
         self.known = set(known)
-        self._takes_any = takes_any
+        self.takes_any = takes_any
         self._refused: set[str] = set()
 
     def __contains__(self, name: str) -> bool:
-        return name in self.known or (self._takes_any and name not in self._refused)
+        return name in self.known or (self.takes_any and name not in self._refused)
 
     def __bool__(self) -> bool:
-        return self._takes_any or bool(self.known)
+        return self.takes_any or bool(self.known)
 
     def refuse(self, name: str) -> None:
         """The worker has said that it does not have this one."""
         self.known.discard(name)
-        if self._takes_any:
+        if self.takes_any:
             self._refused.add(name)
 
 
@@ -122,6 +124,7 @@ class Workers:
         self._turns: dict[str, deque[LiveInstance]] = {}
         self._calls: dict[str, deque[Call]] = {}
         self._tidy_at: dict[str, int] = {}
+        self._heard: dict[str, None] = {}  # activities that wait in the spill list, or did
         self.coming = 0  # calls being claimed, which will each take a slot
 
     def add(self, session: WorkerSession) -> WorkerSession | None:
@@ -255,10 +258,23 @@ class Workers:
         return max(0, free - self.coming)
 
     def wanted(self) -> tuple[list[str], int]:
-        """The activities that workers with free slots have registered, and how many calls could begin at once."""
+        """The activities that workers with free slots may have, and how many calls could begin at once.
+
+        Of a worker that does not say what it has: those that other engines have told of.
+        """
         free = [session for session in self.sessions.values() if _free(session) > 0]
-        names = {name for session in free for name in session.activities.known if not self._calls.get(name)}
-        return sorted(names), max(0, sum(map(_free, free)) - self.coming)
+        names = {name for session in free for name in session.activities.known}
+        any_name = [session.activities for session in free if session.activities.takes_any]
+        names |= {name for name in self._heard if any(name in activities for activities in any_name)}
+        return sorted(name for name in names if not self._calls.get(name)), max(0, sum(map(_free, free)) - self.coming)
+
+    def hear_of(self, names: Iterable[str]) -> None:
+        """Calls of these activities wait for any engine."""
+        for name in names:
+            self._heard.pop(name, None)
+            self._heard[name] = None
+        while len(self._heard) > _HEARD:
+            del self._heard[next(iter(self._heard))]
 
     @property
     def activity_slots(self) -> int:

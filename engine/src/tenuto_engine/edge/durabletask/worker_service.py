@@ -332,7 +332,7 @@ class WorkerEdge(Generic[AnySession]):
             answer.result = payload(response, "result")
         if one is not None:
             del self._tasks[one.token]
-            if is_unknown and self._engine.others_know(one.session, activity=one.name):
+            if is_unknown and self._engine.others_know(one.session, activity=one.name, token=one.token):
                 answer = ActivityAnswer(one.token, rejected=True)
             self._engine.activity_answered(one.session, answer)
         elif response.completionToken and not is_unknown:
@@ -352,7 +352,7 @@ class WorkerEdge(Generic[AnySession]):
     async def abandon_activity(self, request: Any, context: CallContext) -> Any:
         """A worker gives an activity back. Without another worker it stays this one's, whose stream is about to end."""
         one = self._tasks.get(request.completionToken)
-        if one is not None and self._engine.others_know(one.session, activity=one.name):
+        if one is not None and self._engine.others_know(one.session, activity=one.name, token=one.token):
             del self._tasks[one.token]
             self._engine.activity_answered(one.session, ActivityAnswer(one.token, rejected=True))
         return self._dialect.pb.AbandonActivityTaskResponse()
