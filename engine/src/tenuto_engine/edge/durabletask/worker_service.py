@@ -272,7 +272,7 @@ class WorkerEdge(Generic[AnySession]):
             return _failed(one, TurnOutcome.NOT_REGISTERED, missing)
         patches = list(response.version.patches) if self._dialect is DAPR else []
         if one.patches != patches[: len(one.patches)] and one.patches:
-            text = f"Patch mismatch. History patches: {one.patches}, current patches: {patches}. "
+            text = f"Patch mismatch. History patches: {one.patches}, current patches: {patches}"
             return _failed(one, TurnOutcome.UNSUITABLE, Failure("PATCH_MISMATCH", text, non_retryable=True))
         actions: list[Action]
         try:
