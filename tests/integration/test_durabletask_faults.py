@@ -16,7 +16,7 @@ from engines import EngineHere, make_settings
 from tenuto_engine.edge.durabletask.dialects import DAPR, MICROSOFT, Dialect
 from tenuto_engine.settings import Settings
 
-RUNNING, COMPLETED, FAILED, TERMINATED, STALLED = 0, 1, 3, 5, 8
+RUNNING, COMPLETED, FAILED, SUSPENDED, STALLED = 0, 1, 3, 7, 8
 BOTH = pytest.mark.parametrize("dialect", [DAPR, MICROSOFT], ids=lambda dialect: dialect.name)
 
 
@@ -195,6 +195,43 @@ async def test_an_answer_without_a_token_is_one_to_the_newest_turn() -> None:
         assert (await app.ended("one")).orchestrationStatus == COMPLETED
 
 
+async def test_a_worker_that_was_slow_once_gets_work_again() -> None:
+    """Its late answer is dropped, for another worker has the turn; that it answers at all is what counts."""
+    async with EngineHere(settings(turn_timeout_seconds=0.2)) as engine, peer(engine) as app:
+        slow = await app.worker()
+        await app.start("one")
+        late = await slow.next()
+        other = await app.worker()
+        item = await other.next()
+        await app.answer(late, app.complete('"late"'))
+        await app.answer(item, app.complete('"in time"'))
+        assert (await app.ended("one")).output.value == '"in time"'
+        await other.close()
+        await app.start("two")
+        await app.answer(await slow.next(), app.complete())
+        assert (await app.ended("two")).orchestrationStatus == COMPLETED
+
+
+async def test_a_pause_outlives_a_restart() -> None:
+    """A suspended instance stays so at the next engine, and gets what came meanwhile once it is resumed."""
+    engine = EngineHere(settings())
+    async with engine, peer(engine) as app:
+        work = await app.worker()
+        await app.start("one")
+        await app.answer(await work.next())
+        await app.call("SuspendInstance", app.pb.SuspendRequest(instanceId="one"))
+        await app.call("SuspendInstance", app.pb.SuspendRequest(instanceId="one"))
+    async with engine, peer(engine) as app:
+        work = await app.worker()
+        await app.call("RaiseEvent", app.pb.RaiseEventRequest(instanceId="one", name="go"))
+        assert (await app.state("one")).orchestrationStatus == SUSPENDED
+        await app.call("ResumeInstance", app.pb.ResumeRequest(instanceId="one"))
+        events = (await work.next()).orchestratorRequest
+        kinds = [event.WhichOneof("eventType") for event in [*events.pastEvents, *events.newEvents]]
+        assert kinds.count("eventRaised") == 1
+        assert not {"executionSuspended", "executionResumed"} & set(kinds)
+
+
 async def test_an_activity_may_be_answered_after_a_restart_of_the_engine() -> None:
     """The work of minutes is not done twice because the engine was replaced meanwhile."""
     engine = EngineHere(settings())
@@ -286,7 +323,7 @@ async def test_a_patch_that_is_missing_stalls_until_a_worker_connects(engine: En
         assert item.orchestratorRequest.instanceId == "one"
         await app.answer(item, app.complete(), version=app.pb.OrchestrationVersion(patches=["new", "newer"]))
         assert (await app.ended("one")).orchestrationStatus == COMPLETED
-        assert (await app.state("two")).orchestrationStatus == 7
+        assert (await app.state("two")).orchestrationStatus == SUSPENDED
 
 
 async def test_a_turn_given_back_goes_to_another_worker(engine: EngineHere) -> None:
@@ -311,6 +348,30 @@ async def _in_status(app: Peer, instance_id: str, status: int) -> None:
     async with asyncio.timeout(20):
         while (await app.state(instance_id)).orchestrationStatus != status:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+async def test_a_child_that_still_runs_is_in_the_way_of_a_rewind(engine: EngineHere) -> None:
+    """The rewound parent hears that the child's id is taken, instead of waiting for a result that never comes."""
+    async with peer(engine, MICROSOFT) as app:
+        work = await app.worker()
+        child = app.pb.CreateSubOrchestrationAction(instanceId="kid", name="flow")
+        for name in ("one", "kid"):
+            if name == "one":
+                await app.start(name)
+            item = await work.next()
+            assert item.orchestratorRequest.instanceId == name
+            await app.answer(item, *([app.action(1, createSubOrchestration=child)] if name == "one" else []))
+        await app.call("RaiseEvent", app.pb.RaiseEventRequest(instanceId="one", name="go"))
+        await app.answer(await work.next(), app.fail("ValueError", "no"))
+        assert (await app.ended("one")).orchestrationStatus == FAILED
+        await app.call("RewindInstance", app.pb.RewindInstanceRequest(instanceId="one"))
+        item = await work.next()
+        assert not any(
+            event.HasField("subOrchestrationInstanceCreated") for event in item.orchestratorRequest.pastEvents
+        )
+        await app.answer(item, app.action(1, createSubOrchestration=child))
+        told = (await work.next()).orchestratorRequest.newEvents[-1].subOrchestrationInstanceFailed
+        assert "already exists" in told.failureDetails.errorMessage
 
 
 async def test_tags_outlive_continue_as_new(engine: EngineHere) -> None:

@@ -119,6 +119,21 @@ def test_instances_outlive_the_engine(tmp_path: Path) -> None:
         assert client.wait_for_workflow_completion("one", timeout_in_seconds=SECONDS).result() == [8, "again"]
 
 
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("family", ["dapr", "microsoft"])
+def test_applications_outlive_a_restart_in_order(tmp_path: Path, family: str) -> None:
+    """An engine that drains ends its workers' streams; they come back to the next one by themselves."""
+    with serving(store=f"sqlite:///{tmp_path}/state.db") as addresses:
+        serve = dapr_worker(addresses.dapr) if family == "dapr" else durabletask_worker(addresses.microsoft)
+        with serve, WorkflowClient(engine=addresses.dapr) as client:
+            client.schedule_new_workflow("asked", instance_id="one")
+            client.wait_for_workflow_start("one", timeout_in_seconds=SECONDS)
+            addresses.engine.stop()
+            addresses.engine.start()
+            client.raise_workflow_event("one", "go", data=4)
+            assert client.wait_for_workflow_completion("one", timeout_in_seconds=SECONDS).result() == 4
+
+
 def test_the_token_of_dapr_is_enough(tmp_path: Path) -> None:
     """An engine that asks for a token serves a Dapr application that has it in DAPR_API_TOKEN."""
     token = tmp_path / "token"

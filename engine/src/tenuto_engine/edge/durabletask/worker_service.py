@@ -87,7 +87,8 @@ class WorkerEdge(Generic[AnySession]):
         self._new_id = new_id
         self._turns: dict[str, _Dispatched] = {}
         self._tasks: dict[str, _Dispatched] = {}
-        # An instance has one turn at a time: a former one that was never answered goes when the next one is sent.
+        # The newest turn of an instance: an answer without a token is one to it. A former one that was not answered in
+        # time is kept, for its answer tells that the worker works.
         self._turn_of: dict[str, str] = {}
         self._broke: dict[str, None] = {}
 
@@ -134,6 +135,9 @@ class WorkerEdge(Generic[AnySession]):
                 yield self._turn_item(session, turn, [*chunks.pop(turn.commit_id, ()), *turn.history])
         for activity in outgoing.activities:
             yield self._activity_item(session, activity)
+        for token, _ in outgoing.cancelled:
+            # These workers cannot be told. What they answer after all is refused by the store.
+            self._tasks.pop(token, None)
 
     def _ping(self, request: Any) -> Any:
         """The item that keeps the stream from looking dead, or None for workers that would choke on it."""
@@ -150,6 +154,7 @@ class WorkerEdge(Generic[AnySession]):
 
     def _lost(self, session: Any) -> None:
         """Turns of a lost stream run elsewhere at once; an activity's answer is still welcome for a while."""
+        self._engine.worker_draining(session)  # nothing more is for it, also not what is handed out again just now
         lost = [one for one in self._turns.values() if one.session is session]
         for one in lost:
             self._drop_turn(one)
@@ -174,9 +179,6 @@ class WorkerEdge(Generic[AnySession]):
         renderer.render(past, request.pastEvents)
         renderer.render(fresh, request.newEvents)
         kept = self._said_at_start([*past, *fresh])
-        former = self._turns.get(self._turn_of.get(turn.instance_id, ""))
-        if former is not None:
-            self._drop_turn(former)
         self._turn_of[turn.instance_id] = item.completionToken
         self._turns[item.completionToken] = _Dispatched(
             session,
