@@ -143,6 +143,6 @@ async def test_a_token_is_asked_for(tmp_path: Path) -> None:
         path = "/v1.0/workflows/dapr/one"
         assert (await http.get(path)).status_code == 401
         for other in ("other", "\u00fcber", "\udcff"):
-            header = {"dapr-api-token": other.encode("utf-8", "surrogateescape")}
+            header = {b"dapr-api-token": other.encode("utf-8", "surrogateescape")}
             assert (await http.get(path, headers=header)).status_code == 401
         assert (await http.get(path, headers={"dapr-api-token": "secret"})).status_code == 404

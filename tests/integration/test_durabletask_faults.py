@@ -11,8 +11,10 @@ import grpc.aio
 import pytest
 from google.protobuf.wrappers_pb2 import Int32Value, StringValue
 
+from clusters import on_memory, pods
 from dialects import Peer
 from engines import EngineHere, make_settings
+from faulty import until
 from tenuto_engine.edge.durabletask.dialects import DAPR, MICROSOFT, Dialect
 from tenuto_engine.settings import Settings
 
@@ -371,7 +373,7 @@ async def test_a_child_that_still_runs_is_in_the_way_of_a_rewind(engine: EngineH
         )
         await app.answer(item, app.action(1, createSubOrchestration=child))
         told = (await work.next()).orchestratorRequest.newEvents[-1].subOrchestrationInstanceFailed
-        assert "already exists" in told.failureDetails.errorMessage
+        assert told.failureDetails.errorType == "InstanceAlreadyExists"
 
 
 async def test_tags_outlive_continue_as_new(engine: EngineHere) -> None:
@@ -389,19 +391,44 @@ async def test_tags_outlive_continue_as_new(engine: EngineHere) -> None:
 # -- engines that go
 
 
-async def test_a_draining_engine_sends_its_workers_elsewhere(engine: EngineHere) -> None:
-    """The streams end, new ones are refused as UNAVAILABLE, and what the workers have begun may still be answered."""
+async def test_a_draining_engine_sends_its_workers_elsewhere() -> None:
+    """The streams end at once where another engine is; what the workers have begun may be answered to either."""
+    async with pods(on_memory(), 2, balance=False) as (first, second):
+        engine = first.engine.app.engine
+        await until(lambda: engine.describe().has_peers)
+        async with peer(first.engine) as app, peer(second.engine) as other:
+            work = await app.worker()
+            await app.start("one")
+            await app.answer(await work.next(), app.schedule(1, "early"), app.schedule(2, "late"))
+            early, late = await work.next(), await work.next()
+            elsewhere = await other.worker()
+            drain = asyncio.create_task(engine.drain())
+            assert await work.has_ended()
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await (await app.worker()).next()
+            assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+            await app.result(early)
+            await other.result(late)
+            completed = 0
+            while completed < 2:
+                item = await elsewhere.next()
+                completed += sum(event.HasField("taskCompleted") for event in item.orchestratorRequest.newEvents)
+                await other.answer(item, *([other.complete()] if completed == 2 else []))
+            assert (await other.ended("one")).orchestrationStatus == COMPLETED
+            async with asyncio.timeout(10):
+                await drain
+
+
+async def test_an_engine_that_drains_alone_learns_that_a_worker_has_gone(engine: EngineHere) -> None:
+    """Without another engine the streams stay while activities run, so that nobody waits for those of the dead."""
     async with peer(engine) as app:
         work = await app.worker()
         await app.start("one")
         await app.answer(await work.next(), app.schedule(1, "act"))
-        task = await work.next()
+        await work.next()
         drain = asyncio.create_task(engine.app.engine.drain())
-        assert await work.has_ended()
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await (await app.worker()).next()
-        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
-        await app.result(task, result=text("7"))
+        await until(lambda: not engine.app.engine.is_ready)
+        await work.close()
         async with asyncio.timeout(10):
             await drain
 

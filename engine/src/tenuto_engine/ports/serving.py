@@ -27,7 +27,10 @@ from tenuto_engine.ports.records import Stored
 
 
 class EngineView(msgspec.Struct, frozen=True):
-    """What an engine says of itself. `shards_owned`, `workers`: of this moment; the bounds are in bytes."""
+    """What an engine says of itself. `shards_owned`, `workers`: of this moment; the bounds are in bytes.
+
+    `has_peers`: other engines of the app are there, and stay.
+    """
 
     engine_id: str
     app: str
@@ -39,6 +42,7 @@ class EngineView(msgspec.Struct, frozen=True):
     shards_owned: int
     workers: int
     draining: bool
+    has_peers: bool
     max_payload_bytes: int
     max_message_bytes: int
 
@@ -49,6 +53,11 @@ class Session(Protocol):
     @property
     def has_turns(self) -> bool:
         """Whether it was given turns that it has not answered, sent or not."""
+        ...
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether it was given activities that it has not answered, sent or not."""
         ...
 
     def take_outgoing(self) -> Outgoing | None:

@@ -353,7 +353,7 @@ class Engine:
 
     def stray_answered(self, answer: ActivityAnswer) -> None:
         """A worker that this engine does not know answers a call: what a token names counts wherever it is told."""
-        self._activities.answered(WorkerSession(Hello(""), lambda: None), answer)
+        self._activities.stray_answered(answer)
 
     def activity_alive(self, session: WorkerSession, beat: ActivityBeat) -> None:
         self._activities.beat(session, beat)
@@ -372,6 +372,7 @@ class Engine:
             shards_owned=len(self.owned.shards),
             workers=len(self.workers.sessions),
             draining=self.owned.draining,
+            has_peers=context.membership.has_peers,
             max_payload_bytes=context.limits.payload_bytes,
             max_message_bytes=context.limits.message_bytes,
         )

@@ -72,6 +72,11 @@ class WorkerSession:
         """Whether it was given turns that it has not answered, sent or not."""
         return bool(self.turns)
 
+    @property
+    def has_runs(self) -> bool:
+        """Whether it was given activities that it has not answered, sent or not."""
+        return bool(self.runs)
+
     def send_turn(self, item: TurnItem) -> None:
         self.outgoing.turns.append(item)
         self._wake()

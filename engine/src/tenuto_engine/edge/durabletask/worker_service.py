@@ -116,7 +116,8 @@ class WorkerEdge(Generic[AnySession]):
                     for item in self._items(session, outgoing, chunks):
                         yield item
                     draining = draining or outgoing.draining
-            while session.has_turns:
+            while session.has_turns or (session.has_runs and not self._engine.describe().has_peers):
+                # Where there is nowhere to go, the stream tells whether its worker still lives.
                 await asyncio.sleep(_DRAIN_PAUSE_SECONDS)
                 if (outgoing := session.take_outgoing()) is not None:
                     for item in self._items(session, outgoing, chunks):
