@@ -1,6 +1,6 @@
 # Every entry point of the project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test crash chaos interop simulate mutants lint types format lock proto bench clean
+.PHONY: help setup demo test crash chaos interop simulate mutants lint types format lock proto accuracy bench clean
 
 # The first Python on the path that is new enough; `make PYTHON=/path/to/python3.12 setup` chooses another.
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
@@ -53,9 +53,13 @@ lock: setup ## resolve requirements/*.in and the members into hashed files; ARGS
 proto: setup ## generate the wire stubs from proto/tenuto
 	@$(BIN)/python proto/generate.py
 
+accuracy: setup ## judge the linter on the labelled corpus, beside others, and on public code
+	@PYTHONPATH=tests:benchmarks $(BIN)/python benchmarks/lint_corpus.py $(ARGS)
+	@PYTHONPATH=tests:benchmarks $(BIN)/python benchmarks/lint_public.py $(ARGS)
+
 bench: setup ## measure; results land in benchmarks/
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 clean: ## remove .venv and everything that tools left behind
-	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .tenuto
+	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .tenuto .tenuto_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -28,7 +28,10 @@ def compile_requirements(output: str, *inputs: str, extra: list[str]) -> None:
 def main() -> None:
     """Write every requirement file."""
     extra = sys.argv[1:]
-    compile_requirements("requirements/bootstrap.txt", "requirements/bootstrap.in", extra=extra)
+    for name in ("bootstrap", "lint-peers"):
+        compile_requirements(f"requirements/{name}.txt", f"requirements/{name}.in", extra=extra)
+    # Sources to read, which nobody installs: what they would need is of no concern.
+    compile_requirements("requirements/lint-public.txt", "requirements/lint-public.in", extra=["--no-deps", *extra])
     members = [f"{member}/pyproject.toml" for member in MEMBERS]
     compile_requirements("requirements/dev.txt", "requirements/dev.in", *members, extra=extra)
     for asked in sorted((ROOT / "requirements" / "interop").glob("*.in")):

@@ -55,6 +55,7 @@ LABELS = f"""
 | `tenuto_workflow_completed_total` | `status` | `completed`, `failed`, `terminated` |
 | `tenuto_workflow_turns_total`, `tenuto_replay_total` | `outcome`, `result` | `completed`, `failed`, `need_history`, `not_registered`, `non_deterministic`, `guard_refused` |
 | `tenuto_workflow_turns_total` | `outcome` | also `timeout`: the worker did not answer within `--turn-timeout` |
+| `tenuto_nondeterminism_total` | `code` | `non_deterministic`, `unexpected_activity`: [errors of determinism](determinism-errors.md) |
 | `tenuto_activity_completed_total` | `status` | `completed`, `failed` |
 | | `attempt_bucket` | `1`, `2`, `3-5`, `6+` |
 | `tenuto_activity_slots` | `state` | `used`, `free` |

@@ -38,7 +38,11 @@ SUITES = (
     Suite(
         name="lint",
         budget_s=30,
-        commands=((f"{BIN}/ruff", "format", "--check", "."), (f"{BIN}/ruff", "check", ".")),
+        commands=(
+            (f"{BIN}/ruff", "format", "--check", "."),
+            (f"{BIN}/ruff", "check", "."),
+            (f"{BIN}/tenuto", "lint", "examples"),
+        ),
     ),
     Suite(name="types", budget_s=240, commands=((f"{BIN}/mypy",), (f"{BIN}/pyright",)), paths=("tests/typing",)),
     Suite(name="imports", budget_s=30, commands=((f"{BIN}/lint-imports", "--no-logo"),)),
@@ -50,9 +54,13 @@ SUITES = (
     ),
     Suite(
         name="docs",
-        budget_s=30,
-        commands=((PYTHON, "scripts/metrics_page.py", "--check"),),
-        needs=("scripts/metrics_page.py",),
+        budget_s=60,
+        commands=(
+            (PYTHON, "scripts/metrics_page.py", "--check"),
+            (PYTHON, "scripts/lint_page.py", "--check"),
+            (PYTHON, "scripts/determinism_page.py", "--check"),
+        ),
+        needs=("scripts/metrics_page.py", "scripts/lint_page.py", "scripts/determinism_page.py"),
     ),
     Suite(name="unit", budget_s=120, paths=("tests/unit", "tests/architecture")),
     # Every rule's fixtures, the labelled corpus, speed by counts: all of the linter.
@@ -61,7 +69,10 @@ SUITES = (
     Suite(name="transcript", budget_s=60, paths=("tests/transcript",)),
     Suite(name="contract", budget_s=600, paths=("tests/contract",)),
     Suite(name="simulation", budget_s=120, paths=("tests/simulation",)),
-    Suite(name="integration", budget_s=500, paths=("tests/integration",)),
+    # Every crash of some scenarios is a run of its own, hundreds in all.
+    Suite(name="kit", budget_s=120, paths=("tests/kit",)),
+    # Replays under perturbation start some eighty processes.
+    Suite(name="integration", budget_s=600, paths=("tests/integration",)),
     # Applications of other SDKs, each in an environment that the first run makes.
     Suite(name="interop", budget_s=240, paths=("tests/interop",)),
     Suite(name="crash", budget_s=1200, paths=("tests/crash",), alone=True),
@@ -77,7 +88,12 @@ SUITES = (
     Suite(
         name="bench",
         budget_s=240,
-        commands=((PYTHON, "benchmarks/run.py", "--smoke"), (PYTHON, "benchmarks/guard_cost.py", "--smoke")),
+        commands=(
+            (PYTHON, "benchmarks/run.py", "--smoke"),
+            (PYTHON, "benchmarks/guard_cost.py", "--smoke"),
+            (PYTHON, "benchmarks/kit_speed.py", "--smoke"),
+            (PYTHON, "benchmarks/lint_speed.py", "--lines", "2000", "--repeats", "1"),
+        ),
         needs=("benchmarks/run.py",),
         alone=True,
     ),

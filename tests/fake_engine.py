@@ -211,7 +211,7 @@ class FakeEngine:
         assert instance.in_turn is not None
         at = msgspec.msgpack.decode(instance.in_turn[0], type=e.TurnStarted).at_ms
         asked = _decode_actions(result.actions) if result.actions else []
-        instance.in_turn[0] = _encode(e.TurnStarted(at, list(result.patches)))
+        instance.in_turn[0] = _encode(e.TurnStarted(at, list(result.patches), code_hash=result.code_hash))
         instance.history += instance.in_turn
         instance.in_turn = None
         instance.commits += 1

@@ -290,7 +290,7 @@ class World:
     async def kill(self) -> None:
         """End the engine where it stands: nothing more is written, but that other engines need not wait for its end."""
         await self.engine._tasks.close()
-        await self.engine._keeper_thread.stop()
+        await self.engine._rounds.stop()
 
     async def restart(self) -> None:
         """Kill the engine and start another one on what is stored."""

@@ -69,7 +69,10 @@ class World:
         assert outcome.problem is None, outcome.problem
         self.turns += 1
         self.outcomes.append(outcome)
-        self.history += [msgspec.structs.replace(started, patches=outcome.patches), *received]
+        self.history += [
+            msgspec.structs.replace(started, patches=outcome.patches, code_hash=outcome.code_hash),
+            *received,
+        ]
         for action in outcome.actions:
             self._take(action)
         return outcome

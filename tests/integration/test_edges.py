@@ -108,7 +108,8 @@ async def test_counters(here: EngineHere, web: httpx.AsyncClient) -> None:
         ("tenuto_shards_owned",): 4,
         ("tenuto_sdk_streams",): 1,
         ("tenuto_fenced_writes_total",): 0,
-        ("tenuto_nondeterminism_total",): 0,
+        ("tenuto_nondeterminism_total", "non_deterministic"): 0,
+        ("tenuto_nondeterminism_total", "unexpected_activity"): 0,
         ("tenuto_guard_refused_total",): 0,
     }
     assert {name: seen.get(name) for name in shown} == shown

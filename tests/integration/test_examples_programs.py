@@ -25,6 +25,7 @@ SAYS = {
     "saga": ("undone=['flight to Nowhere #1'], reason='no room is free in Nowhere'",),
     "approval": ("a laptop: ordered for 1500",),
     "monitor": ("backup is done after 4 rounds",),
+    "design": ("3 x coffee from the ", ", 9.60 in all"),
     "children": ("['NORTH-0003', 'SOUTH-0002']",),
 }
 

@@ -74,7 +74,7 @@ async def test_a_refused_turn_stalls_its_instance_which_goes_on_with_mended_code
         seen = (await scraped(web)).short
         assert seen["tenuto_workflow_turns_total", "guard_refused"] == 1
         assert seen["tenuto_guard_refused_total",] == 1
-        assert seen["tenuto_nondeterminism_total",] == 0
+        assert seen["tenuto_nondeterminism_total", "non_deterministic"] == 0
     async with served(here, workflows=[right], activities=[charge], guard="raise") as client:
         await client.resume_workflow("order-1")
         assert (await ended(client, "order-1")).result() == 3

@@ -105,7 +105,7 @@ class EngineMachine:
             return self._network.is_calm(host)
 
         keeper = partial(SimKeeperThread, baton=baton, is_calm=calm)
-        engine = self.engine = Engine(context, cast(Store, store), cast(LeaseStore, leases), keeper_thread=keeper)
+        engine = self.engine = Engine(context, cast(Store, store), cast(LeaseStore, leases), rounds=keeper)
         while True:
             try:
                 await engine.start(durability=self._durability)

@@ -9,6 +9,8 @@
     ├── ActivityCancelled           in an activity: nobody waits for this run any more; let it end the activity
     ├── NonDeterminismError         replay asked for something else than history records; stalls the instance
     ├── GuardViolation              workflow code called what answers otherwise on replay; stalls the instance
+    ├── UnreadableHistory           an exported history is not of the documented form (also ValueError)
+    ├── ReplayFailed                in a test: today's code does not fit recorded histories (also AssertionError)
     ├── WorkflowFailed              in a client: the workflow ended as failed or terminated; `details` says why
     ├── WaitTimeout                 in a client: the workflow did not get there in time (also TimeoutError)
     └── RequestError                in a client: the engine refused or could not be asked
@@ -142,9 +144,13 @@ class NonDeterminismError(TenutoError):
         attempted: what the code asked for instead.
         instance_id: the instance that stalls.
         event_id: the operation's number in its execution, counted from 1; 0 where none applies.
+
+    Its text is `report`: what differs, side by side with its neighbours and their lines of code, likely causes, and
+    what to do (docs/determinism-errors.md).
     """
 
     def __init__(self, code: str, *, recorded: str, attempted: str, instance_id: str = "", event_id: int = 0) -> None:
+        super().__init__(code)
         self.code = code
         self.recorded = recorded
         self.attempted = attempted
@@ -153,13 +159,27 @@ class NonDeterminismError(TenutoError):
         lines = [f"{code}: {_DETERMINISM_TEXTS[code]}"]
         if instance_id:
             lines.append(f"  instance:  {instance_id}" + (f", operation {event_id}" if event_id else ""))
-        lines.append(f"  recorded:  {recorded}")
-        lines.append(f"  attempted: {attempted}")
-        lines.append(
-            "  next: restore the code that wrote this history, branch new behaviour with ctx.is_patched(id), "
-            "or move clocks, randomness and I/O into activities"
-        )
-        super().__init__("\n".join(lines))
+        self.report = "\n".join([*lines, f"  recorded:  {recorded}", f"  attempted: {attempted}"])
+
+    def __str__(self) -> str:
+        return self.report
+
+
+class UnreadableHistory(TenutoError, ValueError):
+    """An exported history is not of the documented form.
+
+    Args:
+        message: names the file, the place in it, and what to do.
+        source: the file, or what else it was read from.
+    """
+
+    def __init__(self, message: str, *, source: str = "") -> None:
+        super().__init__(message)
+        self.source = source
+
+
+class ReplayFailed(TenutoError, AssertionError):
+    """Today's code does not fit the recorded histories that a test gave it; the message is the report."""
 
 
 class GuardViolation(TenutoError):

@@ -11,13 +11,16 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
 from types import FrameType, TracebackType
-from typing import Any, Literal, Self, TypeVar, overload
+from typing import Any, Literal, NamedTuple, Self, TypeVar, overload
 
 from tenuto._guard.guard import Guard, choose_mode
 from tenuto._payloads import Payloads
 from tenuto._replay.definitions import declare_name, make_options
+from tenuto._replay.operations import source_of
+from tenuto._replay.scene import Suspect
 from tenuto._transport.client_channel import read_settings
 from tenuto._worker.hosting import WorkerThread
+from tenuto._worker.investigation import CodeInvestigator
 from tenuto._worker.registry import Registry
 from tenuto._worker.settings import WorkerSettings
 from tenuto._worker.worker import Worker
@@ -28,6 +31,17 @@ from tenuto.workflow import RetryPolicy
 F = TypeVar("F", bound=Callable[..., Any])
 _log = logging.getLogger("tenuto.worker")
 _READY_SECONDS = 30.0
+CHECK_INPUTS_VARIABLE = "TENUTO_CHECK_INPUTS"
+_YES, _NO = frozenset({"1", "true", "yes", "on"}), frozenset({"", "0", "false", "no", "off"})
+
+
+class RuntimeParts(NamedTuple):
+    """What a runtime serves: its code, how payloads are read and written, its bounds, who looks into its code."""
+
+    registry: Registry
+    payloads: Payloads
+    settings: WorkerSettings
+    investigator: CodeInvestigator
 
 
 class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncContextManager["WorkflowRuntime"]):
@@ -60,6 +74,9 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
         guard: what happens where workflow code calls a clock, random numbers, files, the network and the like:
             `"off"`: nothing; `"warn"`: it is logged, once per line; `"raise"`: the call is refused, and the instance
             stalls until the code is mended. None: the variable TENUTO_GUARD, else `"warn"`.
+        check_inputs: whether a replay must also ask with the inputs, payloads, due times and results that history
+            records, not only for the same operations in the same order. None: the variable TENUTO_CHECK_INPUTS, else
+            False: code may change them for what is done without harm, and many do.
         maximum_concurrent_activity_work_items: Dapr's name of `max_activities`.
         maximum_concurrent_orchestration_work_items: Dapr's name of `max_turns`.
         maximum_thread_pool_workers: Dapr's name of `max_threads`.
@@ -86,6 +103,7 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
         shutdown_grace: timedelta | None = None,
         slow_turn: timedelta | None = None,
         guard: Literal["off", "warn", "raise"] | None = None,
+        check_inputs: bool | None = None,
         maximum_concurrent_activity_work_items: int | None = None,
         maximum_concurrent_orchestration_work_items: int | None = None,
         maximum_thread_pool_workers: int | None = None,
@@ -101,12 +119,14 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
             "max_sticky": max_sticky,
             "shutdown_grace_s": None if shutdown_grace is None else shutdown_grace.total_seconds(),
             "slow_turn_s": None if slow_turn is None else slow_turn.total_seconds(),
+            "check_inputs": _is_set(CHECK_INPUTS_VARIABLE) if check_inputs is None else check_inputs,
         }
         self._settings = WorkerSettings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]  # each name has the type of its field
         self._guard_mode = choose_mode(guard, os.environ.get("TENUTO_GUARD"))
         self._ready_seconds = _READY_SECONDS if worker_ready_timeout is None else worker_ready_timeout
         self._payloads = Payloads(payload_codec)
         self._registry = Registry()
+        self._investigator = CodeInvestigator(_lint)
         self._connected = threading.Event()
         self._thread: WorkerThread | None = None
         self._serving: tuple[Worker, asyncio.Task[None]] | None = None
@@ -339,6 +359,10 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
 
     # -- parts
 
+    def parts(self) -> RuntimeParts:
+        """What this runtime serves, for tools that serve or replay it themselves; it stays the runtime's own."""
+        return RuntimeParts(self._registry, self._payloads, self._settings, self._investigator)
+
     def _make_worker(self) -> Worker:
         return Worker(
             self._registry,
@@ -347,6 +371,7 @@ class WorkflowRuntime(AbstractContextManager["WorkflowRuntime"], AbstractAsyncCo
             connection=self._connection,
             settings=self._settings,
             on_connected=self._connected.set,
+            investigator=self._investigator,
         )
 
     def _refuse_serving(self) -> None:
@@ -372,6 +397,24 @@ def alternate_name(name: str | None = None) -> Callable[[F], F]:
         return function
 
     return declare
+
+
+def _lint(path: str, function: str) -> list[Suspect]:
+    """What the linter says of a function. Imported at the first difference: most workers never meet one."""
+    from tenuto._lint.api import lint_function
+
+    return [
+        Suspect(each.rule, source_of(each.path, each.line), each.message, each.instead)
+        for each in lint_function(path, function)
+    ]
+
+
+def _is_set(variable: str) -> bool:
+    """Whether a variable says yes. Raises ValueError for a word that is neither yes nor no."""
+    word = os.environ.get(variable, "").strip().casefold()
+    if word not in _YES | _NO:
+        raise ValueError(f"the variable {variable} is {word!r}; give 1 or 0")
+    return word in _YES
 
 
 def _first(own: int | None, dapr: int | None) -> int | None:

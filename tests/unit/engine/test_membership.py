@@ -33,3 +33,11 @@ def test_only_a_roll_that_was_read_later_tells_that_somebody_is_gone() -> None:
 def test_a_claim_from_before_the_clock_was_set_back_is_old() -> None:
     """An hour in the future is no time at which anybody claimed: its calls would wait for an hour."""
     assert _after_a_roll().is_gone("unknown", NOW_MS + 3_600_000)
+
+
+def test_a_store_that_only_one_engine_can_open_leaves_no_doubt() -> None:
+    """Whoever else has claimed anything there is gone, also where the claim was made in this very millisecond."""
+    membership = _after_a_roll()
+    membership.exclusive = True
+    assert membership.is_gone("unknown", NOW_MS)
+    assert not membership.is_gone("here", NOW_MS)

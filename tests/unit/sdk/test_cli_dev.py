@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tenuto._cli import app_host
 from tenuto._cli.dev import Program, Supervisor
 from tenuto._cli.exits import Exit
 from tenuto._cli.main import main
+from tenuto._worker import loading
 
 # Says its process id, then works until SIGTERM, which it reports.
 STEADY = """
@@ -145,8 +145,8 @@ class TestAppHost:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "path", list(sys.path))
         monkeypatch.delitem(sys.modules, "some_app", raising=False)
-        assert app_host.load("some_app:wfr").run() == "ran"
-        assert app_host.load(f"{tmp_path}/some_app.py:wfr").run() == "ran"
+        assert loading.load("some_app:wfr").run() == "ran"
+        assert loading.load(f"{tmp_path}/some_app.py:wfr").run() == "ran"
 
     @pytest.mark.parametrize(
         ("target", "words"),
@@ -164,8 +164,8 @@ class TestAppHost:
         """Each way to be wrong has its sentence."""
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "path", list(sys.path))
-        with pytest.raises(app_host.NotRunnable, match=words):
-            app_host.load(target)
+        with pytest.raises(loading.NotRunnable, match=words):
+            loading.load(target)
 
     def test_a_module_that_raises_is_shown_once(self, tmp_path: Path) -> None:
         """Its own traceback is shown, without the import system's frames, and the exit code says: not again."""

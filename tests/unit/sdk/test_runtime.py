@@ -209,7 +209,7 @@ def test_the_code_hash_follows_the_code_alone() -> None:
         for name, function in named:
             function.__dict__.clear()
             registry.add_workflow(function, name)
-        return registry.code_hash()
+        return registry.combined_hash()
 
     assert hash_of(("a", one), ("b", two)) == hash_of(("b", two), ("a", one))
     assert hash_of(("a", one)) != hash_of(("a", two))

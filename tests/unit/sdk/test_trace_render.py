@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -105,3 +106,14 @@ def test_steps_point_at_their_records() -> None:
     keys = {key for _tag, given in found.tags for key in (given.get("data-keys") or "").split()}
     assert keys >= {"history-000001", "history-000002", "history-000004"}
     assert keys <= ids
+
+
+def test_a_report_of_a_stall_is_shown_whole() -> None:
+    """Its first line stands with the status, the rest as it was told: on a terminal, as a page, and as JSON."""
+    lines = ["NON_DETERMINISTIC: changed", *(f"  line {number} <b>" for number in range(30))]
+    found = replace(trace(), problem="\n".join(lines))
+    out = io.StringIO()
+    print_trace(found, Console(file=out, width=120))
+    assert all(line in out.getvalue() for line in lines)
+    assert "line 29 &lt;b&gt;" in html_page(found)
+    assert found.to_json()["problem"].endswith("line 29 <b>")

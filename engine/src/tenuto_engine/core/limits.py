@@ -14,6 +14,10 @@ MAX_FAILURE_TEXT = 32 << 10
 MAX_INSTANCE_ID_BYTES = 1024
 MAX_NAME_BYTES = 512
 MAX_REASON_BYTES = 4096
+# Of why an instance stalled: a determinism report of an SDK (8,000 characters) fits, in any script. It is part of
+# metadata, so every commit of the instance and every list of instances carries it.
+MAX_STALL_REASON = 8_192
+MAX_CODE_HASH = 64
 MAX_LIST_PAGE = 1000
 # Children of earlier executions that an instance keeps in its metadata.
 MAX_CARRIED_CHILDREN = 1000

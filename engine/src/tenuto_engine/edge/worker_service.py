@@ -123,6 +123,7 @@ def _turn_answer(result: pb.TurnResult) -> TurnAnswer:
         result.custom_status if result.HasField("custom_status") else None,
         list(result.patches),
         result.failure,
+        result.code_hash,
     )
 
 

@@ -101,6 +101,7 @@ class TurnAnswer(msgspec.Struct):
     custom_status: bytes | None = None
     patches: Sequence[str] = ()
     failure: bytes = b""
+    code_hash: str = ""
 
 
 class ActivityAnswer(msgspec.Struct):

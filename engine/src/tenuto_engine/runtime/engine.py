@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import structlog
 
@@ -20,7 +21,7 @@ from tenuto_engine.runtime.commands import Commands
 from tenuto_engine.runtime.committer import Committer
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance
-from tenuto_engine.runtime.leases import KeeperThread, LeaseKeeper
+from tenuto_engine.runtime.leases import KeeperThread, LeaseKeeper, Rounds
 from tenuto_engine.runtime.loading import Loading
 from tenuto_engine.runtime.metrics.reads import measured
 from tenuto_engine.runtime.nudges import MEMBERS, News
@@ -56,7 +57,7 @@ class Engine:
         store: Store,
         leases: LeaseStore,
         *,
-        keeper_thread: Callable[[LeaseKeeper], KeeperThread] = KeeperThread,
+        rounds: Callable[[LeaseKeeper], Rounds] = KeeperThread,
     ) -> None:
         self.context = context
         self._store = store
@@ -91,8 +92,8 @@ class Engine:
         self._stocktaking = Stocktaking(context, reading, self.workers, self.owned.shards)
         self.info: StoreInfo
         self._keeper: LeaseKeeper
-        self._new_keeper_thread = keeper_thread
-        self._keeper_thread: KeeperThread
+        self._new_rounds = rounds
+        self._rounds: Rounds
         self._drain_until = 0.0
         self._worker_seen_at = -math.inf
         self._wire()
@@ -159,7 +160,7 @@ class Engine:
             exclusive=self.info.exclusive,
             call=self._call_from_keeper(asyncio.get_running_loop()),
         )
-        self._keeper_thread = self._new_keeper_thread(self._keeper)
+        self._rounds = self._new_rounds(self._keeper)
         self.context.membership.exclusive = self.info.exclusive
         self.owned.keeper = self._keeper
         self.context.may_act = lambda: self._keeper.is_confident
@@ -168,22 +169,19 @@ class Engine:
         self._tasks.start(self._committer.run(), name="committer")
         self._tasks.start(self.context.nudges.run(), name="nudges")
         self._tasks.start(self._reminders.run(), name="reminders")
-        self._tasks.start(forever(self.owned.sweep, pause_seconds=settings.sweep_seconds, name="sweep"), name="sweep")
-        self._tasks.start(
-            forever(self.owned.sweep_reminders, pause_seconds=settings.sweep_seconds, name="sweep-reminders"),
-            name="sweep-reminders",
-        )
-        self._tasks.start(
-            forever(self._flush, pause_seconds=_ACKNOWLEDGE_SECONDS, name="acknowledge"), name="acknowledge"
-        )
-        self._tasks.start(
-            forever(self._activities.housekeep, pause_seconds=settings.sweep_seconds, name="calls"), name="calls"
-        )
-        self._tasks.start(forever(self._housekeep, pause_seconds=1.0, name="housekeeping"), name="housekeeping")
+        self._recur(self.owned.sweep, settings.sweep_seconds, name="sweep")
+        self._recur(self.owned.sweep_reminders, settings.sweep_seconds, name="sweep-reminders")
+        self._recur(self._flush, _ACKNOWLEDGE_SECONDS, name="acknowledge")
+        self._recur(self._activities.housekeep, settings.sweep_seconds, name="calls")
+        self._recur(self._housekeep, 1.0, name="housekeeping")
         self._tasks.start(self._stocktaking.run(), name="stocktaking")
         self._tasks.start(self._stocktaking.measure_lag(), name="loop-lag")
         self._show_store()
-        self._keeper_thread.start()
+        self._rounds.start()
+
+    def _recur(self, step: Callable[[], Coroutine[Any, Any, None]], seconds: float, *, name: str) -> None:
+        pause = self.context.sources.pause
+        self._tasks.start(forever(step, pause_seconds=seconds, pause=pause, name=name), name=name)
 
     @staticmethod
     def _call_from_keeper(loop: asyncio.AbstractEventLoop) -> Callable[..., None]:
@@ -266,7 +264,7 @@ class Engine:
 
     async def stop_beside(self) -> None:
         """Release the shards of a store that stays open."""
-        await self._keeper_thread.stop()
+        await self._rounds.stop()
         await self._tasks.close()
 
     # -- effects --------------------------------------------------------------------------------------------------
@@ -384,6 +382,10 @@ class Engine:
     def worker_draining(self, session: WorkerSession) -> None:
         """The worker takes nothing new; what it runs may still answer."""
         session.draining = True
+
+    def next_due_ms(self) -> int:
+        """When the next reminder or open call is due, by the store's clock, as far as this engine knows."""
+        return self._reminders.next_due_ms()
 
     def shard(self, number: int) -> Shard | None:
         return self.owned.get(number)

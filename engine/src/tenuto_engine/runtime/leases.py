@@ -376,8 +376,18 @@ class LeaseKeeper:
             self._call(self._context.metrics.lease_operation, operation, result, times)
 
 
-class KeeperThread:
+class Rounds(Protocol):
     """Runs a keeper's rounds until it is stopped, and closes it then."""
+
+    def start(self) -> None: ...
+
+    async def stop(self) -> None:
+        """End the rounds, everything released. Idempotent."""
+        ...
+
+
+class KeeperThread:
+    """The rounds on a thread of their own, so that load never costs a lease. Conforms to `Rounds`."""
 
     def __init__(self, keeper: LeaseKeeper) -> None:
         self._keeper = keeper

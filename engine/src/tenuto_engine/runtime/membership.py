@@ -64,6 +64,8 @@ class Membership:
         """Whether an engine that was alive at `since_ms` (store's clock) has not been seen after it."""
         if engine_id == self._engine_id or engine_id in self._members:
             return False
+        if self.exclusive:
+            return True  # whoever it was had the store before this engine
         return self._read_at_ms > since_ms or since_ms > self._read_at_ms + _IMPOSSIBLE_MS
 
     def is_listed(self, engine_id: str) -> bool:

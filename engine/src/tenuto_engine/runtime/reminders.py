@@ -70,12 +70,13 @@ class Reminders:
                 seconds = min(self._begin_due(), seconds)
             except Exception:  # what one call or shard meets must not end the timers of all others
                 _log.exception("what is due could not be looked at")
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+            await self._context.sources.pause(seconds, self._wake)
             self._wake.clear()
+
+    def next_due_ms(self) -> int:
+        """When the next thing is due, by the store's clock, as far as this engine knows; far away where nothing is."""
+        dues = [shard.next_due_ms for shard in self.shards() if shard.next_due_ms is not None]
+        return min([self.next_look_ms(), *dues])
 
     def _begin_due(self) -> float:
         """Act on what is due; returns after how many seconds the next thing is."""

@@ -7,7 +7,6 @@ never counts the same thing.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 
 from tenuto_engine.ports.errors import StoreUnavailable
@@ -53,7 +52,7 @@ class Stocktaking:
             deadline = began + max(PAUSE_SECONDS, took / _SHARE)
             counted = set(self._stock)
             while self._context.monotonic() < deadline:
-                await asyncio.sleep(_CHANGE_SECONDS)
+                await self._context.sources.pause(_CHANGE_SECONDS)
                 if took < _CHANGE_SECONDS * _SHARE and set(self._shards.values()) != counted:
                     break
 
@@ -73,7 +72,7 @@ class Stocktaking:
         observe, clock = self._context.metrics.loop_lag.observe, self._context.monotonic
         while True:
             asked = clock() + _LAG_SECONDS
-            await asyncio.sleep(_LAG_SECONDS)
+            await self._context.sources.pause(_LAG_SECONDS)
             observe(max(0.0, clock() - asked))
 
     def _owned(self) -> list[Stock]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import structlog
 
+from tenuto_engine.runtime.sources import Pause
+
 _log = structlog.get_logger(__name__)
 
 
@@ -44,11 +46,13 @@ class TaskOwner:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def forever(step: Callable[[], Coroutine[Any, Any, None]], *, pause_seconds: float, name: str) -> None:
+async def forever(
+    step: Callable[[], Coroutine[Any, Any, None]], *, pause_seconds: float, pause: Pause, name: str
+) -> None:
     """Run `step` again and again with a pause between; a failing step is logged and does not end the loop."""
     while True:
         try:
             await step()
         except Exception:  # the loop is the last line of defence: whatever a step could not do, the next one tries
             _log.exception("background step failed", step=name)
-        await asyncio.sleep(pause_seconds)
+        await pause(pause_seconds)

@@ -18,6 +18,7 @@ from tenuto_engine.ports.operations import Commit
 from tenuto_engine.runtime.call import Call
 from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Turn
+from tenuto_engine.runtime.refusals import nondeterminism_code
 from tenuto_engine.runtime.tracing import sampled_trace_id
 from tenuto_engine.runtime.turn_commit import Outbound
 
@@ -49,7 +50,7 @@ def turn_answered(context: Context, instance: LiveInstance, turn: Turn, answer: 
     outcome = _OUTCOMES.get(answer.outcome, "unknown")
     context.metrics.turns[outcome].inc()
     if answer.outcome == TurnOutcome.NON_DETERMINISTIC:
-        context.metrics.nondeterminism.inc()
+        context.metrics.nondeterminism[nondeterminism_code(answer)].inc()
     elif answer.outcome == TurnOutcome.GUARD_REFUSED:
         context.metrics.guard_refused.inc()
     if turn.full and instance.state.length:

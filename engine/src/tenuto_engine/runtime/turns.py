@@ -15,7 +15,7 @@ from typing import Protocol
 
 import structlog
 
-from tenuto_engine.codec.events import UndecodableError, decode_actions, decode_failure, encode_event
+from tenuto_engine.codec.events import UndecodableError, decode_actions, encode_event
 from tenuto_engine.core.apply import apply
 from tenuto_engine.core.decide import (
     Decision,
@@ -26,6 +26,7 @@ from tenuto_engine.core.decide import (
 )
 from tenuto_engine.core.effects import DisarmTimer, Effect
 from tenuto_engine.core.events import Event, EventRaised, TurnStarted
+from tenuto_engine.core.limits import MAX_CODE_HASH
 from tenuto_engine.core.state import InstanceState
 from tenuto_engine.core.status import TERMINAL, Hold, Status
 from tenuto_engine.ports.inbound import TurnAnswer, TurnItem, TurnOutcome
@@ -38,6 +39,7 @@ from tenuto_engine.runtime.context import Context
 from tenuto_engine.runtime.instance import LiveInstance, Mail, Phase, Turn
 from tenuto_engine.runtime.log_fields import about
 from tenuto_engine.runtime.mail_order import early_by_ms, is_for_another, mail_of_turn
+from tenuto_engine.runtime.refusals import bounded_reason, reason_of
 from tenuto_engine.runtime.shard import Shard
 from tenuto_engine.runtime.stalled import TRIED_AGAIN
 from tenuto_engine.runtime.turn_commit import WAKE_REMINDER, Outbound, any_call, build_commit, parts_of, translate
@@ -51,6 +53,7 @@ _SET_ASIDE_SECONDS = 5.0
 _LONGEST_SLEEP_SECONDS = 3_600.0  # the store's clock may be set meanwhile
 _FIRST_BACKOFF_MS = 1_000
 _LONGEST_BACKOFF_MS = 60_000
+_LONGEST_WHY = 1_000  # of a reason that is followed by what will happen
 
 
 class Effects(Protocol):
@@ -272,11 +275,11 @@ class Turns:
                 instance.worker = None
                 self._hand_out(instance)
             case TurnOutcome.NON_DETERMINISTIC | TurnOutcome.GUARD_REFUSED:
-                self._stall(instance, _failure_text(answer.failure))
+                self._stall(instance, reason_of(answer))
             case TurnOutcome.UNSUITABLE | TurnOutcome.GIVEN_BACK:
                 self._not_by_this_one(instance, turn, answer)
             case _:
-                self._turn_failed(instance, _failure_text(answer.failure) or "the worker could not run the turn")
+                self._turn_failed(instance, reason_of(answer) or "the worker could not run the turn")
 
     def _not_by_this_one(self, instance: LiveInstance, turn: Turn, answer: TurnAnswer) -> None:
         assert turn.session is not None
@@ -286,7 +289,7 @@ class Turns:
             self._hand_out(instance)
             return
         instance.shunned.clear()
-        reason = f"{_failure_text(answer.failure)}; {TRIED_AGAIN}"
+        reason = f"{reason_of(answer)[:_LONGEST_WHY]}; {TRIED_AGAIN}"
         if answer.outcome == TurnOutcome.UNSUITABLE:
             self._stall(instance, reason)
         else:
@@ -309,7 +312,8 @@ class Turns:
         context, state = self._context, instance.state
         pairs: list[tuple[Event, bytes]] = []
         if turn.received or (answer.patches and not turn.resumes):
-            started = TurnStarted(turn.at_ms, list(answer.patches), instance.shard.lease.epoch)
+            code_hash = answer.code_hash[:MAX_CODE_HASH]
+            started = TurnStarted(turn.at_ms, list(answer.patches), instance.shard.lease.epoch, code_hash)
             pairs.append((started, encode_event(started)))
         pairs.extend((m.event, m.raw) for m in turn.received)
         received_count = len(pairs)
@@ -532,7 +536,8 @@ class Turns:
             )
 
     def _stall(self, instance: LiveInstance, reason: str) -> None:
-        _log.error("instance stalled", reason=reason, **about(instance))
+        # One line: the whole reason stands in the instance, and in the worker's log.
+        _log.error("instance stalled", reason=reason.partition("\n")[0], **about(instance))
         self._hold(instance, Hold.STALLED, Status.STALLED, reason)
 
     def _hold(self, instance: LiveInstance, hold: Hold, status: Status, reason: str, *, wake_at_ms: int = 0) -> None:
@@ -540,7 +545,7 @@ class Turns:
         state, turn = instance.state, instance.turn
         self._forget(instance)
         instance.worker = None
-        state.hold, state.status, state.reason = hold, status, reason
+        state.hold, state.status, state.reason = hold, status, bounded_reason(reason)
         commit_id = turn.commit_id if turn is not None else self._context.new_commit_id()
         out = Outbound()
         if wake_at_ms:
@@ -575,12 +580,3 @@ def _release(state: InstanceState) -> None:
     state.hold, state.reason = Hold.NONE, ""
     if state.status is Status.STALLED:
         state.status = Status.RUNNING
-
-
-def _failure_text(data: bytes) -> str:
-    if not data:
-        return ""
-    try:
-        return decode_failure(data).message
-    except UndecodableError as error:
-        return str(error)

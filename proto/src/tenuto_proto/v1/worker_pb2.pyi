@@ -102,7 +102,7 @@ class TurnItem(_message.Message):
     def __init__(self, instance_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., base_commit_id: _Optional[str] = ..., commit_id: _Optional[str] = ..., history_length: _Optional[int] = ..., full_history: _Optional[bool] = ..., more: _Optional[bool] = ..., history: _Optional[_Iterable[bytes]] = ..., new_events: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class TurnResult(_message.Message):
-    __slots__ = ("instance_id", "execution_id", "commit_id", "outcome", "actions", "custom_status", "patches", "failure")
+    __slots__ = ("instance_id", "execution_id", "commit_id", "outcome", "actions", "custom_status", "patches", "failure", "code_hash")
     class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         COMPLETED: _ClassVar[TurnResult.Outcome]
@@ -125,6 +125,7 @@ class TurnResult(_message.Message):
     CUSTOM_STATUS_FIELD_NUMBER: _ClassVar[int]
     PATCHES_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    CODE_HASH_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     execution_id: str
     commit_id: str
@@ -133,7 +134,8 @@ class TurnResult(_message.Message):
     custom_status: bytes
     patches: _containers.RepeatedScalarFieldContainer[str]
     failure: bytes
-    def __init__(self, instance_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., commit_id: _Optional[str] = ..., outcome: _Optional[_Union[TurnResult.Outcome, str]] = ..., actions: _Optional[bytes] = ..., custom_status: _Optional[bytes] = ..., patches: _Optional[_Iterable[str]] = ..., failure: _Optional[bytes] = ...) -> None: ...
+    code_hash: str
+    def __init__(self, instance_id: _Optional[str] = ..., execution_id: _Optional[str] = ..., commit_id: _Optional[str] = ..., outcome: _Optional[_Union[TurnResult.Outcome, str]] = ..., actions: _Optional[bytes] = ..., custom_status: _Optional[bytes] = ..., patches: _Optional[_Iterable[str]] = ..., failure: _Optional[bytes] = ..., code_hash: _Optional[str] = ...) -> None: ...
 
 class ActivityItem(_message.Message):
     __slots__ = ("token", "instance_id", "execution_id", "event_id", "name", "input", "attempt", "deliveries", "start_to_close_ms", "heartbeat_ms", "workflow_name", "heartbeat_details", "trace_parent")

@@ -7,62 +7,11 @@ MODULE is an importable name or a path ending in `.py`; RUNTIME the name of the 
 
 from __future__ import annotations
 
-import importlib
 import logging
 import sys
-import traceback
-from pathlib import Path
-from types import ModuleType
-from typing import Protocol, cast
 
 from tenuto._cli.exits import Exit
-
-
-class Runnable(Protocol):
-    """What RUNTIME must be able to do."""
-
-    def run(self) -> object:
-        """Work until told to stop by a signal."""
-        ...
-
-
-class NotRunnable(Exception):
-    """MODULE:RUNTIME names nothing that can be run; the message says what is wrong."""
-
-
-def load(target: str) -> Runnable:
-    """Import MODULE and return its RUNTIME; errors inside the module pass through.
-
-    Raises:
-        NotRunnable: the target is malformed, or there is no such module or runtime.
-    """
-    name, colon, attribute = target.rpartition(":")
-    if not colon or not name or not attribute:
-        raise NotRunnable(f"{target!r} is not of the form module:runtime, for example app:wfr")
-    module = _import(name)
-    found = getattr(module, attribute, None)
-    if found is None:
-        raise NotRunnable(f"module {name!r} has no {attribute!r}")
-    if not callable(getattr(found, "run", None)):
-        raise NotRunnable(f"{target} is a {type(found).__name__}, not a WorkflowRuntime")
-    return cast("Runnable", found)
-
-
-def _import(name: str) -> ModuleType:
-    folder = Path.cwd()
-    if name.endswith(".py"):
-        path = Path(name).resolve()
-        if not path.is_file():
-            raise NotRunnable(f"there is no file {name}")
-        folder, name = path.parent, path.stem
-    # As `python script.py` does for its own folder, so that the app's other modules are found.
-    sys.path.insert(0, str(folder))
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-            raise NotRunnable(f"there is no module {error.name!r} in {folder} or in this environment") from error
-        raise
+from tenuto._worker.loading import NotRunnable, load, trace_of_import
 
 
 def main() -> None:
@@ -73,20 +22,12 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(Exit.USAGE)
     except Exception as error:  # Whatever the module raises while it is imported: the same again at each start.
-        print(_own_trace(error), end="", file=sys.stderr)
+        print(trace_of_import(error), end="", file=sys.stderr)
         sys.exit(Exit.USAGE)
     # The line that says that an engine was found is as good to know as the one that none was. Without effect where
     # the module has set up logging itself.
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     runtime.run()
-
-
-def _own_trace(error: Exception) -> str:
-    """The traceback from the imported module on, without the import system's frames."""
-    described = traceback.TracebackException.from_exception(error)
-    frames = [frame for frame in described.stack if "importlib" not in frame.filename and frame.filename != __file__]
-    described.stack = traceback.StackSummary.from_list(frames)
-    return "".join(described.format())
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ class Exit(IntEnum):
     """How a command ended.
 
     OK 0; FAILED 1: the workflow failed or was terminated (`wait`, `get --exit-code`), a program of `dev` kept ending,
-    or `verify` found something; USAGE 2: wrong arguments, a request refused as invalid, or a store that `verify` cannot
-    read; NOT_FOUND 3: no such instance; UNAVAILABLE 4: no engine answered, it refused the token, or the outcome is
-    unknown; REFUSED 5: the id is taken, the status does not allow it, or a limit was reached; TIMEOUT 6: a wait ended
-    at its timeout.
+    or `verify` or `lint` found something; USAGE 2: wrong arguments or configuration, a request refused as invalid, or a
+    store that `verify` cannot read; NOT_FOUND 3: no such instance; UNAVAILABLE 4: no engine answered, it refused the
+    token, or the outcome is unknown; REFUSED 5: the id is taken, the status does not allow it, or a limit was reached;
+    TIMEOUT 6: a wait ended at its timeout.
     """
 
     OK = 0

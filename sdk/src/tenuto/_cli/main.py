@@ -1,4 +1,4 @@
-"""Entry point of `tenuto`: options for all commands, and errors as sentences with exit codes."""
+"""All commands of `tenuto`: options that hold for each, and errors as sentences with exit codes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import typer
 from rich.text import Text
 
 from tenuto import errors
-from tenuto._cli import dev, verify, workflow
+from tenuto._cli import dev, explain, journey, lint, replay, verify, workflow
 from tenuto._cli.exits import Exit, exit_for
 from tenuto._cli.session import Output, Session, session_of
+from tenuto._cli.start import LIGHT
 from tenuto._cli.tables import raw_text, records_table
 from tenuto._trace.build import build_trace
 from tenuto._trace.page import html_page
 from tenuto._trace.text import print_trace
 
 _EPILOG = (
-    "Exit codes: 0 ok; 1 the workflow failed or was terminated (wait, get --exit-code), or verify found something; "
-    "2 wrong usage or invalid "
-    "request; 3 no such instance; 4 engine unavailable, token refused or outcome unknown; 5 refused (id taken, "
-    "status, limit); 6 timeout."
+    "Exit codes: 0 ok; 1 the workflow failed or was terminated (wait, get --exit-code), or verify, lint or replay "
+    "found something; 2 wrong usage or invalid request; 3 no such instance; 4 engine unavailable, token refused or "
+    "outcome unknown; 5 refused (id taken, status, limit); 6 timeout."
 )
 
 app = typer.Typer(
@@ -41,6 +41,9 @@ state = typer.Typer(name="state", help="Look into the state store.", no_args_is_
 app.add_typer(state)
 app.command("dev")(dev.dev)
 app.command("verify")(verify.verify)
+app.command("replay")(replay.replay)
+app.command("lint")(lint.lint)
+app.command("explain")(explain.explain)
 
 # These may stand anywhere on the line, so that a command can be repeated with one of them added at its end.
 _WITH_VALUE = frozenset({"--engine", "--token-file", "--output", "-o"})
@@ -102,9 +105,21 @@ def trace(
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a self-contained timeline page instead.")
     ] = None,
+    step: Annotated[
+        bool, typer.Option("--step", help="Step through a replay of your code instead: lines and variables.")
+    ] = False,
+    app_target: Annotated[
+        str, typer.Option("--app", metavar="MODULE:RUNTIME", help="With --step: the code that is replayed.")
+    ] = "",
 ) -> None:
-    """Explain an instance's replay: what history holds, what is skipped and why, what runs next."""
+    """Explain an instance's replay: what history holds, what is skipped and why, what runs next.
+
+    With --step, INSTANCE may also be the file of an exported history.
+    """
     session = session_of(context)
+    if step:
+        journey.step_through(session, instance_id, app=app_target, html=html)
+        return
     found_state = session.state_of(instance_id)
     history = session.client.get_workflow_history(instance_id)
     records = session.client.get_workflow_records(instance_id, max_records=len(history) + 1000)
@@ -130,12 +145,13 @@ def version(context: typer.Context) -> None:
 
 
 def hoist(arguments: Sequence[str]) -> list[str]:
-    """Move the options that hold for every command to the front; what follows `--` is left alone."""
+    """Move the options that hold for every command to the front; what follows `--` or `lint` is left alone."""
     front: list[str] = []
     rest: list[str] = []
     words = iter(arguments)
     for word in words:
-        if word == "--":
+        # The linter has formats of its own behind --output.
+        if word == "--" or (word in LIGHT and not rest):
             rest += [word, *words]
         elif word in _FLAGS or (word.startswith("--") and word.partition("=")[0] in _WITH_VALUE and "=" in word):
             front.append(word)

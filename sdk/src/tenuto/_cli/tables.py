@@ -27,11 +27,11 @@ _STYLES = {
 
 
 def status_text(state: WorkflowState, *, brief: bool = False) -> Text:
-    """Return the status in its colour, with its reason; `brief`: with the beginning of the reason's first line."""
+    """Return the status in its colour, with the first line of its reason; `brief`: with the beginning of that."""
     status = state.runtime_status
-    reason = state.status_reason
-    if brief and reason:
-        reason = shorten(reason.splitlines()[0], 60)
+    reason = next(iter(state.status_reason.splitlines()), "")
+    if brief:
+        reason = shorten(reason, 60)
     text = Text(status.name, style=_STYLES.get(status, ""))
     return text.append(f" ({reason})", style="not bold dim") if reason else text
 
@@ -62,7 +62,7 @@ def page_table(page: WorkflowPage) -> RenderableType:
 
 
 def state_table(state: WorkflowState) -> RenderableType:
-    """Return one instance, one line per fact that there is."""
+    """Return one instance, one line per fact that there is; a reason of several lines stands below, as it was told."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
@@ -86,7 +86,8 @@ def state_table(state: WorkflowState) -> RenderableType:
     if (failure := state.failure_details) is not None:
         table.add_row("failure", Text(visible(str(failure)), style="red"))
         _add_traces(table, failure)
-    return table
+    # Not in the table: operations side by side need the whole width.
+    return Group(table, Text(""), Text(visible(state.status_reason))) if "\n" in state.status_reason else table
 
 
 def _add_traces(table: Table, failure: FailureDetails) -> None:

@@ -380,7 +380,9 @@ class ReplayContext:
         """
         operations = self._operations
         payload = operations.payloads.dump(custom_status, what="custom status")
-        operations.custom_status = operations.payloads.seal(b"null") if payload is None else payload
+        if payload is None:
+            payload = operations.payloads.seal(b"null")
+        operations.show(payload)
 
     def is_patched(self, patch_name: str) -> bool:
         """Says whether to take the new branch of changed code: True in executions that reach it for the first time.

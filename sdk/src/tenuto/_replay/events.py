@@ -54,10 +54,16 @@ class Parent(msgspec.Struct, array_like=True, frozen=True):
 
 
 class TurnStarted(msgspec.Struct, array_like=True, frozen=True, tag=1):
-    """Opens each turn. `at_ms` is the turn's time: what `current_utc_datetime` shows. Never before the previous one."""
+    """Opens each turn. `at_ms` is the turn's time: what `current_utc_datetime` shows. Never before the previous one.
+
+    `epoch` is the engine's: that of the lease under which the turn ran. `code_hash` names the workflow's code that ran
+    it; empty where it is that of the turn before, or was not recorded.
+    """
 
     at_ms: int
     patches: list[str] = []
+    epoch: int = 0
+    code_hash: str = ""
 
 
 class ExecutionStarted(msgspec.Struct, array_like=True, frozen=True, tag=2):

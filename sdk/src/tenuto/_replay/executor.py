@@ -16,6 +16,7 @@ part of the answer.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -24,13 +25,19 @@ import msgspec
 
 from tenuto._payloads import Payloads
 from tenuto._replay import actions, comparison, events
+from tenuto._replay.alignment import NEIGHBOURS
 from tenuto._replay.context import ReplayContext
 from tenuto._replay.definitions import CallInfo
 from tenuto._replay.failures import from_exception, to_details
+from tenuto._replay.observing import Observer
 from tenuto._replay.operations import ExecutionInfo, Operations, PayloadTask
 from tenuto._replay.patches import Patches
+from tenuto._replay.report import make_error
+from tenuto._replay.scene import Investigator, Scene
 from tenuto._replay.stepping import Raised, Returned, SteppedCode, StepWatch
 from tenuto.errors import GuardViolation, NonDeterminismError, PayloadError, TaskFailedError, TenutoError
+
+_NOTHING_RERUN: frozenset[int] = frozenset()
 
 
 class UnknownWorkflow(TenutoError):
@@ -58,18 +65,26 @@ class Definitions(Protocol):
         """The code of a workflow; None as variant means the latest. Raises `UnknownWorkflow`."""
         ...
 
+    def code_hash(self, code: WorkflowCode) -> str:
+        """Names what the function's code is, in 16 hex digits; another one where the code was changed."""
+        ...
+
     def make_context(self, operations: Operations, patches: Patches) -> ReplayContext:
         """The context to give to the code."""
         ...
 
 
 class TurnOutcome(msgspec.Struct, frozen=True):
-    """What a turn asks of the engine. `problem` is set where it may not be recorded; then the rest is empty."""
+    """What a turn asks of the engine. `problem` is set where it may not be recorded; then the rest is empty.
+
+    `code_hash`: of the workflow's code, where this history did not record it last.
+    """
 
     actions: list[actions.Action] = []
     custom_status: bytes | None = None
     patches: list[str] = []
     is_finished: bool = False
+    code_hash: str = ""
     problem: NonDeterminismError | GuardViolation | None = None
 
 
@@ -81,8 +96,34 @@ class Executor:
         execution_id: this life of it.
         definitions: the code.
         payloads: how payloads are read and written.
+        check_inputs: whether operations must be asked for with what history records, too.
+        investigator: who tells more about the code where it differs from history; None: nobody.
         watch: told of each step of the code; None: nobody is.
+        observer: is told what happens; None: nobody is.
     """
+
+    # Thousands are kept: slots save each of them a dictionary.
+    __slots__ = (
+        "_check_inputs",
+        "_code",
+        "_continuation",
+        "_definition",
+        "_definitions",
+        "_execution_id",
+        "_instance_id",
+        "_investigator",
+        "_is_finished",
+        "_is_replaying",
+        "_may_lack_record",
+        "_now_ms",
+        "_observer",
+        "_operations",
+        "_patches",
+        "_payloads",
+        "_recorded_hash",
+        "_rerun",
+        "_watch",
+    )
 
     def __init__(
         self,
@@ -92,14 +133,23 @@ class Executor:
         definitions: Definitions,
         payloads: Payloads,
         watch: StepWatch | None = None,
+        check_inputs: bool = False,
+        investigator: Investigator | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._instance_id = instance_id
         self._execution_id = execution_id
         self._definitions = definitions
         self._payloads = payloads
+        self._observer = observer
         self._patches = Patches()
         self._watch = watch
         self._code = SteppedCode(watch)
+        self._check_inputs = check_inputs
+        self._investigator = investigator
+        self._definition: WorkflowCode | None = None
+        self._recorded_hash = ""
+        self._rerun = _NOTHING_RERUN
         self._operations: Operations | None = None
         self._is_finished = False
         self._is_replaying = True
@@ -115,20 +165,37 @@ class Executor:
         """
         try:
             if history:
+                if self._check_inputs:
+                    # A rerun may have given its operation another input.
+                    self._rerun = frozenset(e.event_id for e in history if isinstance(e, events.RerunStarted))
                 self._set_replaying(True)
                 self._apply(history)
                 self._leave_history()
             self._set_replaying(False)
             self._apply(new_events)
-        except (NonDeterminismError, GuardViolation) as problem:
-            return TurnOutcome(problem=problem)
+        except comparison.Difference as difference:
+            return TurnOutcome(problem=self._explain(difference, [*history, *new_events]))
+        except GuardViolation as refusal:
+            return TurnOutcome(problem=refusal)
         operations = self._operations
         if operations is None:
             return TurnOutcome()
         asked = list(operations.unconfirmed)
         operations.unconfirmed.clear()
         status, operations.custom_status = operations.custom_status, None
-        return TurnOutcome(asked, status, self._patches.drain(), self._is_finished)
+        return TurnOutcome(asked, status, self._patches.drain(), self._is_finished, self._unrecorded_hash(new_events))
+
+    @property
+    def awaited_events(self) -> list[str]:
+        """Names of the events that the code waits for now."""
+        operations = self._operations
+        return [] if operations is None or self._is_finished else operations.awaited_events()
+
+    @property
+    def open_operations(self) -> list[int]:
+        """Numbers of the operations that have no outcome and were not cancelled."""
+        operations = self._operations
+        return [] if operations is None or self._is_finished else list(operations.open)
 
     def close(self) -> None:
         """Drops the execution from memory: its code gets no chance to ask for anything more."""
@@ -142,17 +209,60 @@ class Executor:
             self._operations.is_replaying = is_replaying
 
     def _apply(self, batch: Sequence[events.Event]) -> None:
-        for event in batch:
-            handler = _HANDLERS.get(type(event))
-            if handler is not None:
-                handler(self, event)
+        event: events.Event | None = None
+        observer = self._observer
+        try:
+            for event in batch:
+                if observer is not None:
+                    observer.applying(event)
+                handler = _HANDLERS.get(type(event))
+                if handler is not None:
+                    handler(self, event)
+                if observer is not None:
+                    observer.applied(event, self._code)
+        except comparison.Difference as difference:
+            difference.met_at = event
+            raise
 
     def _leave_history(self) -> None:
         """What replayed turns set was recorded with them, unless the last turn is recorded in part."""
         operations = self._operations
-        if operations is not None and operations.first_unconfirmed() is None:
+        if operations is None:
+            return
+        operations.confirmed = None
+        if operations.first_unconfirmed() is None:
             operations.custom_status = None
             self._patches.drain()
+
+    def _unrecorded_hash(self, new_events: Sequence[events.Event]) -> str:
+        """The code's hash, where the turn that ends is to record it: not in one that finishes an earlier turn."""
+        definition = self._definition
+        own = "" if definition is None else self._definitions.code_hash(definition)
+        if own == self._recorded_hash or not new_events:
+            return ""
+        self._recorded_hash = own
+        return own
+
+    def _explain(self, difference: comparison.Difference, history: Sequence[events.Event]) -> NonDeterminismError:
+        operations, definition, attempted = self._operations, self._definition, difference.attempted
+        assert operations is not None, "its operations found the difference"
+        assert definition is not None, "they are those of a workflow"
+        rest = (each for each in operations.unconfirmed if each is not attempted)
+        asked = [] if attempted is None else [attempted, *(e for e in rest if not isinstance(e, actions.CancelTimer))]
+        scene = Scene(
+            instance_id=self._instance_id,
+            execution_id=self._execution_id,
+            workflow=operations.info.name,
+            function=definition.function,
+            code_hash=self._definitions.code_hash(definition),
+            history=history,
+            position=next(i for i, event in enumerate(history) if event is difference.met_at),
+            difference=difference,
+            confirmed=list(operations.confirmed or ()),
+            asked=asked,
+            waits_at=self._code.place(),
+        )
+        return make_error(scene, self._investigator)
 
     # -- received events
 
@@ -160,6 +270,8 @@ class Executor:
         """The clock moves; a replayed turn before this one should have its record."""
         self._now_ms = event.at_ms
         self._patches.record(event.patches)
+        if event.code_hash:
+            self._recorded_hash = event.code_hash
         operations = self._operations
         if operations is None:
             return
@@ -183,7 +295,10 @@ class Executor:
         operations.watch = self._watch
         operations.now_ms = self._now_ms
         operations.is_replaying = self._is_replaying
-        self._operations = operations
+        operations.observer = self._observer
+        operations.inputs_differ_at = self._rerun if self._check_inputs else None
+        operations.confirmed = deque(maxlen=NEIGHBOURS) if self._is_replaying else None
+        self._operations, self._definition = operations, code
         context = self._definitions.make_context(operations, self._patches)
         self._code.begin(lambda: self._prepare(code, event, context))
         self._note_ending(operations)
@@ -231,7 +346,7 @@ class Executor:
             self._may_lack_record = False
             attempted = operations.first_unconfirmed() if self._is_replaying else None
             if attempted is not None:
-                raise comparison.surplus(attempted, self._instance_id)
+                raise comparison.Difference(None, attempted)
         return None if self._is_finished else operations
 
     # -- recorded operations

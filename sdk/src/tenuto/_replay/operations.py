@@ -7,13 +7,14 @@ The context writes here, the executor reads: new operations enter `request`, his
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from inspect import currentframe
 from typing import TYPE_CHECKING, Any
 
 from tenuto._payloads import Payloads
 from tenuto._replay import actions, comparison, events
 from tenuto._replay.definitions import CallInfo
+from tenuto._replay.observing import Observer
 from tenuto._replay.tasks import CancellableTask, SettableTask
 from tenuto.errors import WorkflowSignal
 
@@ -82,7 +83,33 @@ class ExecutionInfo:
 
 
 class Operations:
-    """Open operations, buffered events, patches and the clock of one execution."""
+    """Open operations, buffered events, patches and the clock of one execution.
+
+    `confirmed`: while replaying, the last few that history confirmed. `inputs_differ_at`: operations whose input may
+    differ from the recorded one; None: those of all may.
+    """
+
+    # As of the executor.
+    __slots__ = (
+        "_last_id",
+        "_received",
+        "_unread",
+        "_waiting",
+        "activities",
+        "confirmed",
+        "custom_status",
+        "info",
+        "inputs_differ_at",
+        "is_closed",
+        "is_replaying",
+        "next_input",
+        "now_ms",
+        "observer",
+        "open",
+        "payloads",
+        "unconfirmed",
+        "watch",
+    )
 
     def __init__(self, info: ExecutionInfo, payloads: Payloads, activities: Mapping[str, CallInfo]) -> None:
         self.info = info
@@ -95,8 +122,10 @@ class Operations:
         self.open: dict[int, SettableTask[Any]] = {}
         self.custom_status: bytes | None = None
         self.next_input: actions.ContinueAsNew | None = None
-        self.keeps_events = False
+        self.inputs_differ_at: Set[int] | None = None
+        self.confirmed: deque[actions.Action] | None = None
         self.watch: StepWatch | None = None
+        self.observer: Observer | None = None
         self._last_id = 0
         self._waiting: dict[str, deque[EventTask]] = {}
         self._unread: dict[str, deque[tuple[int, events.EventRaised]]] = {}
@@ -111,7 +140,7 @@ class Operations:
 
     def request(self, action: actions.Action, task: SettableTask[Any] | None) -> None:
         """Asks for an operation; `task` completes with it."""
-        self.unconfirmed.append(action)
+        self._ask(action)
         if task is not None:
             self.open[action.event_id] = task
 
@@ -119,16 +148,25 @@ class Operations:
         """Holds a recorded operation against the next one that the code asked for.
 
         Raises:
-            NonDeterminismError: they differ.
+            Difference: they differ.
         """
         unconfirmed = self.unconfirmed
         while unconfirmed:
             attempted = unconfirmed.popleft()
             if comparison.is_match(recorded, attempted):
+                if self.inputs_differ_at is not None and recorded.event_id not in self.inputs_differ_at:
+                    self._compare_inputs(recorded, attempted)
+                if self.confirmed is not None:
+                    self.confirmed.append(attempted)
                 return
             if not isinstance(attempted, actions.CancelTimer):  # A cancellation leaves no record.
-                raise comparison.mismatch(recorded, attempted, self.info.instance_id)
-        raise comparison.mismatch(recorded, None, self.info.instance_id)
+                raise comparison.Difference(recorded, attempted)
+        raise comparison.Difference(recorded, None)
+
+    def _compare_inputs(self, recorded: comparison.RecordedOperation, attempted: actions.Action) -> None:
+        field = comparison.changed_field(recorded, attempted, self.payloads)
+        if field:
+            raise comparison.Difference(recorded, attempted, field)
 
     def first_unconfirmed(self) -> actions.Action | None:
         """The oldest operation that history should confirm next, if any."""
@@ -145,7 +183,18 @@ class Operations:
         if self.is_closed:
             raise InstanceDropped("the execution has ended or was dropped from memory")
         if self.open.pop(event_id, None) is not None:
-            self.unconfirmed.append(actions.CancelTimer(event_id))
+            self._ask(actions.CancelTimer(event_id))
+
+    def _ask(self, action: actions.Action) -> None:
+        self.unconfirmed.append(action)
+        if self.observer is not None:
+            self.observer.asked(action)
+
+    def show(self, custom_status: bytes | None) -> None:
+        """Sets the custom status that goes with this turn."""
+        self.custom_status = custom_status
+        if self.observer is not None and custom_status is not None:
+            self.observer.showed(custom_status)
 
     def receive(self, event: events.EventRaised) -> None:
         """Gives an external event to who waits for its name, without case, else keeps it."""
@@ -178,6 +227,10 @@ class Operations:
         if task.timer is not None:
             task.timer.cancel()
 
+    def awaited_events(self) -> list[str]:
+        """Names of the events that the code waits for, without case, in the order in which it began to."""
+        return [name for name, waiting in self._waiting.items() for task in waiting if not task.is_complete]
+
     def unread_events(self) -> list[events.EventRaised]:
         """Events that nobody waited for, oldest first."""
         numbered = [entry for queue in self._unread.values() for entry in queue]
@@ -198,6 +251,17 @@ class Operations:
             task.complete(value)
 
 
+def source_files(source: str) -> list[str]:
+    """The files that lines known as `source` are of, with their whole paths; none where it was recorded elsewhere."""
+    return sorted({file for (file, _), known in _sources.items() if known == source})
+
+
+def source_of(file: str, line: int) -> str:
+    """A line of code as history records it: with the last folder alone, so that it is the same on every machine."""
+    short = "/".join(file.replace("\\", "/").split("/")[-2:])
+    return f"{short}:{line}"
+
+
 def caller_source(depth: int) -> str:
     """The line of user code that asked for something, as "folder/file.py:12"; `depth` counts SDK frames above it."""
     frame = currentframe()
@@ -208,6 +272,5 @@ def caller_source(depth: int) -> str:
     key = (frame.f_code.co_filename, frame.f_lineno)
     source = _sources.get(key)
     if source is None:
-        short = "/".join(key[0].replace("\\", "/").split("/")[-2:])
-        source = _sources[key] = f"{short}:{key[1]}"
+        source = _sources[key] = source_of(*key)
     return source

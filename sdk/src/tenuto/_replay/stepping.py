@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from functools import partial
-from types import CodeType, CoroutineType, GeneratorType
+from types import CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any, Protocol, TypeGuard
 
 import msgspec
 
-from tenuto._replay.operations import InstanceDropped
+from tenuto._replay.operations import InstanceDropped, source_of
 from tenuto._replay.tasks import SettableTask, Task
+
+_OWN_FOLDER = __file__.rpartition("_replay")[0]
 
 
 class StepWatch(Protocol):
@@ -99,6 +101,27 @@ class SteppedCode:
             else:
                 # The same error may be raised at several waits; frames of the former ones would mislead.
                 self._take(self._step(self._watch, code.throw, error.with_traceback(None)))
+
+    def frames(self) -> list[FrameType]:
+        """The frames of user code that wait, the workflow's own first; none where it has ended."""
+        found: list[FrameType] = []
+        inner: object = self._code
+        while inner is not None:
+            frame = getattr(inner, "gi_frame", None) or getattr(inner, "cr_frame", None)
+            if frame is not None and not frame.f_code.co_filename.startswith(_OWN_FOLDER):
+                found.append(frame)
+            inner = getattr(inner, "gi_yieldfrom", None) or getattr(inner, "cr_await", None)
+        return found
+
+    def place(self) -> str:
+        """The line of user code at which it waits, as "folder/file.py:12"; empty where it has ended."""
+        frames = self.frames()
+        return source_of(frames[-1].f_code.co_filename, frames[-1].f_lineno) if frames else ""
+
+    @property
+    def waiting(self) -> Task[Any] | None:
+        """What it waits for; None where it has ended."""
+        return self._waiting
 
     def close(self) -> None:
         """Drops the code where it stands. The caller has seen to it that the context answers no more."""

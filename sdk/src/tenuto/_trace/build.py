@@ -56,6 +56,7 @@ def build_trace(state: WorkflowState, history: WorkflowHistory, records: StateRe
         nexts=next_steps(state, index, records),
         store_key=records.store_key,
         keys=state_keys(records, [(item.key, len(msgspec.msgpack.encode(item.event))) for item in history]),
+        problem=state.status_reason if "\n" in state.status_reason else "",
     )
 
 
@@ -96,7 +97,8 @@ def _ms(at: datetime) -> int:
 
 
 def _facts(state: WorkflowState, records: StateRecords) -> tuple[tuple[str, str], ...]:
-    status = state.runtime_status.name + (f" ({state.status_reason})" if state.status_reason else "")
+    reason = next(iter(state.status_reason.splitlines()), "")
+    status = state.runtime_status.name + (f" ({reason})" if reason else "")
     found = [
         ("Workflow", state.name + (f", version {state.version}" if state.version else "")),
         ("Status", status),

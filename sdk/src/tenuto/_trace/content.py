@@ -89,7 +89,9 @@ def content(event: events.Event | UnknownEvent) -> str:
     """Return what an event carries, in one line: input, result, failure, due time, reason."""
     match event:
         case events.TurnStarted():
-            return f"patches taken: {', '.join(event.patches)}" if event.patches else ""
+            patches = f"patches taken: {', '.join(event.patches)}" if event.patches else ""
+            code = f"code {event.code_hash}" if event.code_hash else ""
+            return ", ".join(filter(None, (code, patches)))
         case events.ExecutionStarted() | events.ActivityScheduled():
             return f"input {value_text(event.input)}"
         case events.ChildCreated():

@@ -112,7 +112,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """All that can be said of one instance's replay. `facts` are label and value, for the head of a page."""
+    """All that can be said of one instance's replay. `facts` are label and value, for the head of a page.
+
+    `problem`: the report of why it stalled, where it has several lines; else empty.
+    """
 
     instance_id: str
     name: str
@@ -126,6 +129,7 @@ class Trace:
     nexts: tuple[NextStep, ...]
     store_key: str
     keys: tuple[StateKey, ...]
+    problem: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the trace as JSON-compatible values."""

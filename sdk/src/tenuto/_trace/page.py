@@ -30,6 +30,7 @@ def html_page(trace: Trace) -> str:
         "headline": escape(trace.headline),
         "facts": "".join(f"<div>{_tag('dt', label)}{_tag('dd', value)}</div>" for label, value in trace.facts),
         "notes": "".join(_tag("p", note, "note") for note in trace.notes),
+        "problem": _problem(trace.problem),
         "timeline": _timeline(trace.spans),
         "steps": "".join(_step(step) for step in trace.steps) or _tag("li", "No turn is recorded yet.", "empty"),
         "history": _history(trace.events),
@@ -44,6 +45,14 @@ def html_page(trace: Trace) -> str:
         name, _, rest = part.partition("}}")
         filled += [marks[name], rest]
     return "".join(filled)
+
+
+def _problem(report: str) -> str:
+    """Whole, because its end says what to do; the engine bounds it."""
+    if not report:
+        return ""
+    heading = '<h2 id="h-problem">Why it stalled</h2>'
+    return f'<section class="card problem" aria-labelledby="h-problem">{heading}<pre>{escape(report)}</pre></section>'
 
 
 def _tag(name: str, text: str, kind: str = "") -> str:

@@ -55,6 +55,7 @@ def render(trace: Trace) -> list[RenderableType]:
     """Return the parts of the page, from head to state keys."""
     return [
         _head(trace),
+        *([_heading("Why it stalled"), Text(visible(trace.problem))] if trace.problem else []),
         _heading("1. What history holds now"),
         *_history(trace),
         _heading("2. What a replay does, and 3. how it knows"),

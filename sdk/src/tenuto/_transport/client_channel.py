@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import grpc.aio
 
 from tenuto._transport.target import resolve_target
 
@@ -34,12 +37,15 @@ class ClientSettings:
         target: gRPC target, `HOST:PORT` or `unix:PATH`.
         token: sent with each request; empty: none.
         token_file: read for each `metadata()` where no token is given; None: none.
+        options: of the channel.
+        open_channel: makes the channel to a target; an engine in the same process needs no connection.
     """
 
     target: str
     token: str
     token_file: Path | None
     options: tuple[tuple[str, int | str], ...] = _OPTIONS
+    open_channel: Callable[..., Any] = grpc.aio.insecure_channel
 
     def metadata(self) -> tuple[tuple[str, str], ...] | None:
         """Return the metadata of a request, with the token as it is now.

@@ -76,7 +76,7 @@ async def open_stream(
     Raises:
         StreamLost: no engine answers there, or it refuses this worker.
     """
-    async with grpc.aio.insecure_channel(settings.target, options=settings.options) as channel:
+    async with settings.open_channel(settings.target, options=settings.options) as channel:
         stream = WorkStream(_open_call(channel, settings))
         try:
             yield stream, await _greet(stream, introduction)

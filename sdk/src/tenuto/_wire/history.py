@@ -7,26 +7,33 @@ The JSON form (`tenuto workflow history --export`, read by replay tests) is one 
 
 Types and fields are those of `proto/ENCODING.md`, so a reader may leave out fields that have their default. A payload
 is null for None, else a string: the JSON text exactly as recorded (after the client's payload codec). Payloads that
-are not UTF-8 are `{"base64": "..."}`.
+are not UTF-8 are `{"base64": "..."}`. Where a client's codec has decoded them, `"payloads": "decoded"` stands in the
+head: who replays such a history must not decode them again.
 """
 
 from __future__ import annotations
 
 import base64
+import binascii
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final, overload
+from types import UnionType
+from typing import Any, Final, TypeGuard, get_args, overload
 
 import msgspec
 
 from tenuto._payloads import PayloadCodec
 from tenuto._replay import events
 from tenuto._wire.instances import moment
+from tenuto.errors import UnreadableHistory
 from tenuto_proto.v1 import management_pb2 as pb
 
 FORMAT: Final = "tenuto-history/1"
 PAYLOAD_FIELDS: Final = ("input", "result", "payload", "output")
+# The first millisecond of year 10000: the engine records no moment beyond, and Python's calendar knows none.
+_END_OF_TIME_MS: Final = 253_402_300_800_000
+_KINDS: Final[dict[str, type[events.Event]]] = {kind.__name__: kind for kind in get_args(events.Event)}
 
 
 class UnknownEvent(msgspec.Struct, frozen=True):
@@ -92,11 +99,15 @@ class WorkflowHistory(Sequence[HistoryEvent]):
         instance_id: the instance.
         execution_id: the execution that the events belong to.
         items: the events.
+        is_decoded: whether a payload codec has decoded the payloads; False: they are as recorded.
     """
 
-    def __init__(self, instance_id: str, execution_id: str, items: list[HistoryEvent]) -> None:
+    def __init__(
+        self, instance_id: str, execution_id: str, items: list[HistoryEvent], *, is_decoded: bool = False
+    ) -> None:
         self.instance_id = instance_id
         self.execution_id = execution_id
+        self.is_decoded = is_decoded
         self._items = items
 
     @overload
@@ -127,6 +138,7 @@ class WorkflowHistory(Sequence[HistoryEvent]):
             "execution_id": self.execution_id,
             "name": "" if started is None else started.name,
             "version": "" if started is None else started.version,
+            **({"payloads": "decoded"} if self.is_decoded else {}),
             "events": [{"index": item.index, "type": item.type, "fields": plain(item.event)} for item in self._items],
         }
 
@@ -138,7 +150,8 @@ def read_history(instance_id: str, pages: list[pb.HistoryPage], codec: PayloadCo
     """Join pages; where the execution changed between them, only the pages of the last one count."""
     execution_id = pages[-1].execution_id if pages else ""
     raw = [data for page in pages if page.execution_id == execution_id for data in page.events]
-    return WorkflowHistory(instance_id, execution_id, number_events([decode_event(data, codec) for data in raw]))
+    items = number_events([decode_event(data, codec) for data in raw])
+    return WorkflowHistory(instance_id, execution_id, items, is_decoded=codec is not None)
 
 
 def number_events(found: Sequence[events.Event | UnknownEvent]) -> list[HistoryEvent]:
@@ -195,3 +208,145 @@ def export_json(history: WorkflowHistory) -> str:
     lines = ",\n".join(f"    {json.dumps(event, ensure_ascii=False)}" for event in form.pop("events"))
     head = json.dumps(form, ensure_ascii=False, indent=2).rstrip("}\n")
     return f'{head},\n  "events": [\n{lines}\n  ]\n}}\n'
+
+
+def import_json(text: str | bytes, *, source: str = "") -> WorkflowHistory:
+    """Read the documented JSON form, as `export_json` and `tenuto workflow history --export` write it.
+
+    Args:
+        text: the JSON.
+        source: how errors call it, for example its file's name; empty: "the history".
+
+    Raises:
+        UnreadableHistory: it is not of this form, or of a newer one; the message names the place and what to do.
+    """
+    return _Reader(source or "the history").read(text)
+
+
+class _Reader:
+    """Reads one exported history; every refusal begins with where it is."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+
+    def refuse(self, problem: str, where: str = "") -> UnreadableHistory:
+        """The error for what stands at a place inside."""
+        place = f"{self._source}: {where}" if where else self._source
+        return UnreadableHistory(f"{place} {problem}", source=self._source)
+
+    def read(self, text: str | bytes) -> WorkflowHistory:
+        form = self._parse(text)
+        found = form.get("events")
+        if not _is_list(found):
+            raise self.refuse("has no list of events; export it again: tenuto workflow history INSTANCE --export FILE")
+        items = number_events([self._event(entry, position) for position, entry in enumerate(found)])
+        instance_id, execution_id = self._text(form, "instance_id"), self._text(form, "execution_id")
+        return WorkflowHistory(instance_id, execution_id, items, is_decoded=form.get("payloads") == "decoded")
+
+    def _parse(self, text: str | bytes) -> dict[str, Any]:
+        try:
+            form: Any = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise self.refuse(f"is not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from error
+        except (UnicodeDecodeError, RecursionError) as error:
+            raise self.refuse(f"is not JSON: {error}") from error
+        if not _is_dict(form):
+            raise self.refuse("is JSON, but no exported history: it holds no object")
+        version = form.get("format")
+        if version == FORMAT:
+            return form
+        if version is None and "events" in form:
+            raise self.refuse(
+                "shows a history without being an export; write one with: tenuto workflow history INSTANCE "
+                "--export FILE"
+            )
+        if version is None:
+            raise self.refuse('is JSON, but no exported history: it has no "format"')
+        raise self.refuse(f"has the format {version!r}, and this release reads {FORMAT!r}; upgrade tenuto to read it")
+
+    def _text(self, form: dict[str, Any], name: str) -> str:
+        value = form.get(name)
+        if not isinstance(value, str):
+            raise self.refuse(f'has no text as "{name}"')
+        return value
+
+    def _event(self, entry: Any, position: int) -> events.Event:
+        where = f"events[{position}]"
+        if not _is_dict(entry):
+            raise self.refuse("is no object", where)
+        name = entry.get("type")
+        kind = _KINDS.get(name) if isinstance(name, str) else None
+        if kind is None:
+            raise self.refuse(
+                f"has the type {name!r}, which this release does not know: a newer engine wrote it; upgrade tenuto",
+                where,
+            )
+        index = entry.get("index", position)
+        if index != position:
+            raise self.refuse(f"has the index {index!r}, but is event {position} of the file: some are missing", where)
+        event: events.Event = self._struct(entry.get("fields", {}), kind, f"{where} ({name})")
+        return event
+
+    def _struct(self, fields: Any, kind: type[Any], where: str) -> Any:
+        """A struct of `kind`; names that it does not have are passed over, as the encoding's surplus elements are."""
+        if not _is_dict(fields):
+            raise self.refuse("has no object as its fields", where)
+        values = {
+            field.name: self._value(fields[field.name], (kind, field), f"{where}.{field.name}")
+            for field in msgspec.structs.fields(kind)
+            if field.name in fields
+        }
+        try:
+            return kind(**values)
+        except TypeError as error:
+            raise self.refuse(f"is incomplete: {error}", where) from error
+
+    def _value(self, raw: Any, of: tuple[type[Any], msgspec.structs.FieldInfo], where: str) -> Any:
+        kind, field = of
+        if field.name in PAYLOAD_FIELDS:
+            return self._payload(raw, where)
+        if raw is None and type(None) in get_args(field.type):
+            return None
+        inner = _struct_inside(field.type)
+        if inner is not None:
+            if isinstance(field.type, UnionType) or field.type is inner:
+                return self._struct(raw, inner, where)
+            return [self._struct(one, inner, f"{where}[{i}]") for i, one in enumerate(self._list(raw, where))]
+        try:
+            value = msgspec.convert(raw, field.type)
+        except msgspec.ValidationError as error:
+            raise self.refuse(f"is not valid: {error}", where) from error
+        if kind is events.TurnStarted and field.name == "at_ms" and not 0 <= value < _END_OF_TIME_MS:
+            raise self.refuse(f"is {value} ms, which is no moment before year 10000", where)
+        return value
+
+    def _list(self, raw: Any, where: str) -> list[Any]:
+        if not _is_list(raw):
+            raise self.refuse("is no list", where)
+        return raw
+
+    def _payload(self, raw: Any, where: str) -> bytes | None:
+        try:
+            if raw is None:
+                return None
+            if isinstance(raw, str):
+                return raw.encode()
+            if _is_dict(raw) and isinstance(coded := raw.get("base64"), str):
+                return base64.b64decode(coded, validate=True)
+        except (UnicodeEncodeError, binascii.Error) as error:
+            raise self.refuse(f"is no payload: {error}", where) from error
+        raise self.refuse('is no payload: neither null, nor text, nor {"base64": "..."}', where)
+
+
+def _struct_inside(annotation: Any) -> type[Any] | None:
+    """The struct that a field holds: alone, optional, or as a list."""
+    found = [one for one in (annotation, *get_args(annotation)) if isinstance(one, type)]
+    return next((one for one in found if issubclass(one, msgspec.Struct)), None)
+
+
+def _is_dict(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)

@@ -86,6 +86,7 @@ class TurnAnswer(msgspec.Struct, frozen=True):
     custom_status: bytes | None = None
     patches: list[str] = []
     failure: bytes = b""
+    code_hash: str = ""
 
 
 class ActivityCall(msgspec.Struct, frozen=True):
@@ -256,6 +257,7 @@ def _turn_result(answer: TurnAnswer) -> pb.TurnResult:
         outcome=answer.outcome.name,
         actions=answer.actions,
         failure=answer.failure,
+        code_hash=answer.code_hash,
     )
     if answer.custom_status is not None:
         result.custom_status = answer.custom_status

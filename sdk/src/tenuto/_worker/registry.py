@@ -6,7 +6,6 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping
 from hashlib import sha256
-from types import CodeType
 from typing import Any
 
 import msgspec
@@ -24,6 +23,7 @@ from tenuto._replay.executor import UnknownWorkflow, WorkflowCode
 from tenuto._replay.operations import Operations
 from tenuto._replay.patches import Patches
 from tenuto._worker.context import WorkflowContext
+from tenuto._worker.reachable_code import code_hash
 from tenuto.errors import RegistrationError
 
 _LATEST = None
@@ -48,6 +48,7 @@ class Registry:
         self._workflows: dict[str, dict[str | None, WorkflowCode]] = {}
         self._activities: dict[str, ActivityCode] = {}
         self._calls: dict[str, CallInfo] = {}
+        self._hashes: dict[int, str] = {}  # by id of the function, which lives as long as this
 
     @property
     def activities(self) -> Mapping[str, CallInfo]:
@@ -134,13 +135,20 @@ class Registry:
         """The context for one execution."""
         return WorkflowContext(operations, patches)
 
-    def code_hash(self) -> str:
-        """A hash of the workflows' code that changes when the code does, not when lines move; never empty."""
+    def code_hash(self, code: WorkflowCode) -> str:
+        """Names the code of one workflow and of what it calls in its project, in 16 hex digits."""
+        known = self._hashes.get(id(code.function))
+        if known is None:
+            # Not at registration: what the function calls may be defined below it.
+            known = self._hashes[id(code.function)] = code_hash(code.function)
+        return known
+
+    def combined_hash(self) -> str:
+        """A hash of all workflows' code that changes when any of it does, not when lines move; never empty."""
         digest = sha256()
         for name in self.workflow_names:
             for code in self._workflows[name].values():
-                digest.update(f"{name}\0{code.variant}\0".encode())
-                _digest_code(inspect.unwrap(code.function), digest.update)
+                digest.update(f"{name}\0{code.variant}\0{self.code_hash(code)}\0".encode())
         return digest.hexdigest()[:32]
 
     def _prepare_workflow(self, function: Callable[..., Any], name: str, *, variant: str) -> WorkflowCode:
@@ -175,27 +183,3 @@ def _is_async(function: Callable[..., Any]) -> bool:
     if not inspect.isroutine(target) and not inspect.isclass(target):
         target = target.__call__  # A callable object.
     return inspect.iscoroutinefunction(target)
-
-
-def _digest_code(function: Callable[..., Any], update: Callable[[bytes], object]) -> None:
-    code = getattr(getattr(function, "__func__", function), "__code__", None)
-    if not isinstance(code, CodeType):
-        update(repr(type(function)).encode())
-        return
-    pending = [code]
-    while pending:
-        current = pending.pop()
-        update(current.co_code)
-        update(repr(current.co_names).encode())
-        for constant in current.co_consts:
-            if isinstance(constant, CodeType):
-                pending.append(constant)
-            else:
-                update(_stable_text(constant).encode())
-
-
-def _stable_text(constant: object) -> str:
-    """A constant as text that does not vary from process to process, as the order of a frozenset does."""
-    if isinstance(constant, frozenset):
-        return repr(sorted(repr(member) for member in constant))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    return repr(constant)

@@ -19,6 +19,8 @@ class WorkerSettings:
             instance takes a few kilobytes.
         shutdown_grace_s: seconds that running activities get to end when the worker stops. Default 20: Kubernetes
             gives a pod 30 in all.
+        check_inputs: whether a replay must also ask with the inputs, payloads, due times and results that history
+            records. Default False: code may change them for what is done, without harm.
         slow_turn_s: seconds after which a turn that still blocks the worker is logged with its stack. Default 5.
 
     Raises:
@@ -31,6 +33,7 @@ class WorkerSettings:
     max_sticky: int = 2_000
     shutdown_grace_s: float = 20.0
     slow_turn_s: float = 5.0
+    check_inputs: bool = False
 
     def __post_init__(self) -> None:
         if self.max_threads < 1:

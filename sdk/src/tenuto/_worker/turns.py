@@ -13,11 +13,14 @@ from tenuto._replay.actions import Action, FailExecution, encode_actions, encode
 from tenuto._replay.events import Event, Failure, decode_event
 from tenuto._replay.executor import Executor, TurnOutcome, UnknownWorkflow
 from tenuto._replay.failures import from_exception, to_details
+from tenuto._replay.scene import Investigator
 from tenuto._wire.worker import Outcome, Turn, TurnAnswer
 from tenuto._worker.registry import Registry
-from tenuto.errors import GuardViolation
+from tenuto.errors import GuardViolation, NonDeterminismError
 
 _log = logging.getLogger("tenuto.worker")
+# Kinds of differences whose first instance is remembered; beyond it each is logged whole.
+_MOST_LOGGED = 1_000
 
 
 class _Live(msgspec.Struct):
@@ -39,15 +42,28 @@ class TurnRunner:
         payloads: how payloads are read and written.
         guard: watches the code.
         max_sticky: live instances kept, the least recently used dropped first; 0 keeps none.
+        check_inputs, investigator: see `Executor`.
     """
 
-    def __init__(self, registry: Registry, payloads: Payloads, *, guard: Guard, max_sticky: int) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        payloads: Payloads,
+        *,
+        guard: Guard,
+        max_sticky: int,
+        check_inputs: bool = False,
+        investigator: Investigator | None = None,
+    ) -> None:
         self._registry = registry
         self._payloads = payloads
         self._guard = guard
         self._max_sticky = max_sticky
+        self._check_inputs = check_inputs
+        self._investigator = investigator
         self._live: OrderedDict[str, _Live] = OrderedDict()
         self._chunks: dict[str, list[bytes]] = {}
+        self._logged: dict[tuple[str, str, str], str] = {}
         self.max_actions_bytes = 0
 
     @property
@@ -110,6 +126,8 @@ class TurnRunner:
                 definitions=self._registry,
                 payloads=self._payloads,
                 watch=self._guard.watch(turn.instance_id),
+                check_inputs=self._check_inputs,
+                investigator=self._investigator,
             )
             begun = self._live[turn.instance_id] = _Live(executor, turn.execution_id, "")
             return begun
@@ -124,14 +142,7 @@ class TurnRunner:
 
     def _answer(self, turn: Turn, outcome: TurnOutcome) -> TurnAnswer:
         if outcome.problem is not None:
-            _log.error("instance '%s' stalls: %s", turn.instance_id, outcome.problem)
-            return TurnAnswer(
-                turn.instance_id,
-                turn.execution_id,
-                turn.commit_id,
-                Outcome.GUARD_REFUSED if isinstance(outcome.problem, GuardViolation) else Outcome.NON_DETERMINISTIC,
-                failure=encode_failure(from_exception(outcome.problem)),
-            )
+            return self._refuse(turn, outcome.problem)
         _log_failure(turn, outcome.actions)
         encoded = encode_actions(outcome.actions)
         if self.max_actions_bytes and len(encoded) > self.max_actions_bytes:
@@ -144,7 +155,29 @@ class TurnRunner:
             encoded,
             outcome.custom_status,
             outcome.patches,
+            code_hash=outcome.code_hash,
         )
+
+    def _refuse(self, turn: Turn, problem: NonDeterminismError | GuardViolation) -> TurnAnswer:
+        if isinstance(problem, GuardViolation):
+            _log.error("instance '%s' stalls: %s", turn.instance_id, problem)
+            refused, failure = Outcome.GUARD_REFUSED, from_exception(problem)
+        else:
+            self._log_problem(turn, problem)
+            refused, failure = Outcome.NON_DETERMINISTIC, Failure(problem.code, str(problem), non_retryable=True)
+        return TurnAnswer(turn.instance_id, turn.execution_id, turn.commit_id, refused, failure=encode_failure(failure))
+
+    def _log_problem(self, turn: Turn, problem: NonDeterminismError) -> None:
+        """Whole reports once for each difference: a bad release meets the same one in thousands of instances."""
+        kind = (problem.code, problem.recorded, problem.attempted)
+        known = self._logged.get(kind)
+        if known is None:
+            if len(self._logged) < _MOST_LOGGED:
+                self._logged[kind] = turn.instance_id
+            _log.error("instance '%s' stalls: %s", turn.instance_id, problem)
+        else:
+            text = "instance '%s' stalls with %s like instance '%s'; `tenuto workflow get` shows its report"
+            _log.error(text, turn.instance_id, problem.code, known)
 
     def _refuse_size(self, turn: Turn, outcome: TurnOutcome, size: int) -> TurnAnswer:
         """The engine could not receive what the code asks for, and the stream would break for all other instances."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from tenuto._guard.guard import Guard
 from tenuto._payloads import Payloads
+from tenuto._replay.scene import Investigator
 from tenuto._transport.backoff import LONGEST_SECONDS, Backoff
 from tenuto._transport.client_channel import ClientSettings
 from tenuto._transport.stream import StreamLost, WorkStream, open_stream
@@ -41,6 +42,8 @@ class Worker:
         connection: where the engine is.
         settings: how much to take on.
         on_connected: called on the loop each time the engine has greeted.
+        investigator: who tells more about code that differs from history; None: nobody.
+        new_backoff: makes the pauses between tries to connect.
     """
 
     def __init__(
@@ -52,14 +55,24 @@ class Worker:
         connection: ClientSettings,
         settings: WorkerSettings,
         on_connected: Callable[[], None],
+        investigator: Investigator | None = None,
+        new_backoff: Callable[[], Backoff] = Backoff,
     ) -> None:
         self._registry = registry
         self._connection = connection
         self._settings = settings
         self._on_connected = on_connected
+        self._new_backoff = new_backoff
         self._worker_id = secrets.token_hex(8)
         self._outbox = Outbox()
-        self._turns = TurnRunner(registry, payloads, guard=guard, max_sticky=settings.max_sticky)
+        self._turns = TurnRunner(
+            registry,
+            payloads,
+            guard=guard,
+            max_sticky=settings.max_sticky,
+            check_inputs=settings.check_inputs,
+            investigator=investigator,
+        )
         self._activities = ActivityRunner(registry, payloads, self._outbox, max_threads=settings.max_threads)
         self._watchdog = Watchdog(settings.slow_turn_s)
         self._engine_id = ""
@@ -82,8 +95,9 @@ class Worker:
                 await self._stopping.wait()
                 await self._drain()
                 await self._part(serving)
-                self._activities.abandon()
+                self._activities.abandon()  # else the group would wait for them
         finally:
+            self._activities.abandon()  # also where this was cancelled: idle threads must end
             self._watchdog.stop()
             self._turns.forget_all()
             _log.info("worker %s stopped", self._worker_id)
@@ -111,7 +125,7 @@ class Worker:
         serving.cancel()
 
     async def _serve_for_ever(self, owner: asyncio.TaskGroup) -> None:
-        backoff = Backoff()
+        backoff = self._new_backoff()
         last_reason = ""
         while True:
             began = asyncio.get_running_loop().time()
@@ -147,7 +161,7 @@ class Worker:
         return Introduction(
             worker_id=self._worker_id,
             sdk=f"python/{_sdk_version()}",
-            code_hash=self._registry.code_hash(),
+            code_hash=self._registry.combined_hash(),
             workflows=self._registry.workflow_names,
             activities=self._registry.activity_names,
             max_turns=settings.max_turns,
@@ -178,17 +192,17 @@ class Worker:
         """Reads and writes until the stream is lost, whichever side notices first."""
         lost: list[StreamLost] = []
 
-        async def note_loss(part: Coroutine[Any, Any, None]) -> None:
+        async def note_loss(part: Callable[[], Coroutine[Any, Any, None]]) -> None:
             try:
-                await part
+                await part()  # made here: a task that is cancelled before its first step would leave it unawaited
             except StreamLost as error:
                 lost.append(error)
                 reading.cancel()
                 writing.cancel()
 
         async with asyncio.TaskGroup() as both:
-            reading = both.create_task(note_loss(self._read(stream, owner)))
-            writing = both.create_task(note_loss(self._write(stream)))
+            reading = both.create_task(note_loss(lambda: self._read(stream, owner)))
+            writing = both.create_task(note_loss(lambda: self._write(stream)))
         raise lost[0]
 
     async def _read(self, stream: WorkStream, owner: asyncio.TaskGroup) -> None:

@@ -17,6 +17,8 @@ OTHER = "other"
 # A reminder that fires later than this is counted as late; the alert on lateness begins here.
 LATE_SECONDS = 10.0
 CAUSES = ("drain", "rebalance", "release", "expiry")
+# What a refusal for nondeterminism is counted as: the codes that the worker's report begins with.
+NONDETERMINISM_CODES = ("non_deterministic", "unexpected_activity")
 
 _LONG_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200, 43_200, 86_400)
 _EVENTS = (5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000)
@@ -143,9 +145,11 @@ class Metrics:
         )
         self.replays = counters("tenuto_replay_total", "Turns that replayed a history from its start", "result")
         self.replayed_events = catalog.counter("tenuto_replay_events_total", "History events sent for replay")
-        self.nondeterminism = catalog.counter(
-            "tenuto_nondeterminism_total", "Turns refused because replay differed from history"
+        self.nondeterminism = counters(
+            "tenuto_nondeterminism_total", "Turns refused because replay differed from history, by code", "code"
         )
+        for code in NONDETERMINISM_CODES:  # an alert needs the rate from the first one on
+            self.nondeterminism[code].inc(0)
         self.guard_refused = catalog.counter(
             "tenuto_guard_refused_total",
             "Turns refused because workflow code called a clock, a file, the network or the like",
