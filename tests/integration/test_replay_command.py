@@ -167,7 +167,7 @@ class TestPerturb:
             [str(BIN / "tenuto"), *words],
             cwd=tmp_path,
             stderr=subprocess.PIPE,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # no thread holds a lock
         )
         pids = tmp_path / "pids"
         # The command itself imports the application first, then two processes do.
