@@ -257,6 +257,9 @@ def test_old_version_drains_in_order() -> None:
     world.count(ONE, open_instances=0)
     world.settle()
     assert world.state(ONE) == "Draining", "zero was seen once"
+    world.pass_time(seconds=4)
+    world.settle()
+    assert world.state(ONE) == "Draining", "and again, but too soon"
     world.pass_time(minutes=1)
     world.settle()
     assert (world.state(ONE), world.replicas(ONE)) == ("Drained", 1)
