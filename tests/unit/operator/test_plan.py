@@ -93,6 +93,9 @@ def test_unowned_object_is_adopted_when_asked_for() -> None:
     world.objects[DEPLOYMENT] = taken(**{"tenuto.dev_adopt": "other"})
     assert world.plan().changes == ()
     world.objects[DEPLOYMENT] = taken(**{"tenuto.dev_adopt": "orders"})
+    world.objects[DEPLOYMENT] = taken("other-uid", **{"tenuto.dev_adopt": "orders"})
+    assert world.plan().changes == (), "what somebody controls is theirs, whatever it is annotated with"
+    world.objects[DEPLOYMENT] = taken(**{"tenuto.dev_adopt": "orders"})
     adopted = [change for change in world.plan().changes if isinstance(change, Apply) and change.may_adopt]
     assert [change.key for change in adopted] == [DEPLOYMENT]
 

@@ -245,6 +245,41 @@ def test_third_version_ends_the_ramp_of_the_second() -> None:
     assert world.state(TWO) == "Draining"
 
 
+def test_refused_template_leaves_a_ramp_alone() -> None:
+    """A template that is refused during a ramp stops nothing: the ramping version keeps its part and its pods."""
+    world = running({"rollout": PROGRESSIVE})
+    world.edit(template=template("2.0.0"))
+    world.settle()
+    world.edit(template=template("3.0.0", hostNetwork=True))
+    world.pass_time(days=9)
+    assert world.settle().changes == ()
+    assert (world.routing.target, world.routing.ramp_percent) == (TWO, 10)
+    assert (world.state(ONE), world.state(TWO)) == ("Current", "Ramping")
+    assert not world.counters[TWO].is_closed
+
+
+@pytest.mark.parametrize("autoscaling", [None, {"minReplicas": 1, "maxReplicas": 5}])
+def test_open_instances_have_a_pod(autoscaling: dict[str, Any] | None) -> None:
+    """A version on its way out keeps a pod while anything is open, and gets one again if something is."""
+    drain = {"scaledownDelay": "1m", "deleteDelay": "24h"}
+    world = running({"autoscaling": autoscaling, "rollout": {"strategy": "AllAtOnce", "drain": drain}})
+    world.count(ONE, open_instances=1, started=1, backlog=0)
+    world.edit(template=template("2.0.0"))
+    for _ in range(3):
+        world.settle()
+        world.pass_time(minutes=10)
+    assert world.replicas(ONE) == 1
+    world.count(ONE, open_instances=0)
+    for _ in range(2):
+        world.settle()
+        world.pass_time(minutes=10)
+    world.settle()
+    assert world.replicas(ONE) == 0
+    world.count(ONE, open_instances=1)
+    world.settle()
+    assert (world.state(ONE), world.replicas(ONE)) == ("Draining", 1)
+
+
 def test_old_version_drains_in_order() -> None:
     """An old version keeps its pods while an instance is open, then is scaled to zero, then goes, by its delays."""
     world = running({"rollout": {"strategy": "AllAtOnce", "drain": {"scaledownDelay": "1h", "deleteDelay": "24h"}}})

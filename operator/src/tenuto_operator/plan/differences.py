@@ -1,7 +1,7 @@
 """Whether an object of the cluster still is what was applied: only then there is nothing to do.
 
 An object holds more than was applied (defaults, status, what others manage), so it is asked whether it *covers* what is
-wanted. A field that is no longer wanted cannot be seen so; the hash of what was applied last tells.
+wanted. A field that is no longer wanted cannot be seen so: the annotation with the hash of what was applied tells.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from tenuto_operator.model import annotation_keys
 from tenuto_operator.model.decoding import Manifest
-from tenuto_operator.model.reading import as_list, as_mapping, member
+from tenuto_operator.model.reading import as_list, as_mapping
 
 _QUANTITY = re.compile(r"([+-]?[0-9.]+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?[0-9]+)?")
 _SCALE = {
@@ -24,9 +23,9 @@ _SCALE = {
 
 
 def is_current(observed: Manifest, wanted: Manifest) -> bool:
-    """Whether applying a manifest would change nothing. Who owns the object is not asked here."""
+    """Whether applying a sealed manifest would change nothing. Who owns the object is not asked here."""
     metadata = {key: value for key, value in wanted["metadata"].items() if key != "ownerReferences"}
-    return _applied(observed) == _applied(wanted) and covers(observed, {**wanted, "metadata": metadata})
+    return covers(observed, {**wanted, "metadata": metadata})
 
 
 def covers(observed: Any, wanted: Any) -> bool:
@@ -48,10 +47,6 @@ def _covers_list(observed: list[Any], wanted: list[Any]) -> bool:
         named = {each["name"]: each for each in observed}
         return all(each["name"] in named and covers(named[each["name"]], each) for each in wanted)
     return len(observed) == len(wanted) and all(map(covers, observed, wanted))
-
-
-def _applied(manifest: Manifest) -> object:
-    return member(manifest, "metadata", "annotations", annotation_keys.APPLIED)
 
 
 def _is_nothing(value: Any) -> bool:
