@@ -24,6 +24,10 @@ class Type(StrEnum):
     """A version that gets no new instances still has open ones after `rollout.drain.timeout`."""
     INJECTION_HEALTHY = "InjectionHealthy"
     """Of pods of existing workloads: each has its engine."""
+    STARTED = "Started"
+    """Of a WorkflowRun: its instance exists."""
+    SUCCEEDED = "Succeeded"
+    """Of a WorkflowRun: its instance completed. Unknown until it has ended."""
 
 
 class Reason(StrEnum):
@@ -64,3 +68,16 @@ class Reason(StrEnum):
     # InjectionHealthy
     ALL_INJECTED = "AllInjected"
     PODS_WITHOUT_ENGINE = "PodsWithoutEngine"
+    # Started
+    ACCEPTED = "Accepted"
+    STARTING = "Starting"
+    WORKFLOW_NOT_FOUND = "WorkflowNotFound"
+    INPUT_NOT_FOUND = "InputNotFound"
+    ID_TAKEN = "IdTaken"
+    NOT_WANTED = "NotWanted"
+    # Succeeded
+    NOT_ENDED = "NotEnded"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    TERMINATED = "Terminated"
+    LOST = "Lost"

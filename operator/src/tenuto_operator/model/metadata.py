@@ -28,6 +28,7 @@ class Metadata(msgspec.Struct, frozen=True, rename="camel"):
     labels: Mapping[str, str] = {}
     annotations: Mapping[str, str] = {}
     owner_references: tuple[OwnerReference, ...] = ()
+    finalizers: tuple[str, ...] = ()
 
     @property
     def controller_uid(self) -> str:
