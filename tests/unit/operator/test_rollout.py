@@ -209,7 +209,7 @@ def test_manual_waits_for_a_person() -> None:
     world.edit(template=template("2.0.0"), rollout={"strategy": "Manual"})
     world.settle()
     assert world.state(TWO) == "Waiting"
-    assert f"tenuto.dev/promote={TWO}" in world.message("Progressing")
+    assert f"annotate --overwrite workflow orders tenuto.dev/promote={TWO}" in world.message("Progressing")
     world.resource["metadata"]["annotations"] = {"tenuto.dev/promote": THREE}
     world.settle()
     assert world.routing.current == ONE

@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from tenuto_operator.model import annotation_keys
 from tenuto_operator.model.conditions import Reason
 from tenuto_operator.model.durations import write_duration
 from tenuto_operator.model.status import VersionState
@@ -40,8 +41,12 @@ class Advance(msgspec.Struct, frozen=True):
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """The version of the spec. `is_promoted`: a person said that it shall be current. `at`: the moment of the look."""
+    """The version of the spec. `is_promoted`: a person said that it shall be current. `at`: the moment of the look.
 
+    `workflow`: name of the Workflow, for what a person is told to do.
+    """
+
+    workflow: str
     facts: VersionFacts
     gate: GateResult
     is_promoted: bool
@@ -164,7 +169,10 @@ def _manual(routing: Routing, candidate: Candidate) -> Advance:
     if candidate.is_promoted:
         return _promoted(routing, candidate)
     kept = _routed(routing, current=routing.current) if routing.target else _unchanged(routing)
-    message = f"{version} is ready; kubectl annotate --overwrite workflow NAME tenuto.dev/promote={version}"
+    message = (
+        f"{version} is ready and waits for a person: kubectl annotate --overwrite workflow {candidate.workflow} "
+        f"{annotation_keys.PROMOTE}={version}"
+    )
     return _made(kept, "Waiting", Reason.WAITING_FOR_PROMOTION, message, progressing=False)
 
 

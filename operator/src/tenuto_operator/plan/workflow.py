@@ -113,7 +113,9 @@ def _advance(workflow: Workflow, observed: Observed, known: VersionFacts, target
     if target.is_blocked and known.id != routing.current and known.id not in routing.rejected:
         return None
     promoted = workflow.metadata.annotations.get(annotation_keys.PROMOTE) == known.id
-    candidate = Candidate(known, observed.gates.get(known.id, GateResult()), promoted, observed.at)
+    candidate = Candidate(
+        workflow.metadata.name, known, observed.gates.get(known.id, GateResult()), promoted, observed.at
+    )
     return advance(workflow.spec.rollout, routing, candidate)
 
 
