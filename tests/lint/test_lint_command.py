@@ -77,8 +77,9 @@ def test_json_is_a_list_of_findings(project: Path, capsys: pytest.CaptureFixture
     assert first["message"] == "time.time() reads a clock of the machine"
     assert first["chain"] == ["flow.py:6 order"]
     assert second["fix"]["title"] == "replace by ctx.new_uuid()"
-    edit = {"line": 8, "column": 46, "end_line": 8, "end_column": 58, "text": "ctx.new_uuid()"}
-    assert second["fix"]["edits"] == [edit]
+    assert second["column"] == 47
+    edit = {"line": 8, "column": 47, "end_line": 8, "end_column": 59, "text": "ctx.new_uuid()"}
+    assert second["fix"]["edits"] == [edit], "columns of edits count from 1, as those of findings do"
     assert run(capsys, "--ignore", "TEN1", "--output", "json")[1] == "[]\n"
 
 
