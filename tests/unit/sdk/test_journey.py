@@ -192,7 +192,11 @@ def test_the_command_replays_a_file(tmp_path: Path, capsys: pytest.CaptureFixtur
         return int(ended.value.code or 0)
 
     assert run("--app", app) == Exit.OK
-    assert "* x = 1" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    place = next(number for number, line in enumerate(lines) if "journey_app.py:6" in line)
+    assert lines[place + 1 : place + 3] == ['    | y = yield ctx.call_activity("one")', "    * ctx = <the context>"]
+    assert "    * x = 1" in lines
+    assert [line for line in lines if line != line.rstrip()] == []
     assert run("--app", app, "--html", str(tmp_path / "page.html")) == Exit.OK
     assert "journey_app.py" in (tmp_path / "page.html").read_text(encoding="utf-8")
     capsys.readouterr()
@@ -201,3 +205,13 @@ def test_the_command_replays_a_file(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert run() == Exit.USAGE
     file.write_text("{}")
     assert run("--app", app) == Exit.USAGE
+
+
+def test_a_file_is_no_instance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An exported history can only be stepped through: without `--step` no engine is asked, and the answer says how."""
+    file = tmp_path / "h.json"
+    file.write_text("{}", encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["trace", str(file), "--html", str(tmp_path / "page.html")])
+    assert ended.value.code == Exit.USAGE
+    assert "is a file: step through it with --step --app module:runtime" in capsys.readouterr().err
