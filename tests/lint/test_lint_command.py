@@ -330,6 +330,19 @@ def test_both_command_lines_lint(project: Path, capsys: pytest.CaptureFixture[st
     assert (ended.value.code, *capsys.readouterr()) == quick
 
 
+def test_the_end_of_a_run_collects_no_garbage(project: Path) -> None:
+    """What a run has made is given back with its process, not looked through; a caller's process is left as it is."""
+    program = (
+        "import atexit, gc, sys; from tenuto._cli.start import main\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 0, file=sys.stderr))\n"
+        "main({words})"
+    )
+    for words, is_frozen in (("", "True"), ("['lint', 'flow.py']", "False")):
+        command = [sys.executable, "-c", program.format(words=words), "lint", "flow.py"]
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr.strip()) == (1, is_frozen)
+
+
 def test_linting_loads_no_engine_client(project: Path) -> None:
     """`tenuto lint` starts without grpc, protobuf, uvloop, rich's console, or this package's client."""
     program = (
