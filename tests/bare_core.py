@@ -21,7 +21,7 @@ from tenuto_engine.core.status import Hold
 from tenuto_engine.ports.leases import Lease
 from tenuto_engine.ports.operations import Commit
 from tenuto_engine.ports.records import Head, Message, NewInstance
-from tenuto_engine.runtime import loading, turns
+from tenuto_engine.runtime import loading, turn_commit
 from tenuto_engine.runtime.births import new_instance
 from tenuto_engine.runtime.clock import StoreClock
 from tenuto_engine.runtime.context import Context, RuntimeSettings
@@ -145,7 +145,7 @@ class BareCore:
     ) -> TurnTrace:
         trace = TurnTrace(plan, events)
         pairs = [(event, encode_event(event)) for event in events]
-        parts = turns._chunks(pairs, self.context.limits, together=1 + len(plan.recorded))
+        parts = turn_commit.parts_of(pairs, self.context.limits, together=1 + len(plan.recorded))
         for part in parts:
             effects: list[Effect] = []
             for event, raw in part:

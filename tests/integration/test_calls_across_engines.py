@@ -17,7 +17,7 @@ from tenuto_engine.core import events as e
 from tenuto_engine.core.sharding import shard_of
 from tenuto_engine.core.status import Status
 from tenuto_engine.ports.errors import StoreUnavailable
-from tenuto_engine.ports.inbound import ActivityItem, TurnItem
+from tenuto_engine.ports.inbound import ActivityAnswer, ActivityItem, TurnItem
 from tenuto_engine.ports.operations import Append, Operation, ReplaceActivity
 from tenuto_engine.ports.records import ActivityKey, Hint
 from tenuto_engine.runtime.nudges import News
@@ -81,6 +81,37 @@ async def test_what_finds_no_room_runs_at_another_engine(pair: Cluster) -> None:
     assert await results(one, e.ActivityCompleted) == [e.ActivityCompleted(2, b"7", 1)]
     await until(lambda: pair.entry(instance_id, 2) is None)
     assert ActivityKey(2, call.execution_id, instance_id) not in pair[1].engine._activities._calls.held
+
+
+async def test_workers_that_take_any_name_take_what_others_spill(pair: Cluster) -> None:
+    """A worker that does not say what it has (Durable Task's) helps other engines too, with names it hears of."""
+    one = pair[0].worker(max_activities=1)
+    two = pair[1].worker(worker_id="w2", workflows=(), activities=(), takes_any=True)
+    await pair.settled()
+    instance_id = owned_by(pair[0])
+    await scheduled(pair[0], one, instance_id, a.ScheduleActivity(1, "act"), a.ScheduleActivity(2, "act"))
+    call = await two.call()
+    assert call.event_id == 2
+    assert pair[1].engine.others_know(two.session, activity="act", token=call.token), "the owner may know who has it"
+    pair[1].engine.activity_answered(two.session, ActivityAnswer(call.token, rejected=True))
+    one.complete(await one.call())
+    back = await one.call()
+    assert (back.event_id, back.attempt) == (2, 1)
+
+
+async def test_a_result_told_to_another_engine_counts(pair: Cluster) -> None:
+    """A worker without a stream of its own answers whichever engine its call reaches; both engines learn of it."""
+    one = pair[0].worker()
+    await pair.settled()
+    instance_id = owned_by(pair[0])
+    await scheduled(pair[0], one, instance_id)
+    call = await one.call()
+    pair[1].engine.stray_answered(ActivityAnswer(call.token, b"7"))
+    assert await results(one, e.ActivityCompleted) == [e.ActivityCompleted(1, b"7", 1)]
+    pair[1].engine.stray_answered(ActivityAnswer(call.token, b"8"))
+    pair[1].engine.stray_answered(ActivityAnswer("no token"))
+    await until(lambda: pair.entry(instance_id) is None)
+    assert not pair[0].engine._activities._calls.held
 
 
 async def test_a_call_that_fits_costs_no_more_where_others_share(pair: Cluster) -> None:

@@ -61,14 +61,17 @@ async def test_a_whole_life(web: Web) -> None:
 
 
 async def test_pause_resume_terminate(web: Web) -> None:
-    """Each answers 202, and the state shows it at once; terminated twice is a refusal."""
+    """Each answers 202, and the state shows it at once; an instance that has ended stays as it is."""
     http, _ = web
     instance_id = (await http.post(START, content='"x"')).json()["instanceID"]
     for command, status in (("pause", "SUSPENDED"), ("resume", "RUNNING"), ("terminate", "TERMINATED")):
         assert (await http.post(f"/v1.0/workflows/dapr/{instance_id}/{command}")).status_code == 202
         assert (await http.get(f"/v1.0/workflows/dapr/{instance_id}")).json()["runtimeStatus"] == status
-    again = await http.post(f"/v1.0/workflows/dapr/{instance_id}/terminate")
-    assert (again.status_code, again.json()["errorCode"]) == (500, "ERR_TERMINATE_WORKFLOW")
+    for command in ("pause", "resume", "terminate"):
+        assert (await http.post(f"/v1.0/workflows/dapr/{instance_id}/{command}")).status_code == 202
+    assert (await http.get(f"/v1.0/workflows/dapr/{instance_id}")).json()["runtimeStatus"] == "TERMINATED"
+    missing = await http.post("/v1.0/workflows/dapr/nobody/pause")
+    assert (missing.status_code, missing.json()["errorCode"]) == (404, "ERR_INSTANCE_ID_NOT_FOUND")
 
 
 async def test_a_failure_is_told(web: Web) -> None:
@@ -90,6 +93,7 @@ async def test_a_failure_is_told(web: Web) -> None:
         (f"{START}?instanceID={'a' * 65}", 400, "ERR_INSTANCE_ID_TOO_LONG"),
         (f"{START}?appID=another", 400, "ERR_APP_ID_OTHER"),
         (f"{START}?dapr.workflow.start_time=soon", 400, "ERR_START_WORKFLOW"),
+        (f"{START}?dapr.workflow.start_time=2030-01-31T12:00:00", 400, "ERR_START_WORKFLOW"),
         ("/v1.0/workflows/temporal/waits/start", 400, "ERR_WORKFLOW_COMPONENT_NOT_FOUND"),
         ("/v1.0/workflows/dapr/nobody/pause", 404, "ERR_INSTANCE_ID_NOT_FOUND"),
         ("/v1.0/workflows/dapr/nobody/purge", 404, "ERR_INSTANCE_ID_NOT_FOUND"),
@@ -101,6 +105,14 @@ async def test_refusals(web: Web, path: str, status: int, code: str) -> None:
     refused = await web[0].post(path)
     assert (refused.status_code, refused.json()["errorCode"]) == (status, code)
     assert len(refused.json()["message"]) > 20
+
+
+async def test_bodies_beyond_the_limit_are_refused_by_name(web: Web) -> None:
+    """A payload beyond the limit, and a body that is not even read to its end, name the limit."""
+    for size, status in ((2 << 20 | 1, 500), (5 << 20, 413)):
+        refused = await web[0].post(START, content=b'"' + b"x" * size)
+        assert (refused.status_code, refused.json()["errorCode"]) == (status, "ERR_START_WORKFLOW")
+        assert "payload_bytes" in refused.json()["message"]
 
 
 async def test_a_running_id_is_taken_and_an_ended_one_is_not(web: Web) -> None:
@@ -130,5 +142,7 @@ async def test_a_token_is_asked_for(tmp_path: Path) -> None:
     ):
         path = "/v1.0/workflows/dapr/one"
         assert (await http.get(path)).status_code == 401
-        assert (await http.get(path, headers={"dapr-api-token": "other"})).status_code == 401
+        for other in ("other", "\u00fcber", "\udcff"):
+            header = {b"dapr-api-token": other.encode("utf-8", "surrogateescape")}
+            assert (await http.get(path, headers=header)).status_code == 401
         assert (await http.get(path, headers={"dapr-api-token": "secret"})).status_code == 404

@@ -1,4 +1,4 @@
-"""Dapr's published workflow SDK for Java runs here unmodified. Part of `make interop`."""
+"""Java's published SDKs of both families run here unmodified. Part of `make interop`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from interop.programs import HERE, ROOT, Addresses, report, value_of
 
-EXPECTED: dict[str, Any] = {
+COMMON: dict[str, Any] = {
     "chain": ["COMPLETED", 8],
     "fan_out": ["COMPLETED", 2450],
     "child": ["COMPLETED", 40],
@@ -21,15 +21,24 @@ EXPECTED: dict[str, Any] = {
     "events": [1, 2],
     "suspend_and_resume": ["SUSPENDED", [1, 2]],
     "terminate": ["TERMINATED", "enough"],
-    "purge": True,
+}
+DAPR = COMMON | {"purge": True}
+MICROSOFT = COMMON | {
+    "race": ["COMPLETED", "timer"],
+    "caught": ["COMPLETED", "gave up: it never works"],
+    "custom_status": ["waiting", False],
+    "sent": [1, 2],
+    "scheduled": ["PENDING", True],
+    "restart": [True, 8],
+    "purge": [1, False],
 }
 
 
 @cache
-def libraries() -> Path:
+def libraries(family: str) -> Path:
     """A folder with the SDK and what it needs, made once for each project file."""
-    project = HERE / "java" / "dapr" / "pom.xml"
-    folder = ROOT / ".cache" / "interop" / "java"
+    project = HERE / "java" / family / "pom.xml"
+    folder = ROOT / ".cache" / "interop" / "java" / family
     stamp = folder / "made-from"
     if not stamp.exists() or stamp.read_bytes() != project.read_bytes():
         copy: list[str | Path] = [
@@ -47,13 +56,21 @@ def libraries() -> Path:
 
 
 @cache
-def ran(host: str, port: str) -> dict[str, Any]:
-    return report(["java", "--class-path", f"{libraries()}/*", HERE / "java" / "dapr" / "Features.java", host, port])
+def ran(family: str, address: str) -> dict[str, Any]:
+    host, _, port = address.partition(":")
+    program = HERE / "java" / family / "Features.java"
+    return report(["java", "--class-path", f"{libraries(family)}/*", program, host, port])
 
 
-@pytest.mark.parametrize("scenario", EXPECTED)
+@pytest.mark.parametrize("scenario", DAPR)
 @pytest.mark.timeout(300)
 def test_dapr(scenario: str, both_dialects: Addresses) -> None:
     """A feature of Dapr's workflow SDK for Java works as its documentation says."""
-    host, _, port = both_dialects.dapr.partition(":")
-    assert value_of(ran(host, port), scenario) == EXPECTED[scenario]
+    assert value_of(ran("dapr", both_dialects.dapr), scenario) == DAPR[scenario]
+
+
+@pytest.mark.parametrize("scenario", MICROSOFT)
+@pytest.mark.timeout(300)
+def test_durabletask(scenario: str, both_dialects: Addresses) -> None:
+    """A feature of Microsoft's Durable Task SDK for Java works as its documentation says."""
+    assert value_of(ran("microsoft", both_dialects.microsoft), scenario) == MICROSOFT[scenario]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
@@ -9,14 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from google.protobuf.wrappers_pb2 import StringValue
 
 import tenuto as wf
+from dialects import Peer
 from environments import python_of
 from interop.programs import HERE, Addresses, report, serving, value_of
 from servers import NEWEST_REDIS, RedisServer
 from tenuto.client import WorkflowClient
+from tenuto_engine.edge.durabletask.dialects import MICROSOFT
 
 SECONDS = 60
+_STALLED = 8
 
 
 def python() -> Path:
@@ -28,7 +33,20 @@ def python() -> Path:
 def dapr_worker(address: str, **environment: str) -> Iterator[None]:
     """A running worker of Dapr's SDK."""
     host, _, port = address.partition(":")
-    command: list[str | Path] = [python(), HERE / "python" / "dapr_worker.py", host, port]
+    with _serving([python(), HERE / "python" / "dapr_worker.py", host, port], **environment):
+        yield
+
+
+@contextmanager
+def durabletask_worker(address: str, *options: str) -> Iterator[None]:
+    """A running worker of Microsoft's SDK."""
+    program = HERE / "python" / "durabletask_worker.py"
+    with _serving([python_of("requirements/interop/durabletask.txt"), program, address, *options]):
+        yield
+
+
+@contextmanager
+def _serving(command: list[str | Path], **environment: str) -> Iterator[None]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("TENUTO_", "DAPR_"))}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=clean | environment)
     try:
@@ -55,6 +73,36 @@ def test_a_workflow_calls_an_activity_of_another_sdk(both_dialects: Addresses) -
         assert client.wait_for_workflow_completion(instance_id, timeout_in_seconds=SECONDS).result() == 10
 
 
+def test_microsofts_sdk_calls_an_activity_of_another_sdk(both_dialects: Addresses) -> None:
+    """The same for Microsoft's SDK: what it says of an unknown activity sends the call to the native worker."""
+    runtime = wf.WorkflowRuntime(engine=both_dialects.dapr)
+    runtime.register_activity(price_of)
+    with durabletask_worker(both_dialects.microsoft), WorkflowClient(engine=both_dialects.dapr) as client:
+        # Begun before the native worker is there, so that the SDK is asked first.
+        instance_id = client.schedule_new_workflow("asked")
+        client.wait_for_workflow_start(instance_id, timeout_in_seconds=SECONDS)
+        with runtime:
+            quotes = [client.schedule_new_workflow("quote", input="bread") for _ in range(5)]
+            for quote in quotes:
+                assert client.wait_for_workflow_completion(quote, timeout_in_seconds=SECONDS).result() == 5
+
+
+@pytest.mark.timeout(180)
+async def test_instances_of_two_versions_find_their_workers() -> None:
+    """Workers that give other versions' instances back: each instance reaches its own, also where that comes late."""
+    with serving() as addresses, durabletask_worker(addresses.microsoft, "1.0"):
+        async with Peer(addresses.microsoft, MICROSOFT) as app, Peer(addresses.dapr) as other:
+            await app.start("early", "which", version=StringValue(value="2.0"))
+            async with asyncio.timeout(SECONDS):
+                while (await other.state("early")).orchestrationStatus != _STALLED:  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+            with durabletask_worker(addresses.microsoft, "2.0"):
+                assert (await app.ended("early")).output.value == '"2.0"'
+                for number, version in enumerate(["1.0", "2.0"] * 5):
+                    await app.start(f"late-{number}", "which", version=StringValue(value=version))
+                    assert (await app.ended(f"late-{number}")).output.value == f'"{version}"'
+
+
 @pytest.mark.timeout(180)
 def test_instances_outlive_the_engine(tmp_path: Path) -> None:
     """The engine is killed under a running Dapr application: it comes back, the worker too, and nothing is lost."""
@@ -69,6 +117,21 @@ def test_instances_outlive_the_engine(tmp_path: Path) -> None:
         addresses.engine.start()
         client.raise_workflow_event("one", "go", data="again")
         assert client.wait_for_workflow_completion("one", timeout_in_seconds=SECONDS).result() == [8, "again"]
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("family", ["dapr", "microsoft"])
+def test_applications_outlive_a_restart_in_order(tmp_path: Path, family: str) -> None:
+    """An engine that drains ends its workers' streams; they come back to the next one by themselves."""
+    with serving(store=f"sqlite:///{tmp_path}/state.db") as addresses:
+        serve = dapr_worker(addresses.dapr) if family == "dapr" else durabletask_worker(addresses.microsoft)
+        with serve, WorkflowClient(engine=addresses.dapr) as client:
+            client.schedule_new_workflow("asked", instance_id="one")
+            client.wait_for_workflow_start("one", timeout_in_seconds=SECONDS)
+            addresses.engine.stop()
+            addresses.engine.start()
+            client.raise_workflow_event("one", "go", data=4)
+            assert client.wait_for_workflow_completion("one", timeout_in_seconds=SECONDS).result() == 4
 
 
 def test_the_token_of_dapr_is_enough(tmp_path: Path) -> None:

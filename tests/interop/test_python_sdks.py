@@ -82,6 +82,8 @@ MICROSOFT_EXPECTED: dict[str, Any] = {
     "reuse": ["ALREADY_EXISTS", "ALREADY_EXISTS", "ALREADY_EXISTS", "OK", "OK"],
     "restart": [True, True, [8, 8], "NOT_FOUND"],
     "rewind": ["FAILED", "COMPLETED", [2, "mended"]],
+    "rewind_tree": ["FAILED", "COMPLETED", [2, "mended"]],
+    "rewind_beside_child": ["FAILED", "COMPLETED", [[1, 2], "mended"]],
     "tags_and_version": [None, "1.2"],
     "queries": [True, 8, True],
     "history": [

@@ -100,7 +100,8 @@ class EngineApp:
         limit = self.settings.limits.message_bytes
         options: list[tuple[str, Any]] = [
             ("grpc.max_receive_message_length", limit),
-            ("grpc.max_send_message_length", limit),
+            # Not bounded here: a whole history, with its payloads as text, may be a little longer than it was stored.
+            ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
             # Dapr's SDKs ping every 30 seconds, with no call open too; gRPC's defaults would end their long polls.

@@ -2,7 +2,8 @@
 
     python dapr_worker.py HOST PORT
 
-Its workflows: `quote` calls an activity that it has not registered itself; `survivor` waits for two events.
+Its workflows: `quote` calls an activity that it has not registered itself; `survivor` waits for two events, `asked`
+for one.
 """
 
 import signal
@@ -30,6 +31,11 @@ def survivor(ctx, _):
     number = yield ctx.call_activity(double, input=first)
     second = yield ctx.wait_for_external_event("go")
     return [number, second]
+
+
+@runtime.workflow(name="asked")
+def asked(ctx, _):
+    return (yield ctx.wait_for_external_event("go"))
 
 
 runtime.start()

@@ -409,6 +409,47 @@ def fails_then_works(ctx, key):
     return [number, text]
 
 
+def rewind_tree():
+    key = fresh()
+    failures[key] = 0
+    state = finish(calls_fails_then_works, key)
+    failures[key] = 1
+    hub.rewind_orchestration(state.instance_id, reason="mended")
+    again = hub.wait_for_orchestration_completion(state.instance_id, timeout=WAIT)
+    return [state.runtime_status.name, again.runtime_status.name, json.loads(again.serialized_output or "null")]
+
+
+def rewind_beside_child():
+    key = fresh()
+    child = f"{key}-child"
+    failures[key] = 0
+    state = finish(fails_beside_child, key)
+    raise_both(child)
+    failures[key] = 1
+    hub.rewind_orchestration(state.instance_id, reason="mended")
+    # The child's result was for the execution that failed: it starts anew.
+    until(lambda: hub.get_orchestration_state(child).runtime_status.name == "RUNNING")
+    raise_both(child)
+    again = hub.wait_for_orchestration_completion(state.instance_id, timeout=WAIT)
+    return [state.runtime_status.name, again.runtime_status.name, json.loads(again.serialized_output or "null")]
+
+
+def raise_both(instance_id):
+    for number in (1, 2):
+        hub.raise_orchestration_event(instance_id, "go", data=number)
+    hub.wait_for_orchestration_completion(instance_id, timeout=WAIT)
+
+
+def calls_fails_then_works(ctx, key):
+    return (yield ctx.call_sub_orchestrator(fails_then_works, input=key))
+
+
+def fails_beside_child(ctx, key):
+    child = ctx.call_sub_orchestrator(waits, instance_id=f"{key}-child")
+    text = yield ctx.call_activity(works_when_mended, input=key)
+    return [(yield child), text]
+
+
 SCENARIOS = {
     "chain": lambda: result(chain, 1),
     "fan_out": lambda: result(fan_out, 50),
@@ -434,6 +475,8 @@ SCENARIOS = {
     "reuse": reuse,
     "restart": restart,
     "rewind": rewind,
+    "rewind_tree": rewind_tree,
+    "rewind_beside_child": rewind_beside_child,
     "tags_and_version": tags_and_version,
     "queries": queries,
     "history": history,
@@ -449,7 +492,7 @@ SCENARIOS = {
 
 def main() -> None:
     with worker.TaskHubGrpcWorker(host_address=ADDRESS) as hosted:
-        for orchestrator in (*ORCHESTRATORS, fails_then_works):
+        for orchestrator in (*ORCHESTRATORS, fails_then_works, calls_fails_then_works, fails_beside_child):
             hosted.add_orchestrator(orchestrator)
         for activity in (double, fail_twice, always_fails, works_when_mended):
             hosted.add_activity(activity)

@@ -29,6 +29,25 @@ def test_failed_calls_are_asked_for_again_and_results_are_kept() -> None:
     ]
 
 
+def test_a_child_that_had_not_ended_is_asked_for_again() -> None:
+    """Its result names the execution that failed, and would never arrive; a child that had ended stays."""
+    history: list[e.Event] = [
+        *START,
+        e.ChildCreated(1, "c", "one:1"),
+        e.ChildCreated(2, "c", "one:2"),
+        e.TurnStarted(2),
+        e.ChildCompleted(1, b"1"),
+        e.ExecutionFailed(3, WHY),
+    ]
+    assert [type(event) for event in plan_rewind(history, execution_id="new")] == [
+        e.TurnStarted,
+        e.ExecutionStarted,
+        e.ChildCreated,
+        e.TurnStarted,
+        e.ChildCompleted,
+    ]
+
+
 def test_a_workflow_that_failed_by_itself_runs_its_last_turn_again() -> None:
     """Without a failed call, only the end is taken back."""
     history: list[e.Event] = [*START, e.ExecutionFailed(1, WHY)]

@@ -1,7 +1,7 @@
 """Rewind: a failed history without its failures, so that what failed is asked for again.
 
 The failed calls are left out with everything that recorded them; what succeeded keeps its results. A failed child
-starts anew, under its own id.
+starts anew, under its own id. So does a child that had not ended: its result is for the former execution, and lost.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ def plan_rewind(history: Sequence[e.Event], *, execution_id: str) -> list[e.Even
         execution_id: of the next one.
     """
     failed = {event.event_id for event in history if isinstance(event, _FAILED)}
+    ended = {event.event_id for event in history if isinstance(event, e.ChildCompleted)}
+    failed |= {event.event_id for event in history if isinstance(event, e.ChildCreated)} - ended
     kept: list[e.Event] = []
     for event in history:
         if isinstance(event, (*_FAILED, *_TERMINAL)):

@@ -79,6 +79,9 @@ class DaprHttpEdge:
             try:
                 self._check(request)
                 return await method(request, request.match_info.get("id", ""))
+            except web.HTTPRequestEntityTooLarge:
+                text = f"the body is larger than the limit payload_bytes, {self._max_bytes:,} bytes; pass a reference"
+                return _error(413, code, text)
             except _Refused as refused:
                 return _error(refused.status, refused.code, str(refused))
             except CommandRefused as refused:
@@ -91,8 +94,8 @@ class DaprHttpEdge:
         return handle
 
     def _check(self, request: web.Request) -> None:
-        given = request.headers.get("dapr-api-token", "")
-        if self._token and not is_authorized(f"Bearer {given}", self._token):
+        given = request.headers.get("dapr-api-token", "").encode("utf-8", "surrogateescape")
+        if self._token and not is_authorized(b"Bearer " + given, self._token):
             raise _Refused(401, "ERR_UNAUTHORIZED", "the header dapr-api-token is missing or another (DAPR_API_TOKEN)")
         component = request.match_info["component"]
         if component != _COMPONENT:
@@ -136,22 +139,33 @@ class DaprHttpEdge:
         return web.Response(status=202)
 
     async def _pause(self, _request: web.Request, instance_id: str) -> web.Response:
-        await self._commands.suspend("", instance_id, "", _REQUESTED_BY)
+        await _unless_ended(self._commands.suspend("", instance_id, "", _REQUESTED_BY))
         return web.Response(status=202)
 
     async def _resume(self, _request: web.Request, instance_id: str) -> web.Response:
-        await self._commands.resume("", instance_id, "", _REQUESTED_BY)
+        await _unless_ended(self._commands.resume("", instance_id, "", _REQUESTED_BY))
         return web.Response(status=202)
 
     async def _terminate(self, _request: web.Request, instance_id: str) -> web.Response:
-        await self._commands.terminate(
-            "", instance_id, output=None, recursive=True, reason="", requested_by=_REQUESTED_BY
+        await _unless_ended(
+            self._commands.terminate(
+                "", instance_id, output=None, recursive=True, reason="", requested_by=_REQUESTED_BY
+            )
         )
         return web.Response(status=202)
 
     async def _purge(self, _request: web.Request, instance_id: str) -> web.Response:
         await self._commands.purge(instance_id, recursive=True, force=False, requested_by=_REQUESTED_BY)
         return web.Response(status=202)
+
+
+async def _unless_ended(command: Awaitable[bool]) -> None:
+    """Control an instance; one that has ended stays as it is, which is no error here."""
+    try:
+        await command
+    except CommandRefused as refused:
+        if refused.kind != "precondition":
+            raise
 
 
 async def _healthy(_request: web.Request) -> web.Response:
@@ -167,10 +181,11 @@ def _start_ms(text: str) -> int:
         return 0
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise _Refused(
-            400, "ERR_START_WORKFLOW", f"dapr.workflow.start_time is '{text}'; give a moment as RFC 3339"
-        ) from error
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        problem = f"dapr.workflow.start_time is '{text}'; give a moment as RFC 3339, such as 2030-01-31T12:00:00Z"
+        raise _Refused(400, "ERR_START_WORKFLOW", problem)
     return max(0, int(moment.timestamp() * 1000))
 
 

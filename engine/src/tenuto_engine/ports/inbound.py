@@ -16,7 +16,8 @@ class Hello(msgspec.Struct, frozen=True):
     """A worker introduces itself. `running`: tokens of activities it still runs or has not been acknowledged for.
 
     `takes_any`: it does not say what it has registered, and answers for whatever name it is given. Names in
-    `workflows` and `activities` are then those it said it has, if any.
+    `workflows` and `activities` are then those it said it has, if any. `frees_stalled`: what stalled for want of a
+    fitting worker (UNSUITABLE, GIVEN_BACK) is tried again as it connects.
     """
 
     worker_id: str
@@ -29,6 +30,7 @@ class Hello(msgspec.Struct, frozen=True):
     max_sticky: int = 0
     running: Sequence[str] = ()
     takes_any: bool = False
+    frees_stalled: bool = False
 
 
 class TurnItem(msgspec.Struct):
@@ -72,7 +74,11 @@ class ActivityBeat(msgspec.Struct):
 
 
 class TurnOutcome(IntEnum):
-    """The numbers are those of `tenuto.v1.TurnResult.Outcome`."""
+    """The numbers are those of `tenuto.v1.TurnResult.Outcome`, and two that only other dialects' workers say.
+
+    UNSUITABLE: this worker's code does not fit the instance, another one's may; without one the instance stalls.
+    GIVEN_BACK: the worker does not want the turn, another one may; without one it is tried again, later and later.
+    """
 
     COMPLETED = 0
     NEED_HISTORY = 1
@@ -80,6 +86,8 @@ class TurnOutcome(IntEnum):
     FAILED = 3
     NON_DETERMINISTIC = 4
     GUARD_REFUSED = 5
+    UNSUITABLE = 101
+    GIVEN_BACK = 102
 
 
 class TurnAnswer(msgspec.Struct):

@@ -27,7 +27,10 @@ from tenuto_engine.ports.records import Stored
 
 
 class EngineView(msgspec.Struct, frozen=True):
-    """What an engine says of itself. `shards_owned`, `workers`: of this moment; the bounds are in bytes."""
+    """What an engine says of itself. `shards_owned`, `workers`: of this moment; the bounds are in bytes.
+
+    `has_peers`: other engines of the app are there, and stay.
+    """
 
     engine_id: str
     app: str
@@ -39,12 +42,23 @@ class EngineView(msgspec.Struct, frozen=True):
     shards_owned: int
     workers: int
     draining: bool
+    has_peers: bool
     max_payload_bytes: int
     max_message_bytes: int
 
 
 class Session(Protocol):
     """One worker's stream, as the runtime keeps it; to the edge it is a queue of what to write."""
+
+    @property
+    def has_turns(self) -> bool:
+        """Whether it was given turns that it has not answered, sent or not."""
+        ...
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether it was given activities that it has not answered, sent or not."""
+        ...
 
     def take_outgoing(self) -> Outgoing | None:
         """Take everything queued, or None where nothing is."""
@@ -67,13 +81,20 @@ class WorkerHost(Protocol[AnySession]):
         """The stream ended."""
         ...
 
-    def others_know(self, session: AnySession, *, workflow: str = "", activity: str = "") -> bool:
-        """Whether another worker may have the workflow or activity that this one says it lacks."""
+    def others_know(self, session: AnySession, *, workflow: str = "", activity: str = "", token: str = "") -> bool:
+        """Whether another worker may have the workflow or activity (`token`: of the call) that this one says it lacks.
+
+        A call of another engine's instance may have been meant for one of its workers.
+        """
         ...
 
     def turn_answered(self, session: AnySession, answer: TurnAnswer) -> None: ...
 
     def activity_answered(self, session: AnySession, answer: ActivityAnswer) -> None: ...
+
+    def stray_answered(self, answer: ActivityAnswer) -> None:
+        """A worker that this engine does not know answers a call: one of a broken stream, or of another engine."""
+        ...
 
     def activity_alive(self, session: AnySession, beat: ActivityBeat) -> None: ...
 

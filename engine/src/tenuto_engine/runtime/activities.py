@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 import structlog
 
 from tenuto_engine.core.sharding import shard_of
-from tenuto_engine.ports.inbound import ActivityAnswer, ActivityBeat
+from tenuto_engine.ports.inbound import ActivityAnswer, ActivityBeat, Hello
 from tenuto_engine.ports.records import ActivityKey, ActivityRecord
 from tenuto_engine.ports.store import Store
 from tenuto_engine.runtime.call import Call, parse_token
@@ -24,7 +24,7 @@ from tenuto_engine.runtime.entries import Entries
 from tenuto_engine.runtime.instance import LiveInstance
 from tenuto_engine.runtime.ledger import Ledger
 from tenuto_engine.runtime.log_fields import about_call
-from tenuto_engine.runtime.nudges import News
+from tenuto_engine.runtime.nudges import News, spill_topic
 from tenuto_engine.runtime.results import Results
 from tenuto_engine.runtime.shard import Shard
 from tenuto_engine.runtime.spill import Spill
@@ -38,6 +38,17 @@ _log = structlog.get_logger(__name__)
 
 # Entries are changed by others seldom, and nudges are lost seldom: every so many sweeps is often enough.
 _SWEEPS_BETWEEN = 5
+
+
+class _Stray(WorkerSession):
+    """Stands for a worker without a stream here; `stored` is called with the token of what it answered."""
+
+    def __init__(self, stored: Callable[[str], None]) -> None:
+        super().__init__(Hello(""), lambda: None)
+        self._stored = stored
+
+    def acknowledge(self, token: str) -> None:
+        self._stored(token)
 
 
 class Activities:
@@ -165,6 +176,16 @@ class Activities:
         self._calls.answered(session, answer)
         if self._spill.may_hold_more:
             self._spill.slot_freed(session)
+
+    def stray_answered(self, answer: ActivityAnswer) -> None:
+        """A worker answers a call that this engine has not handed out. Whoever has is told, once the store has it."""
+
+        def stored(token: str) -> None:
+            if not answer.failure:  # a failure may be followed by another attempt
+                topic = spill_topic(self._context.settings.version)
+                self._context.nudges.say(topic, cancelled=[(token, "its result was told to another engine")])
+
+        self._calls.answered(_Stray(stored), answer)
 
     def beat(self, session: WorkerSession, beat: ActivityBeat) -> None:
         """A running activity says that it is alive."""

@@ -30,6 +30,7 @@ from tenuto_engine.runtime.ownership import Owned
 from tenuto_engine.runtime.purging import Purging
 from tenuto_engine.runtime.reminders import Reminders
 from tenuto_engine.runtime.shard import Shard
+from tenuto_engine.runtime.stalled import Stalled
 from tenuto_engine.runtime.stocktaking import Stocktaking
 from tenuto_engine.runtime.tasks import TaskOwner, forever
 from tenuto_engine.runtime.tracing import sampled_trace_id
@@ -87,6 +88,7 @@ class Engine:
         self.commands = Commands(
             context, reading, self._committer, owned=self.owned, loading=self._loading, purging=self._purging
         )
+        self._stalled = Stalled(self.commands, self._tasks)
         self._stocktaking = Stocktaking(context, reading, self.workers, self.owned.shards)
         self.info: StoreInfo
         self._keeper: LeaseKeeper
@@ -315,6 +317,8 @@ class Engine:
         self._describe()
         self._turns.session_ready(session)
         self._activities.session_ready(session)
+        if hello.frees_stalled:
+            self._stalled.worker_connected()
         return session
 
     def disconnect(self, session: WorkerSession) -> None:
@@ -332,8 +336,11 @@ class Engine:
                 session.runs.pop(token, None)
         self._activities.session_lost(session)
 
-    def others_know(self, session: WorkerSession, *, workflow: str = "", activity: str = "") -> bool:
+    def others_know(self, session: WorkerSession, *, workflow: str = "", activity: str = "", token: str = "") -> bool:
         """Whether another worker may have the workflow or activity that this one says it lacks."""
+        call = session.runs.get(token)
+        if call is not None and not call.is_owned:
+            return True  # another engine's workers had no room for it, or were gone; they may know more
         return self.workers.others_know(session, workflow=workflow, activity=activity)
 
     def turn_answered(self, session: WorkerSession, answer: TurnAnswer) -> None:
@@ -341,6 +348,10 @@ class Engine:
 
     def activity_answered(self, session: WorkerSession, answer: ActivityAnswer) -> None:
         self._activities.answered(session, answer)
+
+    def stray_answered(self, answer: ActivityAnswer) -> None:
+        """A worker that this engine does not know answers a call: what a token names counts wherever it is told."""
+        self._activities.stray_answered(answer)
 
     def activity_alive(self, session: WorkerSession, beat: ActivityBeat) -> None:
         self._activities.beat(session, beat)
@@ -359,6 +370,7 @@ class Engine:
             shards_owned=len(self.owned.shards),
             workers=len(self.workers.sessions),
             draining=self.owned.draining,
+            has_peers=context.membership.has_peers,
             max_payload_bytes=context.limits.payload_bytes,
             max_message_bytes=context.limits.message_bytes,
         )

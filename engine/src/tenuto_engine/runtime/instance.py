@@ -120,6 +120,7 @@ class LiveInstance:
         "phase",
         "series",
         "shard",
+        "shunned",
         "start_id",
         "state",
         "taken",
@@ -155,6 +156,7 @@ class LiveInstance:
         self.delayed = False  # as stored: a reminder is set that will wake it
         self.worker: WorkerSession | None = None
         self.failures = 0
+        self.shunned: set[str] = set()  # workers that could not run the turn under way
         self.waiting_since = 0.0
         self.on_progress: list[Callable[[], None]] = []
         self.watchers: set[str] = set()  # engines that are told, while the instance is in memory

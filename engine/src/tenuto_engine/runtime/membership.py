@@ -47,6 +47,11 @@ class Membership:
         # Asked for each commit, and most often by an engine that is alone.
         return len(self._members) > 1 and any(not member.draining for member in self.others(version))
 
+    @property
+    def has_peers(self) -> bool:
+        """Whether another engine stays, of whichever version."""
+        return any(not m.draining and m.engine_id != self._engine_id for m in self._members.values())
+
     def is_served(self, version: str) -> bool:
         """Whether an engine of this version has a worker and stays."""
         return any(m.version == version and m.has_workers and not m.draining for m in self._members.values())

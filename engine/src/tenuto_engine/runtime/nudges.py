@@ -31,6 +31,7 @@ class News(msgspec.Struct, array_like=True, frozen=True, omit_defaults=True):
     `calls`: activity entries of a shard that changed or are wanted by nobody. `released`: shards without an owner.
     `cancelled`: (completion token, reason) of activities nobody waits for any more. `spilled`: calls wait in the
     spill list.
+    `names`: of the activities that wait there, for engines whose workers do not say what they have.
     `watch`: (instance id, engine id) wants to hear of progress; `progress`: instances that moved on.
     """
 
@@ -41,6 +42,7 @@ class News(msgspec.Struct, array_like=True, frozen=True, omit_defaults=True):
     spilled: bool = False
     watch: Sequence[tuple[str, str]] = ()
     progress: Sequence[str] = ()
+    names: Sequence[str] = ()
 
 
 _encoder = msgspec.msgpack.Encoder()

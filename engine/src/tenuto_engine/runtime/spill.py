@@ -50,6 +50,7 @@ class Spill:
 
     def _heard(self, news: News) -> None:
         if news.spilled:
+            self._workers.hear_of(news.names)
             self.take()
         self.cancelled(news)
 
@@ -65,7 +66,9 @@ class Spill:
             await self._store.push_hints(self._version, hints)
         except StoreUnavailable:
             return  # told again after a while
-        self._context.nudges.say(spill_topic(self._version), spilled=True)
+        names = sorted({hint.name for hint in hints})
+        self._context.nudges.say(spill_topic(self._version), spilled=True, names=names)
+        self._workers.hear_of(names)
         self.take()
 
     # -- taking ---------------------------------------------------------------------------------------------------

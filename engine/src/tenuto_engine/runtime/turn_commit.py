@@ -18,6 +18,7 @@ from tenuto_engine.core.events import (
     ExecutionTerminated,
     Parent,
 )
+from tenuto_engine.core.limits import Limits
 from tenuto_engine.core.sharding import shard_of
 from tenuto_engine.core.state import InstanceState, derived_id
 from tenuto_engine.core.status import TERMINAL, Status
@@ -265,6 +266,26 @@ def _close(out: Outbound, instance: LiveInstance) -> None:
     out.reminders_removed.extend(_timer_key(state, i) for i in state.timers)
     for kind in (WAKE_REMINDER, START_REMINDER):
         out.reminders_removed.append(ReminderKey(kind, 0, state.execution_id, state.instance_id))
+
+
+def parts_of(pairs: list[tuple[Event, bytes]], limits: Limits, *, together: int) -> list[list[tuple[Event, bytes]]]:
+    """Cut a turn's records into parts that fit one commit each; nearly always one.
+
+    The first `together` records stay in the first part, whatever their size (`mail_order` bounds it): it removes their
+    messages, so a part that came later would be lost with an engine that died in between.
+    """
+    if len(pairs) <= limits.commit_records and sum(len(raw) for _, raw in pairs) <= limits.commit_bytes:
+        return [pairs]
+    parts: list[list[tuple[Event, bytes]]] = [[]]
+    size = 0
+    for number, pair in enumerate(pairs):
+        is_full = parts[-1] and (len(parts[-1]) >= limits.commit_records or size + len(pair[1]) > limits.commit_bytes)
+        if is_full and number >= together:
+            parts.append([])
+            size = 0
+        parts[-1].append(pair)
+        size += len(pair[1])
+    return parts
 
 
 def build_commit(

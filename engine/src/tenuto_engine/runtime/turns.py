@@ -26,7 +26,7 @@ from tenuto_engine.core.decide import (
 )
 from tenuto_engine.core.effects import DisarmTimer, Effect
 from tenuto_engine.core.events import Event, EventRaised, TurnStarted
-from tenuto_engine.core.limits import MAX_CODE_HASH, Limits
+from tenuto_engine.core.limits import MAX_CODE_HASH
 from tenuto_engine.core.state import InstanceState
 from tenuto_engine.core.status import TERMINAL, Hold, Status
 from tenuto_engine.ports.inbound import TurnAnswer, TurnItem, TurnOutcome
@@ -41,7 +41,8 @@ from tenuto_engine.runtime.log_fields import about
 from tenuto_engine.runtime.mail_order import early_by_ms, is_for_another, mail_of_turn
 from tenuto_engine.runtime.refusals import bounded_reason, reason_of
 from tenuto_engine.runtime.shard import Shard
-from tenuto_engine.runtime.turn_commit import WAKE_REMINDER, Outbound, any_call, build_commit, translate
+from tenuto_engine.runtime.stalled import TRIED_AGAIN
+from tenuto_engine.runtime.turn_commit import WAKE_REMINDER, Outbound, any_call, build_commit, parts_of, translate
 from tenuto_engine.runtime.workers import Slots, Workers, WorkerSession
 
 _log = structlog.get_logger(__name__)
@@ -52,6 +53,7 @@ _SET_ASIDE_SECONDS = 5.0
 _LONGEST_SLEEP_SECONDS = 3_600.0  # the store's clock may be set meanwhile
 _FIRST_BACKOFF_MS = 1_000
 _LONGEST_BACKOFF_MS = 60_000
+_LONGEST_WHY = 1_000  # of a reason that is followed by what will happen
 
 
 class Effects(Protocol):
@@ -183,7 +185,7 @@ class Turns:
         assert turn is not None
         name = instance.workflow_name()
         holder = instance.worker
-        session = self._workers.for_turn(name, holder) if self._context.may_act() else None
+        session = self._workers.for_turn(name, holder, instance.shunned) if self._context.may_act() else None
         if session is None:
             instance.phase = Phase.WAITING
             instance.waiting_since = instance.waiting_since or self._context.monotonic()
@@ -274,8 +276,24 @@ class Turns:
                 self._hand_out(instance)
             case TurnOutcome.NON_DETERMINISTIC | TurnOutcome.GUARD_REFUSED:
                 self._stall(instance, reason_of(answer))
+            case TurnOutcome.UNSUITABLE | TurnOutcome.GIVEN_BACK:
+                self._not_by_this_one(instance, turn, answer)
             case _:
                 self._turn_failed(instance, reason_of(answer) or "the worker could not run the turn")
+
+    def _not_by_this_one(self, instance: LiveInstance, turn: Turn, answer: TurnAnswer) -> None:
+        assert turn.session is not None
+        instance.shunned.add(turn.session.id)
+        instance.worker = None
+        if self._workers.others_suit(instance.workflow_name(), instance.shunned):
+            self._hand_out(instance)
+            return
+        instance.shunned.clear()
+        reason = f"{reason_of(answer)[:_LONGEST_WHY]}; {TRIED_AGAIN}"
+        if answer.outcome == TurnOutcome.UNSUITABLE:
+            self._stall(instance, reason)
+        else:
+            self._turn_failed(instance, reason)
 
     def _try_finish(self, instance: LiveInstance) -> None:
         """Go on once every message of the turn is confirmed."""
@@ -299,6 +317,8 @@ class Turns:
             pairs.append((started, encode_event(started)))
         pairs.extend((m.event, m.raw) for m in turn.received)
         received_count = len(pairs)
+        if answer.custom_status == (instance.custom_status or b""):
+            answer.custom_status = None  # some SDKs repeat it with every turn
         actions = decode_actions(answer.actions)
         decision = decide_actions(state, actions, context.limits)
         if (refused := custom_status_refusal(state, answer.custom_status, context.limits)) is not None:
@@ -309,11 +329,12 @@ class Turns:
             _release(state)
         if answer is not _CONTROL_ANSWER:
             instance.failures = 0
+            instance.shunned.clear()
         consumed = [m.number for m in turn.mail if m.number is not None]
         if consumed:
             gone = set(map(id, turn.mail))
             instance.mail = [m for m in instance.mail if id(m) not in gone]
-        chunks = _chunks(pairs, context.limits, together=received_count)
+        chunks = parts_of(pairs, context.limits, together=received_count)
         instance.series = chunks[1:]
         instance.cancelled = decision.cancelled
         self._commit_part(instance, chunks[0], consumed=consumed)
@@ -559,23 +580,3 @@ def _release(state: InstanceState) -> None:
     state.hold, state.reason = Hold.NONE, ""
     if state.status is Status.STALLED:
         state.status = Status.RUNNING
-
-
-def _chunks(pairs: list[tuple[Event, bytes]], limits: Limits, *, together: int) -> list[list[tuple[Event, bytes]]]:
-    """Cut a turn's records into parts that fit one commit each; nearly always one.
-
-    The first `together` records stay in the first part, whatever their size (`mail_order` bounds it): it removes their
-    messages, so a part that came later would be lost with an engine that died in between.
-    """
-    if len(pairs) <= limits.commit_records and sum(len(raw) for _, raw in pairs) <= limits.commit_bytes:
-        return [pairs]
-    parts: list[list[tuple[Event, bytes]]] = [[]]
-    size = 0
-    for number, pair in enumerate(pairs):
-        is_full = parts[-1] and (len(parts[-1]) >= limits.commit_records or size + len(pair[1]) > limits.commit_bytes)
-        if is_full and number >= together:
-            parts.append([])
-            size = 0
-        parts[-1].append(pair)
-        size += len(pair[1])
-    return parts

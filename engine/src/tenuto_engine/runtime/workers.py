@@ -8,7 +8,7 @@ activity entries), so nothing is forgotten if this engine dies.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from tenuto_engine.ports.inbound import ActivityItem, Hello, Outgoing, TurnItem
 from tenuto_engine.runtime.call import Call
@@ -19,6 +19,8 @@ DEFAULT_TURNS = 256
 DEFAULT_ACTIVITIES = 256
 # A queue that grows beyond this, and beyond twice what it was, is freed of what waits no more.
 _TIDY_FROM = 1_024
+# Names of activities remembered that other engines have told of.
+_HEARD = 1_000
 
 
 class Names:
@@ -26,19 +28,19 @@ class Names:
 
     def __init__(self, known: Iterable[str], *, takes_any: bool) -> None:
         self.known = set(known)
-        self._takes_any = takes_any
+        self.takes_any = takes_any
         self._refused: set[str] = set()
 
     def __contains__(self, name: str) -> bool:
-        return name in self.known or (self._takes_any and name not in self._refused)
+        return name in self.known or (self.takes_any and name not in self._refused)
 
     def __bool__(self) -> bool:
-        return self._takes_any or bool(self.known)
+        return self.takes_any or bool(self.known)
 
     def refuse(self, name: str) -> None:
         """The worker has said that it does not have this one."""
         self.known.discard(name)
-        if self._takes_any:
+        if self.takes_any:
             self._refused.add(name)
 
 
@@ -64,6 +66,16 @@ class WorkerSession:
         self.announced = set(hello.running)
         self.outgoing = Outgoing([], [], [], [], [])
         self._wake = wake
+
+    @property
+    def has_turns(self) -> bool:
+        """Whether it was given turns that it has not answered, sent or not."""
+        return bool(self.turns)
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether it was given activities that it has not answered, sent or not."""
+        return bool(self.runs)
 
     def send_turn(self, item: TurnItem) -> None:
         self.outgoing.turns.append(item)
@@ -117,6 +129,7 @@ class Workers:
         self._turns: dict[str, deque[LiveInstance]] = {}
         self._calls: dict[str, deque[Call]] = {}
         self._tidy_at: dict[str, int] = {}
+        self._heard: dict[str, None] = {}  # activities that wait in the spill list, or did
         self.coming = 0  # calls being claimed, which will each take a slot
 
     def add(self, session: WorkerSession) -> WorkerSession | None:
@@ -133,15 +146,17 @@ class Workers:
             del self.sessions[session.id]
         self._metrics.streams.set(len(self.sessions))
 
-    def for_turn(self, name: str, holder: WorkerSession | None) -> WorkerSession | None:
+    def for_turn(self, name: str, holder: WorkerSession | None, shunned: Collection[str] = ()) -> WorkerSession | None:
         """The worker for a turn of workflow `name`: the holder of the live instance, else the least busy, else None.
 
         Turns are short, so most often nobody is busy; then it is the one that was given the fewest instances. One that
-        has registered the name goes before one that takes any.
+        has registered the name goes before one that takes any. `shunned` ones get it only where there is no other.
         """
         if holder is not None and holder.alive and _may_run(holder, name):
             return holder
         free = [session for session in self.sessions.values() if _may_run(session, name)]
+        if shunned and self.others_suit(name, shunned):
+            free = [session for session in free if session.id not in shunned]
         if not free:
             return None
         chosen = min(free, key=lambda s: (name not in s.workflows.known, len(s.turns), s.given))
@@ -161,6 +176,13 @@ class Workers:
                 if best is None or rank < best_rank:
                     best, best_rank = session, rank
         return best
+
+    def others_suit(self, name: str, shunned: Collection[str]) -> bool:
+        """Whether a worker beside the shunned ones may run the workflow, perhaps only once it has a free slot."""
+        return any(
+            name in session.workflows and session.id not in shunned and not session.draining and not session.blocked
+            for session in self.sessions.values()
+        )
 
     def knows_workflow(self, name: str) -> bool:
         """Whether any connected worker has registered the workflow."""
@@ -241,10 +263,23 @@ class Workers:
         return max(0, free - self.coming)
 
     def wanted(self) -> tuple[list[str], int]:
-        """The activities that workers with free slots have registered, and how many calls could begin at once."""
+        """The activities that workers with free slots may have, and how many calls could begin at once.
+
+        Of a worker that does not say what it has: those that other engines have told of.
+        """
         free = [session for session in self.sessions.values() if _free(session) > 0]
-        names = {name for session in free for name in session.activities.known if not self._calls.get(name)}
-        return sorted(names), max(0, sum(map(_free, free)) - self.coming)
+        names = {name for session in free for name in session.activities.known}
+        any_name = [session.activities for session in free if session.activities.takes_any]
+        names |= {name for name in self._heard if any(name in activities for activities in any_name)}
+        return sorted(name for name in names if not self._calls.get(name)), max(0, sum(map(_free, free)) - self.coming)
+
+    def hear_of(self, names: Iterable[str]) -> None:
+        """Calls of these activities wait for any engine."""
+        for name in names:
+            self._heard.pop(name, None)
+            self._heard[name] = None
+        while len(self._heard) > _HEARD:
+            del self._heard[next(iter(self._heard))]
 
     @property
     def activity_slots(self) -> int:

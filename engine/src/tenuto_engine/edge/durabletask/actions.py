@@ -5,7 +5,7 @@ What ends the execution goes last, whatever its place in the answer: nothing fol
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -35,12 +35,14 @@ class Translator(msgspec.Struct, frozen=True):
         instance_id: the instance.
         app: this engine's application; calls to another one are refused.
         version: the dialect's own version of the execution, kept by the next one where it names none.
+        tags: those of the execution, kept likewise.
     """
 
     dialect: Dialect
     instance_id: str
     app: str
     version: str = ""
+    tags: Mapping[str, str] = {}
 
     def translate(self, given: Iterable[Any]) -> list[a.Action]:
         """The engine's actions. Raises VersionNotAvailable, Unsupported."""
@@ -122,6 +124,7 @@ class Translator(msgspec.Struct, frozen=True):
             version = given.newVersion.value or self.version
             if version:
                 kept.version.value = version
+            kept.tags.update((given.tags if self.dialect is not DAPR else None) or self.tags)
             carried = [
                 e.EventRaised(one.eventRaised.name, payload(one.eventRaised, "input"))
                 for one in given.carryoverEvents

@@ -38,6 +38,10 @@ _IGNORES_EXISTING = 3  # of `StartRequest.reuse_policy`
 _PAGE = 100
 _LARGEST_PAGE = 1_000
 _HISTORY_CHUNK = 100
+# Microsoft's SDK for Python takes messages of 4 MiB, and the last event of a chunk may have 2 MiB of payload.
+_PAGE_BYTES = 3 << 20
+_CHUNK_BYTES = 1 << 20
+_PAGE_WITH_PAYLOADS = 10
 _WAIT_SECONDS = 25.0
 _REQUESTED_BY = "durabletask client"
 
@@ -107,20 +111,21 @@ class ClientEdge:
         if policy.action == _IGNORE:
             view = await self._commands.get(instance_id, payloads=False)
             return view is not None and view.status in statuses, frozenset()
-        if statuses - TERMINAL:
-            await self._end_running(instance_id, statuses)
+        if statuses - TERMINAL and await self._end_running(instance_id, statuses):
             statuses |= {int(Status.TERMINATED)}
         return False, statuses
 
-    async def _end_running(self, instance_id: str, statuses: frozenset[int]) -> None:
+    async def _end_running(self, instance_id: str, statuses: frozenset[int]) -> bool:
+        """End an instance that runs in one of these statuses; whether there was one."""
         view = await self._commands.get(instance_id, payloads=False)
         if view is None or view.status in TERMINAL or view.status not in statuses:
-            return
+            return False
         reason = "replaced by a new start"
         await self._commands.terminate(
             "", instance_id, output=None, recursive=True, reason=reason, requested_by=_REQUESTED_BY
         )
         await self._commands.wait(instance_id, for_start=False, timeout_seconds=_WAIT_SECONDS, payloads=False)
+        return True
 
     async def restart(self, r: Any) -> Any:
         """Run an instance that has ended once more, from its start."""
@@ -213,25 +218,58 @@ class ClientEdge:
         state.tags.update(kept.tags)
 
     async def query(self, r: Any) -> Any:
-        """A page of instances with their states."""
+        """A page of instances with their states, shorter than asked for where the payloads are large."""
         query = r.query
-        views, token = await self._commands.list_page(
-            ListRequest(
-                statuses=statuses_of(query.runtimeStatus),
-                created_from_ms=from_ms(query.createdTimeFrom),
-                created_to_ms=from_ms(query.createdTimeTo),
-                page_size=_page_size(query.maxInstanceCount),
-                page_token=query.continuationToken.value,
-                fetch_payloads=query.fetchInputsAndOutputs,
-                id_prefix=query.instanceIdPrefix.value,
-            )
-        )
         response = self._dialect.pb.QueryInstancesResponse()
-        for view in views:
-            self._write_state(view, response.orchestrationState.add())
+        statuses = statuses_of(query.runtimeStatus)
+        if query.runtimeStatus and not statuses:
+            return response
+        most = _page_size(query.maxInstanceCount)
+        request = ListRequest(
+            statuses=statuses,
+            created_from_ms=from_ms(query.createdTimeFrom),
+            created_to_ms=from_ms(query.createdTimeTo),
+            page_size=min(most, _PAGE_WITH_PAYLOADS) if query.fetchInputsAndOutputs else most,
+            page_token=query.continuationToken.value,
+            fetch_payloads=query.fetchInputsAndOutputs,
+            id_prefix=query.instanceIdPrefix.value,
+        )
+        states = response.orchestrationState
+        while True:
+            views, token = await self._commands.list_page(request)
+            fitting = self._write_fitting(views, states)
+            if fitting < len(views):
+                token = await self._token_after(request, views[:fitting])
+                break
+            left = most - len(states)
+            if not token or not left:
+                break
+            request = msgspec.structs.replace(request, page_token=token, page_size=min(left, request.page_size))
         if token:
             response.continuationToken.value = token
         return response
+
+    def _write_fitting(self, views: list[InstanceView], states: Any) -> int:
+        """Add states as long as the message stays within bounds, and one at least; returns how many of these."""
+        size = sum(state.ByteSize() for state in states)
+        for count, view in enumerate(views):
+            self._write_state(view, states.add())
+            size += states[-1].ByteSize()
+            if size > _PAGE_BYTES and len(states) > 1:
+                del states[-1]
+                return count
+        return len(views)
+
+    async def _token_after(self, request: ListRequest, taken: list[InstanceView]) -> str:
+        """The token of the page that follows these, the first ones of a page."""
+        if not taken:
+            return request.page_token
+        shorter = msgspec.structs.replace(request, page_size=len(taken), fetch_payloads=False)
+        views, token = await self._commands.list_page(shorter)
+        # Where new ones came before them meanwhile, the next page repeats some of these, and none is lost.
+        if views[-1].instance_id not in {view.instance_id for view in taken}:
+            raise CommandRefused("unavailable", "instances were removed while the page was read; ask for it again")
+        return token
 
     async def list_ids(self, r: Any) -> Any:
         """A page of ids, in Dapr's form: of all instances."""
@@ -245,7 +283,10 @@ class ClientEdge:
 
     async def list_ended_ids(self, r: Any) -> Any:
         """A page of ids, in Microsoft's form: of instances that ended within a window, oldest end first."""
+        response = self._dialect.pb.ListInstanceIdsResponse()
         wanted = statuses_of(r.runtimeStatus) & TERMINAL if r.runtimeStatus else TERMINAL
+        if not wanted:
+            return response  # no status at all would mean any to the engine
         first, last = from_ms(r.completedTimeFrom), from_ms(r.completedTimeTo)
         ended = [
             (view.completed_at_ms, view.instance_id)
@@ -254,7 +295,7 @@ class ClientEdge:
         ]
         after = _read_key(r.lastInstanceKey.value)
         page = sorted(key for key in ended if key > after)[: _page_size(r.pageSize)]
-        response = self._dialect.pb.ListInstanceIdsResponse(instanceIds=[instance_id for _, instance_id in page])
+        response.instanceIds.extend(instance_id for _, instance_id in page)
         if page:
             response.lastInstanceKey.value = _write_key(page[-1])
         return response
@@ -279,9 +320,15 @@ class ClientEdge:
         """The same in chunks."""
         recorded = await self._recorded(r.instanceId)
         renderer = HistoryRenderer(self._dialect, r.instanceId, for_worker=r.forWorkItemProcessing)
-        for first in range(0, len(recorded), _HISTORY_CHUNK):
-            chunk = self._dialect.pb.HistoryChunk()
-            renderer.render(recorded[first : first + _HISTORY_CHUNK], chunk.events)
+        chunk, size = self._dialect.pb.HistoryChunk(), 0
+        for event in recorded:
+            before = len(chunk.events)
+            renderer.render([event], chunk.events)
+            size += sum(one.ByteSize() for one in chunk.events[before:])
+            if size > _CHUNK_BYTES or len(chunk.events) >= _HISTORY_CHUNK:
+                yield chunk
+                chunk, size = self._dialect.pb.HistoryChunk(), 0
+        if chunk.events:
             yield chunk
 
     async def _recorded(self, instance_id: str) -> list[Event]:
@@ -368,6 +415,8 @@ class ClientEdge:
 
     async def _purge_found(self, wanted: Any, *, recursive: bool) -> int:
         statuses = statuses_of(wanted.runtimeStatus) & TERMINAL if wanted.runtimeStatus else TERMINAL
+        if not statuses:
+            return 0  # no status at all would mean any to the engine
         found = await self._all(
             ListRequest(
                 statuses=frozenset(statuses),
@@ -378,7 +427,11 @@ class ClientEdge:
         )
         deleted = 0
         for view in found:
-            deleted += await self._purge_one(view.instance_id, recursive=recursive)
+            try:
+                deleted += await self._purge_one(view.instance_id, recursive=recursive)
+            except CommandRefused as refused:
+                if refused.kind != "precondition":
+                    raise  # else it was started again meanwhile, or a child of it runs: it stays, the others go
         return deleted
 
 

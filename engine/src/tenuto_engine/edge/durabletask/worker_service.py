@@ -8,9 +8,11 @@ do not send it back, by the instance and the task.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+import re
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic
 
+import grpc
 import msgspec
 import structlog
 
@@ -33,15 +35,26 @@ _PING_SECONDS = 45.0
 _HEALTH_PING = 3
 # The engine delivers the activities of a lost stream again after a shorter time than this.
 _LATE_SECONDS = 60.0
-# What SDKs answer for names that they have not registered.
+# What SDKs answer for names that they have not registered: Python (Microsoft's with the module before it), JavaScript
+# and .NET by the type, Java by the text.
 _UNKNOWN_ACTIVITY = ("ActivityNotRegisteredError", "ActivityTaskNotFound")
 _UNKNOWN_WORKFLOW = ("OrchestratorNotRegisteredError", "OrchestratorTaskNotFound")
-# Custom statuses remembered, so that one that did not change is not written again.
-_STATUSES_KEPT = 10_000
+_UNKNOWN_ACTIVITY_TEXT = re.compile(r"No activity task named '.*' is registered\.")
+_UNKNOWN_WORKFLOW_TEXT = re.compile(r"No factory found for orchestrator: .*")
+# What clients of gRPC take where they were not told otherwise; Microsoft's SDK for Python leaves it so.
+_USUAL_BYTES = 4 << 20
+# Instances whose large items broke a stream, remembered until they are answered.
+_BROKE_KEPT = 1_000
+# How often a draining stream is asked whether its turns are answered.
+_DRAIN_PAUSE_SECONDS = 0.02
 
 
 class _Dispatched(msgspec.Struct):
-    """An item that waits for its answer. `recorded`, `patches`, `variant`, `version`: what its history says."""
+    """An item that waits for its answer.
+
+    `token` is new each time it is sent, `commit_id` the engine's name of the turn. `patches`, `variant`, `version`,
+    `tags`: what its history says. `actions`: those of the parts that came so far, `parts` of them.
+    """
 
     session: Any
     token: str
@@ -49,10 +62,14 @@ class _Dispatched(msgspec.Struct):
     execution_id: str = ""
     task_id: int = -1
     name: str = ""
+    commit_id: str = ""
     patches: list[str] = []
     variant: str = ""
     version: str = ""
+    tags: dict[str, str] = {}
     actions: list[Any] = []
+    parts: int = 0
+    size: int = 0
 
 
 class WorkerEdge(Generic[AnySession]):
@@ -70,20 +87,26 @@ class WorkerEdge(Generic[AnySession]):
         self._new_id = new_id
         self._turns: dict[str, _Dispatched] = {}
         self._tasks: dict[str, _Dispatched] = {}
-        self._statuses: dict[str, bytes] = {}
+        # The newest turn of an instance: an answer without a token is one to it. A former one that was not answered in
+        # time is kept, for its answer tells that the worker works.
+        self._turn_of: dict[str, str] = {}
+        self._broke: dict[str, None] = {}
 
     # -- items
 
     async def work_items(self, request: Any, context: CallContext) -> AsyncIterator[Any]:
-        """The stream of one worker, until it goes away."""
+        """The stream of one worker, until it goes away or the engine drains; then it finds its work elsewhere."""
+        if self._engine.describe().draining:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "this engine is draining; connect to another one")
         # At once: SDKs wait for the headers before they say that they are connected.
         await context.send_initial_metadata(())
         queued = asyncio.Event()
         session = self._engine.connect(_hello(request, self._dialect, self._new_id()), queued.set)
         ping = self._ping(request)
         chunks: dict[str, list[bytes]] = {}
+        draining, sent_elsewhere = self._engine.describe().draining, False
         try:
-            while True:
+            while not draining:
                 if not await _set_in_time(queued):
                     if ping is not None:
                         yield ping
@@ -92,9 +115,18 @@ class WorkerEdge(Generic[AnySession]):
                 while (outgoing := session.take_outgoing()) is not None:
                     for item in self._items(session, outgoing, chunks):
                         yield item
+                    draining = draining or outgoing.draining
+            while session.has_turns or (session.has_runs and not self._engine.describe().has_peers):
+                # Where there is nowhere to go, the stream tells whether its worker still lives.
+                await asyncio.sleep(_DRAIN_PAUSE_SECONDS)
+                if (outgoing := session.take_outgoing()) is not None:
+                    for item in self._items(session, outgoing, chunks):
+                        yield item
+            # The session stays: what its worker still runs is answered by calls, and the drain waits for it.
+            sent_elsewhere = True
         finally:
-            self._engine.disconnect(session)
-            self._forget(session)
+            if not sent_elsewhere:
+                self._lost(session)
 
     def _items(self, session: Any, outgoing: Outgoing, chunks: dict[str, list[bytes]]) -> Iterator[Any]:
         for turn in outgoing.turns:
@@ -104,6 +136,9 @@ class WorkerEdge(Generic[AnySession]):
                 yield self._turn_item(session, turn, [*chunks.pop(turn.commit_id, ()), *turn.history])
         for activity in outgoing.activities:
             yield self._activity_item(session, activity)
+        for token, _ in outgoing.cancelled:
+            # These workers cannot be told. What they answer after all is refused by the store.
+            self._tasks.pop(token, None)
 
     def _ping(self, request: Any) -> Any:
         """The item that keeps the stream from looking dead, or None for workers that would choke on it."""
@@ -118,9 +153,15 @@ class WorkerEdge(Generic[AnySession]):
         ping.healthPing.SetInParent()
         return ping
 
-    def _forget(self, session: Any) -> None:
+    def _lost(self, session: Any) -> None:
         """Turns of a lost stream run elsewhere at once; an activity's answer is still welcome for a while."""
-        self._turns = {token: one for token, one in self._turns.items() if one.session is not session}
+        self._engine.worker_draining(session)  # nothing more is for it, also not what is handed out again just now
+        lost = [one for one in self._turns.values() if one.session is session]
+        for one in lost:
+            self._drop_turn(one)
+            if one.size > _USUAL_BYTES and self._dialect is not DAPR:
+                self._engine.turn_answered(session, self._too_large(one))
+        self._engine.disconnect(session)
         asyncio.get_running_loop().call_later(_LATE_SECONDS, self._forget_tasks, session)
 
     def _forget_tasks(self, session: Any) -> None:
@@ -131,32 +172,56 @@ class WorkerEdge(Generic[AnySession]):
         fresh = [decode_event(raw) for raw in turn.new_events]
         if not fresh:
             past, fresh = _split_open_turn(past)
-        item = self._dialect.pb.WorkItem(completionToken=turn.commit_id)
+        item = self._dialect.pb.WorkItem(completionToken=self._new_id())
         request = item.orchestratorRequest
         request.instanceId = turn.instance_id
         request.executionId.value = turn.execution_id
         renderer = HistoryRenderer(self._dialect, turn.instance_id, for_worker=True)
         renderer.render(past, request.pastEvents)
         renderer.render(fresh, request.newEvents)
-        self._turns[turn.commit_id] = _Dispatched(
+        kept = self._said_at_start([*past, *fresh])
+        self._turn_of[turn.instance_id] = item.completionToken
+        self._turns[item.completionToken] = _Dispatched(
             session,
-            turn.commit_id,
+            item.completionToken,
             turn.instance_id,
             turn.execution_id,
             name=renderer.workflow,
+            commit_id=turn.commit_id,
             patches=renderer.patches,
             variant=renderer.variant,
-            version=self._own_version([*past, *fresh]),
+            version=kept.version.value,
+            tags=dict(kept.tags),
+            size=item.ByteSize(),
         )
         return item
 
-    def _own_version(self, recorded: list[Event]) -> str:
+    def _drop_turn(self, one: _Dispatched) -> None:
+        self._turns.pop(one.token, None)
+        if self._turn_of.get(one.instance_id) == one.token:
+            del self._turn_of[one.instance_id]
+
+    def _too_large(self, one: _Dispatched) -> TurnAnswer:
+        """What to say of a turn whose worker went away with it unanswered: it may be its size."""
+        is_first = one.instance_id not in self._broke
+        self._broke[one.instance_id] = None
+        while len(self._broke) > _BROKE_KEPT:
+            del self._broke[next(iter(self._broke))]
+        text = (
+            f"the stream of a worker broke as it was sent a work item of {one.size / (1 << 20):.1f} MiB for instance "
+            f"'{one.instance_id}'; an SDK that was not told otherwise takes 4 MiB: give its worker a channel with the "
+            "option grpc.max_receive_message_length, or continue as new earlier, then resume the instance"
+        )
+        outcome = TurnOutcome.FAILED if is_first else TurnOutcome.NON_DETERMINISTIC
+        return _failed(one, outcome, Failure("WorkItemTooLarge", text, non_retryable=True))
+
+    def _said_at_start(self, recorded: list[Event]) -> Any:
+        """What the dialect recorded with the start of the execution: its version and tags."""
         started = next((event for event in recorded if isinstance(event, ExecutionStarted)), None)
         kept = self._dialect.pb.ExecutionStartedEvent()
         if started is not None:
             foreign.unpack(self._dialect, started.foreign, kept, shared=True)
-        version: str = kept.version.value
-        return version
+        return kept
 
     def _activity_item(self, session: Any, activity: ActivityItem) -> Any:
         pb = self._dialect.pb
@@ -190,13 +255,16 @@ class WorkerEdge(Generic[AnySession]):
         """A worker's answer to a turn; one that nobody waits for is dropped, as SDKs expect."""
         one = self._turns.get(response.completionToken)
         if one is None and not response.completionToken:
-            one = _found(self._turns, lambda each: each.instance_id == response.instanceId)
+            one = self._turns.get(self._turn_of.get(response.instanceId, ""))
         if one is None:
             return self._dialect.pb.CompleteTaskResponse()
         if self._dialect is not DAPR and response.isPartial:
-            one.actions.extend(response.actions)
+            if response.chunkIndex.value >= one.parts:  # else it is repeated, because its answer was lost
+                one.actions.extend(response.actions)
+                one.parts += 1
             return self._dialect.pb.CompleteTaskResponse()
-        del self._turns[one.token]
+        self._drop_turn(one)
+        self._broke.pop(one.instance_id, None)
         answer = self._answer(one, response)
         self._engine.turn_answered(one.session, answer)
         return self._dialect.pb.CompleteTaskResponse()
@@ -207,20 +275,19 @@ class WorkerEdge(Generic[AnySession]):
             return _failed(one, TurnOutcome.NOT_REGISTERED, missing)
         patches = list(response.version.patches) if self._dialect is DAPR else []
         if one.patches != patches[: len(one.patches)] and one.patches:
-            text = f"Patch mismatch. History patches: {one.patches}, current patches: {patches}. "
-            return _failed(one, TurnOutcome.NON_DETERMINISTIC, Failure("PATCH_MISMATCH", text, non_retryable=True))
+            text = f"Patch mismatch. History patches: {one.patches}, current patches: {patches}"
+            return _failed(one, TurnOutcome.UNSUITABLE, Failure("PATCH_MISMATCH", text, non_retryable=True))
         actions: list[Action]
         try:
-            actions = Translator(self._dialect, one.instance_id, self._engine.describe().app, one.version).translate(
-                given
-            )
+            app = self._engine.describe().app
+            actions = Translator(self._dialect, one.instance_id, app, one.version, one.tags).translate(given)
         except VersionNotAvailable:
             text = (
                 f"no connected worker has version '{one.variant}' of workflow '{one.name}', on which instance "
-                f"'{one.instance_id}' began; connect one that has it, then resume the instance"
+                f"'{one.instance_id}' began"
             )
             failure = Failure("VERSION_NOT_AVAILABLE", text, non_retryable=True)
-            return _failed(one, TurnOutcome.NON_DETERMINISTIC, failure)
+            return _failed(one, TurnOutcome.UNSUITABLE, failure)
         except Unsupported as error:
             actions = [FailExecution(0, Failure("NotSupported", str(error), non_retryable=True))]
         fresh = patches[len(one.patches) :]
@@ -229,10 +296,10 @@ class WorkerEdge(Generic[AnySession]):
         return TurnAnswer(
             one.instance_id,
             one.execution_id,
-            one.token,
+            one.commit_id,
             TurnOutcome.COMPLETED,
             encode_actions(actions),
-            self._custom_status(one, response, actions),
+            payload(response, "customStatus") or b"",
             fresh,
         )
 
@@ -241,22 +308,14 @@ class WorkerEdge(Generic[AnySession]):
         ending = next(
             (each for each in given if each.WhichOneof("orchestratorActionType") == "completeOrchestration"), None
         )
-        if ending is None or ending.completeOrchestration.failureDetails.errorType not in _UNKNOWN_WORKFLOW:
+        if ending is None:
+            return None
+        details = ending.completeOrchestration.failureDetails
+        if not (_has_type(details, _UNKNOWN_WORKFLOW) or _UNKNOWN_WORKFLOW_TEXT.fullmatch(details.errorMessage)):
             return None
         if not self._engine.others_know(one.session, workflow=one.name):
             return None
-        return failure_of(ending.completeOrchestration.failureDetails)
-
-    def _custom_status(self, one: _Dispatched, response: Any, actions: list[Action]) -> bytes | None:
-        """The status to record, None where it is what it was: SDKs repeat it with every turn."""
-        status = payload(response, "customStatus") or b""
-        former = self._statuses.get(one.instance_id, b"")
-        if status == former:
-            return None
-        self._statuses[one.instance_id] = status
-        while len(self._statuses) > _STATUSES_KEPT:
-            del self._statuses[next(iter(self._statuses))]
-        return status
+        return failure_of(details)
 
     async def complete_activity(self, response: Any, context: CallContext) -> Any:
         """A worker's answer to an activity; one that nobody waits for is dropped."""
@@ -264,31 +323,39 @@ class WorkerEdge(Generic[AnySession]):
         if one is None and not response.completionToken:
             key = (response.instanceId, response.taskId)
             one = _found(self._tasks, lambda each: (each.instance_id, each.task_id) == key)
-        if one is None:
-            return self._dialect.pb.CompleteTaskResponse()
-        del self._tasks[one.token]
         details = response.failureDetails
-        if not response.HasField("failureDetails") or not (details.errorType or details.errorMessage):
-            answer = ActivityAnswer(one.token, payload(response, "result"))
-        elif details.errorType in _UNKNOWN_ACTIVITY and self._engine.others_know(one.session, activity=one.name):
-            answer = ActivityAnswer(one.token, rejected=True)
+        has_failed = response.HasField("failureDetails") and bool(details.errorType or details.errorMessage)
+        is_unknown = has_failed and (
+            _has_type(details, _UNKNOWN_ACTIVITY) or bool(_UNKNOWN_ACTIVITY_TEXT.fullmatch(details.errorMessage))
+        )
+        answer = ActivityAnswer(one.token if one is not None else response.completionToken)
+        if has_failed:
+            answer.failure = encode_failure(failure_of(details))
         else:
-            answer = ActivityAnswer(one.token, failure=encode_failure(failure_of(details)))
-        self._engine.activity_answered(one.session, answer)
+            answer.result = payload(response, "result")
+        if one is not None:
+            del self._tasks[one.token]
+            if is_unknown and self._engine.others_know(one.session, activity=one.name, token=one.token):
+                answer = ActivityAnswer(one.token, rejected=True)
+            self._engine.activity_answered(one.session, answer)
+        elif response.completionToken and not is_unknown:
+            # From a worker that ran it for another engine, or for this one before it was started again.
+            self._engine.stray_answered(answer)
         return self._dialect.pb.CompleteTaskResponse()
 
     async def abandon_turn(self, request: Any, context: CallContext) -> Any:
         """A worker gives a turn back: it is tried again, later and later."""
-        one = self._turns.pop(request.completionToken, None)
+        one = self._turns.get(request.completionToken)
         if one is not None:
-            text = f"the worker gave the turn of instance '{one.instance_id}' back; perhaps its version does not match"
-            self._engine.turn_answered(one.session, _failed(one, TurnOutcome.FAILED, Failure("Abandoned", text)))
+            self._drop_turn(one)
+            text = f"the workers gave the turn of instance '{one.instance_id}' back; perhaps none has its version"
+            self._engine.turn_answered(one.session, _failed(one, TurnOutcome.GIVEN_BACK, Failure("Abandoned", text)))
         return self._dialect.pb.AbandonOrchestrationTaskResponse()
 
     async def abandon_activity(self, request: Any, context: CallContext) -> Any:
         """A worker gives an activity back. Without another worker it stays this one's, whose stream is about to end."""
         one = self._tasks.get(request.completionToken)
-        if one is not None and self._engine.others_know(one.session, activity=one.name):
+        if one is not None and self._engine.others_know(one.session, activity=one.name, token=one.token):
             del self._tasks[one.token]
             self._engine.activity_answered(one.session, ActivityAnswer(one.token, rejected=True))
         return self._dialect.pb.AbandonActivityTaskResponse()
@@ -315,6 +382,7 @@ def _hello(request: Any, dialect: Dialect, worker_id: str) -> Hello:
         max_turns=max(0, request.maxConcurrentOrchestrationWorkItems),
         max_activities=max(0, request.maxConcurrentActivityWorkItems),
         takes_any=takes_any,
+        frees_stalled=True,
     )
 
 
@@ -324,8 +392,13 @@ def _split_open_turn(past: list[Event]) -> tuple[list[Event], list[Event]]:
     return past[:last], past[last:]
 
 
+def _has_type(details: Any, names: Sequence[str]) -> bool:
+    """Whether a failure has one of these types, with or without a module before it."""
+    return details.errorType.rpartition(".")[2] in names
+
+
 def _failed(one: _Dispatched, outcome: TurnOutcome, failure: Failure) -> TurnAnswer:
-    return TurnAnswer(one.instance_id, one.execution_id, one.token, outcome, failure=encode_failure(failure))
+    return TurnAnswer(one.instance_id, one.execution_id, one.commit_id, outcome, failure=encode_failure(failure))
 
 
 def _found(items: Mapping[str, _Dispatched], matches: Callable[[_Dispatched], bool]) -> _Dispatched | None:
