@@ -250,6 +250,17 @@ def test_what_a_library_does_is_named_by_the_call_of_it() -> None:
     assert refusal(workflow).call == "subprocess.run(), which does subprocess.Popen()"
 
 
+def test_what_a_dataclass_does_is_named_by_its_class() -> None:
+    """The user called the class, and not the function without a file that `dataclass` made for it."""
+
+    def workflow(ctx: wf.WorkflowContext) -> Any:
+        return Stamped()
+
+    problem = refusal(workflow)
+    assert problem.call.endswith("test_guard_calls.Stamped(), which does datetime.datetime.now()")
+    assert problem.function.endswith("<locals>.workflow")
+
+
 def test_swallowing_the_refusal_does_not_help() -> None:
     """`except Exception` does not catch it, and where a bare `except` does, the turn is refused all the same."""
     went_on: list[str] = []
