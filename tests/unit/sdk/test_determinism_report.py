@@ -432,6 +432,18 @@ def test_two_patches_of_one_place_have_two_names(written: World, tmp_path: Path)
 RESULT = "from dataclasses import dataclass\n\n\n@dataclass\nclass Receipt:\n    total: int = 0\n\n\n"
 
 
+@pytest.mark.parametrize("names", ['("charge_card", "pack")', '("inspect", "charge", "pack")', '("pack",)'])
+def test_a_line_that_computes_its_activity_is_left_to_its_author(names: str, written: World, tmp_path: Path) -> None:
+    """A branch for one name would meet the loop's other turns: the snippet leaves the old form open, and says so."""
+    loop = f"    charged = packed = None\n    for name in {names}:\n        yield ctx.call_activity(name, input=item)\n"
+    changed = ORIGINAL.replace(CHARGE + PACK, loop)
+    report = report_of(replay(written, registered(load(tmp_path / "after", changed))))
+    assert "is_patched(" in report
+    assert "        else:\n            ...  # as it was when history was recorded" in report
+    assert "what it calls is the value of `name`" in report
+    assert 'call_activity("' not in report
+
+
 def test_the_old_branch_decodes_results_as_the_new_one(tmp_path: Path) -> None:
     """Called by its name, an activity has no annotation: the snippet takes that of the function called now."""
     before = ORIGINAL.replace(

@@ -82,6 +82,9 @@ def make_snippet(scene: Scene, change: Change, text: str, source: str) -> Snippe
     head = f"if {place.context}.is_patched({name}):"
     here = _lines_text(place.statement, place.statement, file)
     match change.kind:
+        case Kind.RENAMED | Kind.REPLACED | Kind.ADDED | Kind.REMOVED if value := _computed(place, scene):
+            lines, note = _by_hand(place, head)
+            note = f"put what old instances need in place of `...`: what it calls is the value of `{value}`"
         case Kind.RENAMED | Kind.REPLACED:
             lines, note = _replaced(place, scene, head, change.gone[0])
         case Kind.ADDED:
@@ -441,6 +444,18 @@ def _moved(place: _Place, head: str, last: ast.stmt) -> tuple[list[str], str]:
     now = [*(line for part in between for line in part), *place.text_of(last)]
     old = [*place.text_of(last), *(line for part in between for line in part)]
     return _branches(head, now, old), ""
+
+
+def _computed(place: _Place, scene: Scene) -> str:
+    """The expression that names what the statement asks for, where one line may ask for this and that; else empty."""
+    name = getattr(scene.difference.attempted, "name", None)
+    known: dict[str, Any] = getattr(inspect.unwrap(scene.function), "__globals__", {})
+    for target in filter(None, map(_target, _asking(place.statement))):
+        text = ast.unparse(target)
+        is_fixed = isinstance(target, ast.Constant) or text.rpartition(".")[2] == name or text in known
+        if name is not None and not is_fixed:
+            return text
+    return ""
 
 
 def _by_hand(place: _Place, head: str) -> tuple[list[str], str]:
