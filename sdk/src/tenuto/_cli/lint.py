@@ -160,7 +160,10 @@ class _Task:
             mended += sum(counts)
             report = self.run()
         if self._stdin is not None:
-            sys.stdout.write(decode(self._contents[self._stdin]))
+            # Bytes, so that line ends and encoding stay as they came.
+            sys.stdout.flush()
+            sys.stdout.buffer.write(self._contents[self._stdin])
+            sys.stdout.buffer.flush()
             self._prints_source = True
         if mended:
             print(f"mended {mended} finding{'s' if mended > 1 else ''}", file=sys.stderr)

@@ -107,7 +107,9 @@ def _result(finding: Finding, index: int) -> dict[str, Any]:
 
 def message_of(finding: Finding) -> str:
     """All that a finding says, as paragraphs."""
-    first = finding.message[:1].upper() + finding.message[1:] + "."
+    word = finding.message.partition(" ")[0]
+    # A word may open the sentence; a name in code, such as `time.time()`, stays as it is written.
+    first = (finding.message[:1].upper() + finding.message[1:] if word.isalpha() else finding.message) + "."
     return "\n\n".join(part for part in (first, finding.why, finding.breaks, finding.instead) if part)
 
 
