@@ -351,7 +351,10 @@ def test_standard_input_is_a_file(
         (b"def broken(:\n", "the file is no Python: invalid syntax"),
         (b"x = '\x00'\n", "the file is no Python"),
         (b"x = '\xff\xfe'\n", "the file is no Python"),
-        (b"# ctx\n# caf\xe9\n", "the file is no Python: byte 0xe9 is no utf-8; save it as UTF-8, or declare its encoding"),
+        (
+            b"# ctx\n# caf\xe9\n",
+            "the file is no Python: byte 0xe9 is no utf-8; save it as UTF-8, or declare its encoding",
+        ),
         (b"x = " + b"(" * 2000 + b"1" + b")" * 2000, "the file is"),
         (b"", ""),
         (b"\xef\xbb\xbfx = 1\n", ""),
