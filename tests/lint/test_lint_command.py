@@ -374,6 +374,45 @@ def test_what_is_no_python_is_a_finding(
     assert err == ""
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--output", "json", "lint", "flow.py"),
+        ("-o", "json", "--no-color", "lint", "flow.py"),
+        ("--engine", "127.0.0.1:1", "--token-file=t", "--output=json", "lint", "flow.py"),
+        ("lint", "flow.py", "--no-color", "-o", "json"),
+    ],
+)
+def test_options_of_every_command_may_stand_anywhere(
+    project: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    """What holds for every command is heard by the linter before and behind its name."""
+    with pytest.raises(SystemExit):
+        main(words)
+    assert [one["rule"] for one in json.loads(capsys.readouterr().out)] == ["TEN102", "TEN124"]
+
+
+@pytest.mark.parametrize("output", ["text", "json", "sarif", "github"])
+def test_an_encoding_that_knows_too_little_ends_nothing(project: Path, output: str) -> None:
+    """Where standard output is ASCII, as in some builds, paths and source with other letters are shown by escapes."""
+    (project / "flow.py").rename(project / "caf\xe9.py")
+    program = "from tenuto._cli.start import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "lint", "--output", output],
+        cwd=project,
+        env={"PYTHONIOENCODING": "ascii", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "TEN102" in done.stdout
+    if output == "json":
+        assert [one["path"] for one in json.loads(done.stdout)] == ["caf\xe9.py"] * 2
+    if output == "sarif":
+        assert json.loads(done.stdout)["version"] == "2.1.0"
+
+
 def test_both_command_lines_lint(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The command that starts fast and the one with all commands write the same."""
     quick = run(capsys, "flow.py", "--output", "json")

@@ -179,7 +179,9 @@ def test_async_workflows_get_await(edit: str, tmp_path: Path) -> None:
     assert replay(world, registered(load(tmp_path / "patched", patched))).problem is None
 
 
-LOOP = HEAD + """\
+LOOP = (
+    HEAD
+    + """\
 
 
 def order(ctx: wf.WorkflowContext, item: str):
@@ -188,6 +190,7 @@ def order(ctx: wf.WorkflowContext, item: str):
         yield ctx.call_activity(charge, input=item)
     yield ctx.wait_for_external_event("picked up")
 """
+)
 
 
 def test_what_is_gone_from_the_end_of_a_loop_is_put_back_there(tmp_path: Path) -> None:

@@ -14,4 +14,5 @@ from tenuto._lint.finding import Finding
 def as_json(findings: Iterable[Finding]) -> str:
     """Return a JSON list of findings with `path`, `line`, `column`, `rule`, `message`, `fix` and more."""
     values: list[Any] = [msgspec.to_builtins(one) for one in findings]
-    return json.dumps(values, indent=2, ensure_ascii=False)
+    # Escapes, so that it is JSON in whatever encoding it is written.
+    return json.dumps(values, indent=2)

@@ -52,7 +52,7 @@ def as_sarif(findings: Sequence[Finding], faults: Iterable[str] = ()) -> str:
             }
         ],
     }
-    return json.dumps(log, indent=2, ensure_ascii=False)
+    return json.dumps(log, indent=2)
 
 
 def _descriptor(rule_id: str, name: str, rule: Rule | None) -> dict[str, Any]:
