@@ -233,7 +233,8 @@ def _round_end(place: _Place, scene: Scene, text: str, file: str) -> _Place | No
     """The statement that asked last, if the code came round a loop since: what is gone stood behind it."""
     if not place.is_in_loop or not scene.confirmed:
         return None
-    last_file, _, number = scene.confirmed[-1].source.rpartition(":")
+    source: str = getattr(scene.confirmed[-1], "source", "")
+    last_file, _, number = source.rpartition(":")
     if last_file != file or int(number) < place.statement.lineno:
         return None
     last = _find(text, int(number))
