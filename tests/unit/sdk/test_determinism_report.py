@@ -179,6 +179,32 @@ def test_async_workflows_get_await(edit: str, tmp_path: Path) -> None:
     assert replay(world, registered(load(tmp_path / "patched", patched))).problem is None
 
 
+LOOP = (
+    HEAD
+    + """\
+
+
+def order(ctx: wf.WorkflowContext, item: str):
+    for _ in range(2):
+        yield ctx.call_activity(reserve, input=item)
+        yield ctx.call_activity(charge, input=item)
+    yield ctx.wait_for_external_event("picked up")
+"""
+)
+
+
+def test_what_is_gone_from_the_end_of_a_loop_is_put_back_there(tmp_path: Path) -> None:
+    """The next operation is that of the next round: the snippet goes behind the one before, and works there."""
+    world = World(registered(load(tmp_path / "before", LOOP)), "tea")
+    for number in (1, 2, 3, 4):
+        world.complete(number, "x")
+    changed = LOOP.replace("        yield ctx.call_activity(charge, input=item)\n", "")
+    report = report_of(replay(world, registered(load(tmp_path / "after", changed))))
+    line = LOOP[: LOOP.index("(reserve, ")].count("\n") + 1
+    assert f"with this behind line {line} of after/orders.py" in report
+    assert replay(world, registered(load(tmp_path / "patched", paste(report, changed)))).problem is None
+
+
 def fan_out_of(names: Sequence[str]) -> Callable[..., Any]:
     def order(ctx: wf.WorkflowContext) -> Any:
         yield wf.when_all([ctx.call_activity(name) for name in names])

@@ -21,4 +21,5 @@ def as_json(findings: Iterable[Finding]) -> str:
         for edit in value["fix"]["edits"] if value["fix"] else ():
             edit["column"] += 1
             edit["end_column"] += 1
-    return json.dumps(values, indent=2, ensure_ascii=False)
+    # Escapes, so that it is JSON in whatever encoding it is written.
+    return json.dumps(values, indent=2)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import io
+import tokenize
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -103,7 +105,25 @@ def parse_module(source: bytes, package: str) -> ParsedModule:
         ValueError: it holds null bytes, or bytes that its encoding does not know.
         RecursionError: it is nested too deeply.
     """
+    _refuse_undecodable(source)
     return _Builder(ast.parse(source), package).build()
+
+
+def _refuse_undecodable(source: bytes) -> None:
+    """Refuse bytes that a file's encoding does not know, as an import does; `ast.parse` overlooks them in comments."""
+    if source.isascii():
+        return
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
+    except SyntaxError:
+        encoding = "utf-8"
+    try:
+        source.decode(encoding)
+    except UnicodeDecodeError as error:
+        before = source[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        message = f"byte 0x{source[error.start]:02x} is no {encoding}; save it as UTF-8, or declare its encoding"
+        raise SyntaxError(message, (None, line, column, None)) from error
 
 
 def is_static(node: Function) -> bool:

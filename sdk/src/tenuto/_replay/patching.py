@@ -98,9 +98,12 @@ def make_snippet(scene: Scene, change: Change, text: str, source: str) -> Snippe
             )
             note = _loop_note(place)
         case Kind.REMOVED:
+            is_behind = is_end and not isinstance(place.statement, ast.Return)
+            if (round_end := _round_end(place, scene, text, file)) is not None:
+                place, is_behind = round_end, True
+                here = _lines_text(place.statement, place.statement, file)
             head = f"if not {place.context}.is_patched({name}):"
             lines, note = _removed(place, scene, head, change.gone[:_MOST_OPERATIONS])
-            is_behind = is_end and not isinstance(place.statement, ast.Return)
             return _indented(place, f"{'behind' if is_behind else 'before'} {here}", lines, note)
         case Kind.REORDERED if (last := _statement_of(place, change)) is not None:
             return _indented(
@@ -227,6 +230,18 @@ def _find(text: str, line: int) -> _Place | None:
     last = best.lines[(best.statement.end_lineno or 1) - 1]
     behind = last.encode()[best.statement.end_col_offset :].decode().strip()
     return None if best.indent.strip() or (behind and not behind.startswith("#")) else best
+
+
+def _round_end(place: _Place, scene: Scene, text: str, file: str) -> _Place | None:
+    """The statement that asked last, if the code came round a loop since: what is gone stood behind it."""
+    if not place.is_in_loop or not scene.confirmed:
+        return None
+    source: str = getattr(scene.confirmed[-1], "source", "")
+    last_file, _, number = source.rpartition(":")
+    if last_file != file or int(number) < place.statement.lineno:
+        return None
+    last = _find(text, int(number))
+    return last if last is not None and last.is_in_loop else None
 
 
 def _find_end(text: str, scene: Scene) -> _Place | None:
