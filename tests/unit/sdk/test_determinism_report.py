@@ -470,6 +470,19 @@ def test_a_line_that_computes_its_activity_is_left_to_its_author(names: str, wri
     assert 'call_activity("' not in report
 
 
+@pytest.mark.parametrize("gone", ["charge", "pack"])
+def test_one_taken_out_of_a_fan_out_is_left_to_its_author(gone: str, tmp_path: Path) -> None:
+    """Nothing can be asked for ahead of what was asked for together: the snippet holds the whole statement."""
+    all_three = "ctx.call_activity(reserve), ctx.call_activity(charge), ctx.call_activity(pack)"
+    text = f"{HEAD}\n\ndef order(ctx: wf.WorkflowContext):\n    yield wf.when_all([{all_three}])\n"
+    changed = text.replace(f", ctx.call_activity({gone})", "")
+    world = World(registered(load(tmp_path / "before", text)))
+    report = report_of(replay(world, registered(load(tmp_path / "after", changed))))
+    assert f"activity '{gone}' was removed" in report
+    assert "    else:\n        ...  # as it was when history was recorded" in report
+    assert 'call_activity("' not in report
+
+
 def test_the_old_branch_decodes_results_as_the_new_one(tmp_path: Path) -> None:
     """Called by its name, an activity has no annotation: the snippet takes that of the function called now."""
     before = ORIGINAL.replace(

@@ -91,6 +91,8 @@ def make_snippet(scene: Scene, change: Change, text: str, source: str) -> Snippe
             lines, note = _added(place, head)
         case Kind.REMOVED if _lost_timeout(place.statement, change.gone):
             lines, note = _without_timeout(place, head)
+        case Kind.REMOVED if _is_under_way(place, scene, file):
+            lines, note = _by_hand(place, head)
         case Kind.REMOVED if scene.difference.attempted is None and scene.went_on_unasked(change.gone[0]):
             # What it waits for now is new: the code that wrote history did not wait here.
             lines = _branches(
@@ -242,6 +244,16 @@ def _round_end(place: _Place, scene: Scene, text: str, file: str) -> _Place | No
         return None
     last = _find(text, int(number))
     return last if last is not None and last.is_in_loop else None
+
+
+def _is_under_way(place: _Place, scene: Scene, file: str) -> bool:
+    """Whether the statement has asked for the operation before the difference, which was not waited for: a fan-out."""
+    before, _ = scene.operations()
+    if not before or scene.is_waited_for(before[-1]) or not scene.confirmed:
+        return False
+    source: str = getattr(scene.confirmed[-1], "source", "")
+    last_file, _, number = source.rpartition(":")
+    return last_file == file and _holds(place.statement, int(number))
 
 
 def _find_end(text: str, scene: Scene) -> _Place | None:
