@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from tenuto._lint.implicit import ENTERED, implicit_calls
 from tenuto._lint.names import CONTEXT_NAMES, REGISTRATIONS, TELLING
 from tenuto._lint.scopes import Binding, Function, Resolver, Scope
 
@@ -24,7 +25,7 @@ class Body:
         owner: the class it is a method of; empty for none.
         calls: with the scope each stands in, in textual order.
         loads: names and chains of attributes that are read and not called, in textual order.
-        entered: what its `with` statements enter.
+        used: objects of which Python calls methods by itself, with these: what `with` enters, what `len` is asked of.
         returns: what it returns.
         inner: its lambdas and comprehensions with the scope of each.
         unreplayed: first and last line of each block that runs only while nothing is replayed.
@@ -38,7 +39,9 @@ class Body:
     owner: str = ""
     calls: list[tuple[ast.Call, Scope]] = field(default_factory=list["tuple[ast.Call, Scope]"])
     loads: list[tuple[ast.expr, Scope]] = field(default_factory=list["tuple[ast.expr, Scope]"])
-    entered: list[tuple[ast.expr, Scope]] = field(default_factory=list["tuple[ast.expr, Scope]"])
+    used: list[tuple[ast.expr, Scope, tuple[str, ...]]] = field(
+        default_factory=list["tuple[ast.expr, Scope, tuple[str, ...]]"]
+    )
     returns: list[ast.expr] = field(default_factory=list[ast.expr])
     inner: dict[ast.AST, Scope] = field(default_factory=dict[ast.AST, Scope])
     unreplayed: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
@@ -209,6 +212,10 @@ class _Builder:
             ast.Call: self._call,
             ast.Name: self._name,
             ast.Attribute: self._attribute,
+            ast.BinOp: self._operator,
+            ast.Compare: self._operator,
+            ast.Subscript: self._operator,
+            ast.FormattedValue: self._operator,
         }
 
     def build(self) -> ParsedModule:
@@ -245,6 +252,13 @@ class _Builder:
         for node in nodes:
             if isinstance(node, ast.AST):
                 self._visit(node)
+
+    def _operator(self, node: ast.AST) -> None:
+        self._uses(node)
+        self._children(node)
+
+    def _uses(self, node: ast.AST) -> None:
+        self._body.used += [(value, self._scope, methods) for value, methods in implicit_calls(node)]
 
     def _block_of(self, nodes: Sequence[ast.stmt]) -> None:
         """Statements that run only sometimes."""
@@ -344,6 +358,7 @@ class _Builder:
         for number, generator in enumerate(node.generators):
             if number:
                 self._visit(generator.iter)
+            self._uses(generator)
             self._element(generator.target, generator.target, generator.iter)
             self._all(generator.ifs)
         self._all([node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt])
@@ -444,6 +459,7 @@ class _Builder:
 
     def _for(self, node: ast.For | ast.AsyncFor) -> None:
         self._visit(node.iter)
+        self._uses(node)
         self._element(node.target, node.target, node.iter)
         self._block_of(node.body)
         self._block_of(node.orelse)
@@ -451,7 +467,7 @@ class _Builder:
     def _with(self, node: ast.With | ast.AsyncWith) -> None:
         for item in node.items:
             self._visit(item.context_expr)
-            self._body.entered.append((item.context_expr, self._scope))
+            self._body.used.append((item.context_expr, self._scope, ENTERED))
             match item.optional_vars:
                 case None:
                     pass
@@ -517,6 +533,7 @@ class _Builder:
 
     def _call(self, node: ast.Call) -> None:
         self._body.calls.append((node, self._scope))
+        self._uses(node)
         function = node.func
         if isinstance(function, ast.Attribute):
             # The chain's own name is the call's; what it starts from may be a call.
