@@ -76,6 +76,8 @@ def _print_all(session: Session, journey: Journey) -> None:
         session.console.print(f"{stop.key}  turn {stop.turn}  {stop.event}  {stop.about}", soft_wrap=True)
         session.console.print(f"    the code {stop.standing}{place}", soft_wrap=True)
         for frame in stop.frames:
+            if len(stop.frames) > 1:
+                session.console.print(f"    in {frame.function}, {frame.source}", soft_wrap=True)
             for one in frame.variables:
                 mark = "*" if one.is_changed else " "
                 session.console.print(f"    {mark} {one.name} = {one.text}", soft_wrap=True)

@@ -185,5 +185,10 @@ def _name(call: Call, spot: Spot, detail: str) -> str:
     module = callee.f_globals.get("__name__", "")
     if call.probe.through and module == "collections.abc":
         return own  # `os.environ.get`, whose frame names nothing that the user wrote.
-    outer = f"{module}.{callee.f_code.co_qualname}".removesuffix(".__init__") + "()"
-    return outer if call.probe.through else own if outer.endswith(f".{own}") else f"{outer}, which does {own}"
+    function = callee.f_code.co_qualname
+    if function == "__create_fn__.<locals>.__init__":
+        # That of a dataclass, which knows its class by its first argument alone.
+        function = type(callee.f_locals[callee.f_code.co_varnames[0]]).__qualname__
+    outer = f"{module}.{function}".removesuffix(".__init__") + "()"
+    is_same = f".{outer}".endswith(f".{own}")
+    return outer if call.probe.through else own if is_same else f"{outer}, which does {own}"
