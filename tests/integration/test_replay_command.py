@@ -162,7 +162,13 @@ class TestPerturb:
             "--timeout",
             "1h",
         ]
-        process = subprocess.Popen([str(BIN / "tenuto"), *words], cwd=tmp_path, stderr=subprocess.PIPE)
+        # A test run in the background of a shell has SIGINT ignored, and so would the command.
+        process = subprocess.Popen(
+            [str(BIN / "tenuto"), *words],
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # no thread holds a lock
+        )
         pids = tmp_path / "pids"
         # The command itself imports the application first, then two processes do.
         wait_until(lambda: pids.exists() and pids.read_text().count("\n") == 3, "the application is imported")

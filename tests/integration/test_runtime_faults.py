@@ -473,7 +473,7 @@ async def test_a_group_that_cannot_be_told_of_is_answered(world: World, monkeypa
     worker = world.worker()
     with monkeypatch.context() as patch:
         patch.setattr(world.engine._committer, "on_executed", broken)
-        await asyncio.wait_for(world.begin("order-1"), 2)
+        await asyncio.wait_for(world.begin("order-1"), 30)
     worker.answer(await worker.turn())
     await until(lambda: world.status("order-1") is Status.RUNNING)
 
