@@ -80,10 +80,12 @@ def _print_all(session: Session, journey: Journey) -> None:
         about = f"  {stop.about}" if stop.about else ""
         session.console.print(f"{stop.key}  turn {stop.turn}  {stop.event}{about}", soft_wrap=True)
         session.console.print(f"    the code {stop.standing}{place}", soft_wrap=True)
+        line = dict(stop.frames[-1].lines).get(stop.frames[-1].line, "").strip() if stop.frames else ""
+        if line:
+            session.console.print(f"    | {line}", soft_wrap=True)
         for frame in stop.frames:
-            source = dict(frame.lines).get(frame.line, "").strip()
-            if source:
-                session.console.print(f"    | {source}", soft_wrap=True)
+            if len(stop.frames) > 1:
+                session.console.print(f"    in {frame.function}, {frame.source}", soft_wrap=True)
             for one in frame.variables:
                 mark = "*" if one.is_changed else " "
                 session.console.print(f"    {mark} {one.name} = {one.text}", soft_wrap=True)

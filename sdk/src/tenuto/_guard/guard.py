@@ -186,7 +186,8 @@ def _name(call: Call, spot: Spot, detail: str) -> str:
     if call.probe.through and module == "collections.abc":
         return own  # `os.environ.get`, whose frame names nothing that the user wrote.
     outer = f"{module}.{_own_name(callee)}".removesuffix(".__init__") + "()"
-    return outer if call.probe.through else own if outer.endswith(f".{own}") else f"{outer}, which does {own}"
+    is_same = f".{outer}".endswith(f".{own}")
+    return outer if call.probe.through else own if is_same else f"{outer}, which does {own}"
 
 
 def _own_name(frame: FrameType) -> str:
