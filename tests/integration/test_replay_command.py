@@ -225,6 +225,20 @@ class TestFiles:
         assert "UNEXPECTED_ACTIVITY: Workflow tried to call different activity than recorded" in printed
         assert printed.rstrip().endswith("2 histories: the code does not fit 1")
 
+    def test_a_history_that_cannot_be_read_is_counted_apart(
+        self, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Nobody is told that the code does not fit a file that is no history; lines stay short in a build's log."""
+        (tmp_path / "shop.py").write_text(SHOP.replace('"charge", input', '"ship", input').format(value="1"))
+        history_file(tmp_path)
+        (tmp_path / "broken.json").write_text("{")
+        assert run(f"{tmp_path}/broken.json", "--app", f"{tmp_path}/shop.py:wfr") == Exit.USAGE
+        printed = capsys.readouterr().out
+        assert printed.rstrip().endswith("1 history: 1 could not be read")
+        assert max(len(line) for line in printed.splitlines() if "─" in line) <= 100
+        assert run(f"{tmp_path}/*.json", "--app", f"{tmp_path}/shop.py:wfr") == Exit.FAILED
+        assert capsys.readouterr().out.rstrip().endswith("2 histories: the code does not fit 1, 1 could not be read")
+
     def test_the_guard_refuses_what_the_code_must_not_call(
         self, histories: Path, run: Run, capsys: pytest.CaptureFixture[str]
     ) -> None:

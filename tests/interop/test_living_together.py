@@ -146,6 +146,18 @@ def test_the_token_of_dapr_is_enough(tmp_path: Path) -> None:
         assert "UNAUTHENTICATED" in refused["error"]
 
 
+def test_workers_that_give_themselves_away_may_use_either_listener(both_dialects: Addresses) -> None:
+    """Dapr 1.19 at Microsoft's listener, and Microsoft's SDK with filters at Dapr's, are served in their dialect."""
+    host, _, port = both_dialects.microsoft.partition(":")
+    dapr: list[str | Path] = [python(), HERE / "python" / "dapr_features.py", host, port, "fan_out", "events"]
+    found = report(dapr)
+    assert (value_of(found, "fan_out"), value_of(found, "events")) == (["COMPLETED", 2450], [{"n": 1}, {"n": 2}])
+    durabletask = python_of("requirements/interop/durabletask.txt")
+    program = HERE / "python" / "durabletask_features.py"
+    found = report([durabletask, program, both_dialects.dapr, "retried", "sent"])
+    assert (value_of(found, "retried"), value_of(found, "sent")) == (["COMPLETED", 3], ["COMPLETED", [1, 2]])
+
+
 def test_dapr_finds_the_engine_by_its_own_variables(both_dialects: Addresses) -> None:
     """Without host and port, DAPR_GRPC_PORT or DAPR_GRPC_ENDPOINT say where the engine is."""
     host, _, port = both_dialects.dapr.partition(":")

@@ -44,6 +44,37 @@ def test_it(request):
     assert done.returncode == 0, done.stdout
 
 
+def test_a_failing_test_shows_no_code_of_the_kit(tmp_path: Path) -> None:
+    """A blocked and a stalled instance are shown by the line of the test and the message, without frames of the kit."""
+    text = """
+import time
+import tenuto as wf
+
+wfr = wf.WorkflowRuntime()
+
+@wfr.workflow
+def waits(ctx: wf.WorkflowContext):
+    yield ctx.wait_for_external_event("go")
+
+@wfr.workflow
+def reads_clock(ctx: wf.WorkflowContext):
+    return time.time()
+
+def test_blocked(workflow_env):
+    workflow_env(wfr).run(waits)
+
+def test_stalled(workflow_env):
+    workflow_env(wfr).start(reads_clock).result()
+"""
+    done = run_pytest(tmp_path, text)
+    assert "it waits for event 'go'" in done.stdout
+    assert "instead:   ctx.current_utc_datetime.timestamp()" in done.stdout
+    failures = done.stdout.partition("FAILURES")[2].partition("Captured log")[0]
+    assert ">       workflow_env(wfr).run(waits)" in failures
+    assert "testing/_" not in failures
+    assert "concurrent" not in failures
+
+
 def test_a_failing_test_prints_its_traces(tmp_path: Path) -> None:
     """What pytest shows of a failed test holds the trace, and the check at the end is an error of the test."""
     text = """

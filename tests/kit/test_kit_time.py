@@ -67,6 +67,12 @@ def test_advance_refuses_to_go_back() -> None:
         env.advance(timedelta(seconds=-1))
 
 
+def test_time_passes_by_a_duration() -> None:
+    """A number is no duration: seconds or days, nobody knows."""
+    with WorkflowEnvironment(wfr) as env, pytest.raises(TypeError, match=r"advance\(timedelta\(days=1\)\)"):
+        env.advance(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # what is tested
+
+
 def test_time_stands_still_while_an_activity_runs() -> None:
     """A timer of one second does not fire while an activity runs, however long that takes and whoever waits."""
     gate = gates["still"] = Gate()

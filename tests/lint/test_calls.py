@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lint.sources import brief, lint, write
+from tenuto._lint.config import Config
 
 WAYS = {
     "an import under another name": "from time import time as t\n@w\n{t()}",
@@ -299,3 +300,33 @@ def test_a_workflow_is(role: str, tmp_path: Path) -> None:
     write(tmp_path, {"flow.py": f"import time\nimport tenuto as wf\nwfr = wf.WorkflowRuntime()\n{code}\n"})
     found = [one.rule for one in lint(tmp_path).findings]
     assert [rule for rule in found if rule == "TEN102"] == ["TEN102"] * is_workflow
+
+
+CLOCKS = Config(ignore=("TEN126", "TEN127"))
+IMPLICIT = {
+    "__len__": "len(p)",
+    "__add__": "p + 1",
+    "__eq__": "p == 2",
+    "__lt__": "p < 2",
+    "__contains__": "3 in p",
+    "__getitem__": "p[3]",
+    "__iter__": "[one for one in p]",
+    "__next__": "next(p)",
+    "__str__": "str(p)",
+    "__format__": 'f"{p}"',
+    "__hash__": "hash(p)",
+    "__call__": "p()",
+}
+
+
+@pytest.mark.parametrize(("method", "use"), IMPLICIT.items(), ids=IMPLICIT)
+def test_methods_that_python_calls_by_itself_are_followed(method: str, use: str, tmp_path: Path) -> None:
+    """Operators, loops and built-in functions call methods of the project's classes, and only those that they need."""
+    text = (
+        "import time\nclass P:\n    def {method}(self, *_):\n        return time.time()\n"
+        "def flow(ctx, x):\n    p = P()\n    y = {use}\n    yield ctx.call_activity('a')\n"
+    )
+    write(tmp_path, {"flow.py": text.format(method=method, use=use)})
+    assert [one.line for one in lint(tmp_path, CLOCKS).findings] == [4]
+    write(tmp_path, {"flow.py": text.format(method="__index__", use=use)})
+    assert brief(lint(tmp_path, CLOCKS).findings) == []

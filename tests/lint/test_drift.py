@@ -118,3 +118,10 @@ def test_a_fix_is_what_stands_beside_its_fixture(path: Path) -> None:
     findings = [one for one in found(path.parent, path.parts[-3]) if one.rule == path.parts[-3]]
     mended, _ = fix_source(path.with_suffix(".py").read_bytes(), safe_fixes(findings))
     assert mended.decode() == path.read_text(encoding="utf-8")
+
+
+def test_no_helper_is_pasted_into_its_workflow() -> None:
+    """Where the call of a helper is gone, nobody is told to put the helper's statements in place of the workflow's."""
+    (finding,) = found(FOLDER / "TEN281" / "bad_helper_gone", "TEN281")
+    assert 'if ctx.is_patched("drop-charge"):\n    ...  # as today\nelse:\n    ...  # as at the base' in finding.instead
+    assert finding.fix is None

@@ -10,6 +10,7 @@ from tenuto import errors
 from tenuto._cli.main import main
 from tenuto._lint.explaining import all_pages, closest, find_page
 from tenuto._lint.registry import all_rules
+from tenuto._offline.results import ProblemKind
 
 
 def explain(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -45,6 +46,14 @@ def test_an_error_is_found_by_its_code(code: str, says: str) -> None:
 def test_a_guard_refusal_is_explained() -> None:
     """The outcome of a turn that the guard refused has its page."""
     assert find_page("guard_refused") is not None
+
+
+@pytest.mark.parametrize("kind", list(ProblemKind))
+def test_what_a_replay_finds_is_explained(kind: ProblemKind) -> None:
+    """Every code that `tenuto replay` writes has its page, with what happened and what to do."""
+    page = find_page(kind.value)
+    assert page is not None
+    assert all(f"\n## {part}\n" in page.text for part in ("What happened", "Why", "What to do"))
 
 
 def test_a_page_is_printed_as_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:

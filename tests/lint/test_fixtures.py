@@ -73,3 +73,10 @@ def test_a_rule_explains_itself(rule: str) -> None:
 def test_no_fixture_is_without_its_rule() -> None:
     """A folder of fixtures whose rule does not exist tests nothing."""
     assert {path.name for path in FOLDER.iterdir()} - set(all_rules()) == set()
+
+
+def test_tasks_are_never_sorted() -> None:
+    """Tasks have no order among each other: `sorted(tasks)` would raise TypeError, so no fix offers it."""
+    findings = found(FOLDER / "TEN181" / "bad_tasks.py", "TEN181")
+    assert {one.fix for one in findings} == {None}
+    assert all("Keep tasks in a list" in one.instead for one in findings)

@@ -77,8 +77,9 @@ def test_json_is_a_list_of_findings(project: Path, capsys: pytest.CaptureFixture
     assert first["message"] == "time.time() reads a clock of the machine"
     assert first["chain"] == ["flow.py:6 order"]
     assert second["fix"]["title"] == "replace by ctx.new_uuid()"
-    edit = {"line": 8, "column": 46, "end_line": 8, "end_column": 58, "text": "ctx.new_uuid()"}
-    assert second["fix"]["edits"] == [edit]
+    assert second["column"] == 47
+    edit = {"line": 8, "column": 47, "end_line": 8, "end_column": 59, "text": "ctx.new_uuid()"}
+    assert second["fix"]["edits"] == [edit], "columns of edits count from 1, as those of findings do"
     assert run(capsys, "--ignore", "TEN1", "--output", "json")[1] == "[]\n"
 
 
@@ -225,6 +226,55 @@ def test_fix_mends_and_keeps_the_rest(project: Path, capsys: pytest.CaptureFixtu
     assert path.read_bytes() == before
 
 
+def test_fix_leaves_a_file_of_another_encoding_alone(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--fix` mends the other files, tells of the one that Python would not import, and never a traceback."""
+    odd = project / "odd.py"
+    odd.write_bytes(b"# caf\xe9\n" + FLOW.encode())
+    before = odd.read_bytes()
+    code, out, err = run(capsys, "--fix")
+    assert code == 1
+    assert "odd.py:1:6 error TEN000 no-python" in out
+    assert "mended 2 findings" in err
+    assert odd.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("line", "is_safe"),
+    [
+        ("late = datetime.now() > due", False),
+        ("late = due < datetime.utcnow() - timedelta(days=1)", False),
+        ("left = due - datetime.now()", False),
+        ("at = datetime.now(); late = at > due", False),
+        ("at = max(due, datetime.now())", False),
+        ("at = datetime.now(); at = at", True),
+        ("at = datetime.now() - timedelta(days=1)", True),
+        ("late = datetime.now().hour > 18", True),
+        ("late = datetime.now(timezone.utc) > due", True),
+        ("late = date.today() > due", True),
+        ("at = datetime.now(tz=None).isoformat()", True),
+    ],
+)
+def test_a_clock_that_meets_another_moment_is_not_mended_unasked(
+    project: Path, capsys: pytest.CaptureFixture[str], line: str, is_safe: bool
+) -> None:
+    """`--fix` never makes code compare an aware time with a naive one, which raises TypeError; it shows the fix."""
+    write(
+        project,
+        {
+            "flow.py": f"""
+            from datetime import date, datetime, timedelta, timezone
+
+            def order(ctx, due):
+                {line}
+                yield ctx.call_activity("ship")
+            """
+        },
+    )
+    (found,) = [one for one in json.loads(run(capsys, "--output", "json")[1]) if one["rule"] == "TEN101"]
+    assert found["fix"]["is_safe"] is is_safe
+    assert "astimezone" not in found["fix"]["title"]
+
+
 def test_fix_leaves_files_alone_that_it_was_not_given(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A helper beyond the paths is reported with its chain, and stays as it is; modes of files stay, too."""
     write(
@@ -302,12 +352,16 @@ def test_standard_input_is_a_file(
         (b"def broken(:\n", "the file is no Python: invalid syntax"),
         (b"x = '\x00'\n", "the file is no Python"),
         (b"x = '\xff\xfe'\n", "the file is no Python"),
+        (
+            b"# ctx\n# caf\xe9\n",
+            "the file is no Python: byte 0xe9 is no utf-8; save it as UTF-8, or declare its encoding",
+        ),
         (b"x = " + b"(" * 2000 + b"1" + b")" * 2000, "the file is"),
         (b"", ""),
         (b"\xef\xbb\xbfx = 1\n", ""),
         (b"# -*- coding: latin-1 -*-\nx = '\xe4'\n", ""),
     ],
-    ids=["syntax", "null byte", "no UTF-8", "nested", "empty", "byte order mark", "latin-1"],
+    ids=["syntax", "null byte", "no UTF-8", "no UTF-8 in a comment", "nested", "empty", "byte order mark", "latin-1"],
 )
 def test_what_is_no_python_is_a_finding(
     project: Path, capsys: pytest.CaptureFixture[str], content: bytes, sentence: str
@@ -321,12 +375,64 @@ def test_what_is_no_python_is_a_finding(
     assert err == ""
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--output", "json", "lint", "flow.py"),
+        ("-o", "json", "--no-color", "lint", "flow.py"),
+        ("--engine", "127.0.0.1:1", "--token-file=t", "--output=json", "lint", "flow.py"),
+        ("lint", "flow.py", "--no-color", "-o", "json"),
+    ],
+)
+def test_options_of_every_command_may_stand_anywhere(
+    project: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    """What holds for every command is heard by the linter before and behind its name."""
+    with pytest.raises(SystemExit):
+        main(words)
+    assert [one["rule"] for one in json.loads(capsys.readouterr().out)] == ["TEN102", "TEN124"]
+
+
+@pytest.mark.parametrize("output", ["text", "json", "sarif", "github"])
+def test_an_encoding_that_knows_too_little_ends_nothing(project: Path, output: str) -> None:
+    """Where standard output is ASCII, as in some builds, paths and source with other letters are shown by escapes."""
+    (project / "flow.py").rename(project / "caf\xe9.py")
+    program = "from tenuto._cli.start import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "lint", "--output", output],
+        cwd=project,
+        env={"PYTHONIOENCODING": "ascii", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "TEN102" in done.stdout
+    if output == "json":
+        assert [one["path"] for one in json.loads(done.stdout)] == ["caf\xe9.py"] * 2
+    if output == "sarif":
+        assert json.loads(done.stdout)["version"] == "2.1.0"
+
+
 def test_both_command_lines_lint(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The command that starts fast and the one with all commands write the same."""
     quick = run(capsys, "flow.py", "--output", "json")
     with pytest.raises(SystemExit) as ended:
         main_of_all(["lint", "flow.py", "--output", "json"])
     assert (ended.value.code, *capsys.readouterr()) == quick
+
+
+def test_the_end_of_a_run_collects_no_garbage(project: Path) -> None:
+    """What a run has made is given back with its process, not looked through; a caller's process is left as it is."""
+    program = (
+        "import atexit, gc, sys; from tenuto._cli.start import main\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 0, file=sys.stderr))\n"
+        "main({words})"
+    )
+    for words, is_frozen in (("", "True"), ("['lint', 'flow.py']", "False")):
+        command = [sys.executable, "-c", program.format(words=words), "lint", "flow.py"]
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr.strip()) == (1, is_frozen)
 
 
 def test_linting_loads_no_engine_client(project: Path) -> None:

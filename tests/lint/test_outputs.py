@@ -99,7 +99,7 @@ def test_sarif_says_all_that_a_finding_says() -> None:
     assert place["physicalLocation"]["region"] == region
     assert place["logicalLocations"][0]["fullyQualifiedName"] == "helper"
     assert (result["ruleId"], result["level"]) == ("TEN101", "warning")
-    assert result["message"]["text"] == "Now() reads the clock.\n\nUse the context."
+    assert result["message"]["text"] == "now() reads the clock.\n\nUse the context."
     assert [one["physicalLocation"]["region"]["startLine"] for one in result["relatedLocations"]] == [9, 3]
     (replacement,) = result["fixes"][0]["artifactChanges"][0]["replacements"]
     assert (replacement["deletedRegion"], replacement["insertedContent"]["text"]) == (region, "ctx.x")

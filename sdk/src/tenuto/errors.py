@@ -218,7 +218,7 @@ class GuardViolation(TenutoError):
         self.instead = instead
         self.rule = rule
         self.instance_id = instance_id
-        next_step = "change the code, then let the instance go on"
+        next_step = "change the code, restart its app, then let the instance go on"
         if instance_id:
             next_step += f": tenuto workflow resume {quote(instance_id)}"
         super().__init__(f"{GUARD_REFUSED}: {self.finding}\n  next:      {next_step}")

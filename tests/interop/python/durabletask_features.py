@@ -1,6 +1,6 @@
 """An application of Microsoft's Durable Task SDK, unmodified: every feature it has, one scenario after another.
 
-    python durabletask_features.py HOST:PORT
+    python durabletask_features.py HOST:PORT [SCENARIO]     # with a scenario: it names what it has by filters, too
 
 Prints one JSON object a line: {"scenario": ..., "value": ...} or {"scenario": ..., "error": ...}.
 """
@@ -19,7 +19,7 @@ import grpc
 from durabletask import client, entities, task, worker
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-ADDRESS = sys.argv[1]
+ADDRESS, *WANTED = sys.argv[1:]
 WAIT = 30
 failures: dict[str, int] = {}
 
@@ -496,8 +496,12 @@ def main() -> None:
             hosted.add_orchestrator(orchestrator)
         for activity in (double, fail_twice, always_fails, works_when_mended):
             hosted.add_activity(activity)
+        if WANTED:
+            hosted.use_work_item_filters()
         hosted.start()
         for name, scenario in SCENARIOS.items():
+            if WANTED and name not in WANTED:
+                continue
             line = {"scenario": name}
             try:
                 line["value"] = scenario()

@@ -15,6 +15,7 @@ from tenuto_engine.edge.durabletask import foreign
 from tenuto_engine.edge.durabletask.actions import Translator, Unsupported, VersionNotAvailable
 from tenuto_engine.edge.durabletask.dialects import DAPR, MICROSOFT, Dialect
 from tenuto_engine.edge.durabletask.history import HistoryRenderer
+from tenuto_engine.edge.durabletask.recognition import recognised
 from tenuto_engine.edge.durabletask.values import due_ms, failure_of, set_failure, status_number, statuses_of
 
 BOTH = pytest.mark.parametrize("dialect", [DAPR, MICROSOFT], ids=lambda dialect: dialect.name)
@@ -175,3 +176,29 @@ def test_stalled_is_running_for_those_who_do_not_know_the_word() -> None:
     """Microsoft's clients raise at status 8; a query for running instances finds stalled ones too."""
     assert (status_number(DAPR, 7), status_number(MICROSOFT, 7)) == (8, 0)
     assert statuses_of([0]) == {2, 7}
+
+
+@pytest.mark.parametrize(
+    ("request_fields", "metadata", "dialect"),
+    [
+        ({}, set(), None),
+        ({"maxConcurrentOrchestrationWorkItems": 4, "maxConcurrentActivityWorkItems": 4}, set(), None),
+        ({}, {"dapr-api-token"}, DAPR),
+        ({}, {"taskhub"}, MICROSOFT),
+        ({"maxConcurrentEntityWorkItems": 4}, set(), MICROSOFT),
+        ({"capabilities": [2]}, set(), MICROSOFT),
+        ({"capabilities": [1]}, set(), None),
+        ({"workItemFilters": {}}, set(), MICROSOFT),
+    ],
+)
+def test_what_gives_a_worker_away(request_fields: Any, metadata: set[str], dialect: Dialect | None) -> None:
+    """Only what one family alone sends decides; everything else is left to the listener."""
+    request = MICROSOFT.pb.GetWorkItemsRequest(**request_fields)
+    assert recognised(request.SerializeToString(), frozenset(metadata)) is dialect
+
+
+def test_dapr_gives_itself_away_by_where_its_capabilities_stand() -> None:
+    """Since 1.19 they stand in field 4, which Microsoft's workers never set."""
+    request = DAPR.pb.GetWorkItemsRequest(capabilities=[3, 2])
+    assert recognised(request.SerializeToString(), frozenset()) is DAPR
+    assert recognised(b"\xff\xff", frozenset()) is None

@@ -179,6 +179,32 @@ def test_async_workflows_get_await(edit: str, tmp_path: Path) -> None:
     assert replay(world, registered(load(tmp_path / "patched", patched))).problem is None
 
 
+LOOP = (
+    HEAD
+    + """\
+
+
+def order(ctx: wf.WorkflowContext, item: str):
+    for _ in range(2):
+        yield ctx.call_activity(reserve, input=item)
+        yield ctx.call_activity(charge, input=item)
+    yield ctx.wait_for_external_event("picked up")
+"""
+)
+
+
+def test_what_is_gone_from_the_end_of_a_loop_is_put_back_there(tmp_path: Path) -> None:
+    """The next operation is that of the next round: the snippet goes behind the one before, and works there."""
+    world = World(registered(load(tmp_path / "before", LOOP)), "tea")
+    for number in (1, 2, 3, 4):
+        world.complete(number, "x")
+    changed = LOOP.replace("        yield ctx.call_activity(charge, input=item)\n", "")
+    report = report_of(replay(world, registered(load(tmp_path / "after", changed))))
+    line = LOOP[: LOOP.index("(reserve, ")].count("\n") + 1
+    assert f"with this behind line {line} of after/orders.py" in report
+    assert replay(world, registered(load(tmp_path / "patched", paste(report, changed)))).problem is None
+
+
 def fan_out_of(names: Sequence[str]) -> Callable[..., Any]:
     def order(ctx: wf.WorkflowContext) -> Any:
         yield wf.when_all([ctx.call_activity(name) for name in names])
@@ -430,6 +456,31 @@ def test_two_patches_of_one_place_have_two_names(written: World, tmp_path: Path)
 
 
 RESULT = "from dataclasses import dataclass\n\n\n@dataclass\nclass Receipt:\n    total: int = 0\n\n\n"
+
+
+@pytest.mark.parametrize("names", ['("charge_card", "pack")', '("inspect", "charge", "pack")', '("pack",)'])
+def test_a_line_that_computes_its_activity_is_left_to_its_author(names: str, written: World, tmp_path: Path) -> None:
+    """A branch for one name would meet the loop's other turns: the snippet leaves the old form open, and says so."""
+    loop = f"    charged = packed = None\n    for name in {names}:\n        yield ctx.call_activity(name, input=item)\n"
+    changed = ORIGINAL.replace(CHARGE + PACK, loop)
+    report = report_of(replay(written, registered(load(tmp_path / "after", changed))))
+    assert "is_patched(" in report
+    assert "        else:\n            ...  # as it was when history was recorded" in report
+    assert "what it calls is the value of `name`" in report
+    assert 'call_activity("' not in report
+
+
+@pytest.mark.parametrize("gone", ["charge", "pack"])
+def test_one_taken_out_of_a_fan_out_is_left_to_its_author(gone: str, tmp_path: Path) -> None:
+    """Nothing can be asked for ahead of what was asked for together: the snippet holds the whole statement."""
+    all_three = "ctx.call_activity(reserve), ctx.call_activity(charge), ctx.call_activity(pack)"
+    text = f"{HEAD}\n\ndef order(ctx: wf.WorkflowContext):\n    yield wf.when_all([{all_three}])\n"
+    changed = text.replace(f", ctx.call_activity({gone})", "")
+    world = World(registered(load(tmp_path / "before", text)))
+    report = report_of(replay(world, registered(load(tmp_path / "after", changed))))
+    assert f"activity '{gone}' was removed" in report
+    assert "    else:\n        ...  # as it was when history was recorded" in report
+    assert 'call_activity("' not in report
 
 
 def test_the_old_branch_decodes_results_as_the_new_one(tmp_path: Path) -> None:

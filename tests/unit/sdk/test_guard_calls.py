@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import datetime as dt
 import functools
+import glob
 import os
 import pathlib
 import platform
@@ -248,6 +249,24 @@ def test_what_a_library_does_is_named_by_the_call_of_it() -> None:
         return subprocess.run(["true"], check=True)
 
     assert refusal(workflow).call == "subprocess.run(), which does subprocess.Popen()"
+
+
+def test_a_field_that_fills_itself_is_named_by_its_class() -> None:
+    """The constructor of a dataclass is generated code; the user called the class, and reads its name."""
+
+    def workflow(ctx: wf.WorkflowContext) -> Any:
+        return Stamped()
+
+    assert refusal(workflow).call == f"{__name__}.Stamped(), which does datetime.datetime.now()"
+
+
+def test_a_function_that_does_it_itself_is_named_once() -> None:
+    """`glob.glob` is not said to do `glob.glob`."""
+
+    def workflow(ctx: wf.WorkflowContext) -> Any:
+        return glob.glob("*")
+
+    assert refusal(workflow).call == "glob.glob()"
 
 
 def test_swallowing_the_refusal_does_not_help() -> None:

@@ -192,7 +192,12 @@ def test_the_command_replays_a_file(tmp_path: Path, capsys: pytest.CaptureFixtur
         return int(ended.value.code or 0)
 
     assert run("--app", app) == Exit.OK
-    assert "* x = 1" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    place = next(number for number, line in enumerate(lines) if "journey_app.py:6" in line)
+    assert lines[place + 1 : place + 3] == ['    | y = yield ctx.call_activity("one")', "    * ctx = <the context>"]
+    assert "    * x = 1" in lines
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert [line for line in lines if line.startswith("    in order, ")] == []
     assert run("--app", app, "--html", str(tmp_path / "page.html")) == Exit.OK
     assert "journey_app.py" in (tmp_path / "page.html").read_text(encoding="utf-8")
     capsys.readouterr()
@@ -201,3 +206,34 @@ def test_the_command_replays_a_file(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert run() == Exit.USAGE
     file.write_text("{}")
     assert run("--app", app) == Exit.USAGE
+
+
+def test_a_file_is_no_instance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An exported history can only be stepped through: without `--step` no engine is asked, and the answer says how."""
+    file = tmp_path / "h.json"
+    file.write_text("{}", encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["trace", str(file), "--html", str(tmp_path / "page.html")])
+    assert ended.value.code == Exit.USAGE
+    assert "is a file: step through it with --step --app module:runtime" in capsys.readouterr().err
+
+
+def test_a_pipe_tells_the_functions_that_wait_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a helper waits, its variables stand under its name and those of the workflow under the workflow's."""
+    text = "import tenuto as wf\nwfr = wf.WorkflowRuntime()\ndef helper(ctx, x):\n    y = x + 1\n"
+    text += '    return (yield ctx.call_activity("one"))\n'
+    text += '@wfr.workflow(name="w")\ndef order(ctx):\n    x = 1\n    return (yield from helper(ctx, x))\n'
+    (tmp_path / "helped_app.py").write_text(text, encoding="utf-8")
+
+    def calls_one(ctx: wf.WorkflowContext) -> Any:
+        return (yield ctx.call_activity(one))
+
+    file = tmp_path / "h.json"
+    file.write_text(export_json(history_of(calls_one)), encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["trace", str(file), "--step", "--app", f"{tmp_path}/helped_app.py:wfr"])
+    assert not ended.value.code
+    printed = capsys.readouterr().out
+    assert re.search(
+        r"    in order, \S+helped_app.py:9\n    \* ctx = .+\n    \* x = 1\n    in helper, \S+:5\n", printed
+    )

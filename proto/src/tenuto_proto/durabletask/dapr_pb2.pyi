@@ -1051,3 +1051,21 @@ class TraceContext(_message.Message):
     spanID: str
     traceState: _wrappers_pb2.StringValue
     def __init__(self, traceParent: _Optional[str] = ..., spanID: _Optional[str] = ..., traceState: _Optional[_Union[_wrappers_pb2.StringValue, _Mapping]] = ...) -> None: ...
+
+class TurnEnvelope(_message.Message):
+    __slots__ = ("completionToken",)
+    COMPLETIONTOKEN_FIELD_NUMBER: _ClassVar[int]
+    completionToken: str
+    def __init__(self, completionToken: _Optional[str] = ...) -> None: ...
+
+class ActivityEnvelope(_message.Message):
+    __slots__ = ("completionToken",)
+    COMPLETIONTOKEN_FIELD_NUMBER: _ClassVar[int]
+    completionToken: str
+    def __init__(self, completionToken: _Optional[str] = ...) -> None: ...
+
+class AbandonEnvelope(_message.Message):
+    __slots__ = ("completionToken",)
+    COMPLETIONTOKEN_FIELD_NUMBER: _ClassVar[int]
+    completionToken: str
+    def __init__(self, completionToken: _Optional[str] = ...) -> None: ...

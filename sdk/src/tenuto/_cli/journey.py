@@ -57,10 +57,14 @@ def _travel(session: Session, instance: str, app: str) -> Journey:
 
 
 def _history(session: Session, instance: str) -> WorkflowHistory:
-    path = Path(instance)
-    if path.suffix == ".json" and path.is_file():
-        return read_file(path)
+    if is_file(instance):
+        return read_file(Path(instance))
     return session.client.get_workflow_history(instance)
+
+
+def is_file(instance: str) -> bool:
+    """Whether what was named is an exported history rather than an instance."""
+    return instance.endswith(".json") and Path(instance).is_file()
 
 
 def _show(journey: Journey) -> None:
@@ -73,9 +77,15 @@ def _print_all(session: Session, journey: Journey) -> None:
     """For a pipe: one line for each event, and where the code then stands."""
     for stop in journey.stops:
         place = f" at {stop.frames[-1].source}" if stop.frames else ""
-        session.console.print(f"{stop.key}  turn {stop.turn}  {stop.event}  {stop.about}", soft_wrap=True)
+        about = f"  {stop.about}" if stop.about else ""
+        session.console.print(f"{stop.key}  turn {stop.turn}  {stop.event}{about}", soft_wrap=True)
         session.console.print(f"    the code {stop.standing}{place}", soft_wrap=True)
+        line = dict(stop.frames[-1].lines).get(stop.frames[-1].line, "").strip() if stop.frames else ""
+        if line:
+            session.console.print(f"    | {line}", soft_wrap=True)
         for frame in stop.frames:
+            if len(stop.frames) > 1:
+                session.console.print(f"    in {frame.function}, {frame.source}", soft_wrap=True)
             for one in frame.variables:
                 mark = "*" if one.is_changed else " "
                 session.console.print(f"    {mark} {one.name} = {one.text}", soft_wrap=True)

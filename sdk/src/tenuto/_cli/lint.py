@@ -69,6 +69,7 @@ def lint(
     diff: Annotated[bool, typer.Option("--diff", help="Show what --fix would change, and change nothing.")] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Read and write no .tenuto_cache.")] = False,
     show_statistics: Annotated[bool, typer.Option("--statistics", help="Count findings by rule at the end.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="Write without colours; NO_COLOR does too.")] = False,
 ) -> None:
     """Find what would differ when workflows are replayed: clocks, randomness, I/O and more, through all they call.
 
@@ -90,7 +91,7 @@ def lint(
         raise typer.Exit(FOUND if task.show_changes(report) else 0)
     if fix:
         report = task.mend(report)
-    task.show(report, output, counted=show_statistics)
+    task.show(report, output, counted=show_statistics, is_coloured=not no_color)
     raise typer.Exit(FOUND if any(one.severity.rank <= config.fail_on.rank for one in report.findings) else 0)
 
 
@@ -160,7 +161,10 @@ class _Task:
             mended += sum(counts)
             report = self.run()
         if self._stdin is not None:
-            sys.stdout.write(decode(self._contents[self._stdin]))
+            # Bytes, so that line ends and encoding stay as they came.
+            sys.stdout.flush()
+            sys.stdout.buffer.write(self._contents[self._stdin])
+            sys.stdout.buffer.flush()
             self._prints_source = True
         if mended:
             print(f"mended {mended} finding{'s' if mended > 1 else ''}", file=sys.stderr)
@@ -211,7 +215,7 @@ class _Task:
 
     # -- results
 
-    def show(self, report: Report, output: LintOutput, *, counted: bool) -> None:
+    def show(self, report: Report, output: LintOutput, *, counted: bool, is_coloured: bool) -> None:
         """Write the findings; with a program's format nothing else goes to standard output."""
         for fault in report.faults:
             print(f"error: {fault}; this is a fault of the linter, please report it", file=sys.stderr)
@@ -225,7 +229,7 @@ class _Task:
         rows = list(layout(report.findings, lambda path: decode(self.source(path)).split("\n"), width=width))
         rows += [[(line, "")] for line in lines]
         rows.append([(summary(report.findings, report.files), "bold" if report.findings else "green")])
-        _write(rows, self._stream)
+        _write(rows, self._stream, is_coloured=is_coloured)
 
     @property
     def _stream(self) -> TextIO:
@@ -244,7 +248,7 @@ def _formatted(report: Report, output: LintOutput) -> str:
             return as_json(report.findings)
 
 
-def _write(rows: list[Line], stream: TextIO) -> None:
+def _write(rows: list[Line], stream: TextIO, *, is_coloured: bool) -> None:
     """Paint on a terminal, write plainly elsewhere."""
     if not stream.isatty():
         print("\n".join("".join(text for text, _ in row).rstrip() for row in rows), file=stream)
@@ -252,6 +256,6 @@ def _write(rows: list[Line], stream: TextIO) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(file=stream, highlight=False, emoji=False, markup=False)
+    console = Console(file=stream, no_color=None if is_coloured else True, highlight=False, emoji=False, markup=False)
     for row in rows:
         console.print(Text.assemble(*row), soft_wrap=True)

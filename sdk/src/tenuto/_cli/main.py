@@ -120,6 +120,8 @@ def trace(
     if step:
         journey.step_through(session, instance_id, app=app_target, html=html)
         return
+    if journey.is_file(instance_id):
+        session.stop(f"{instance_id} is a file: step through it with --step --app module:runtime", Exit.USAGE)
     found_state = session.state_of(instance_id)
     history = session.client.get_workflow_history(instance_id)
     records = session.client.get_workflow_records(instance_id, max_records=len(history) + 1000)

@@ -5,28 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from tenuto._offline.results import ReplayResult
+from tenuto._offline.results import ProblemKind, ReplayResult
 from tenuto._offline.suite import SuiteOutcome
 from tenuto._trace.text import shorten, visible
+
+_WIDEST_RULE = 100  # A pipe counts as wide, and a line across all of it is a page of a build's log.
 
 
 def print_outcome(outcome: SuiteOutcome, console: Console) -> None:
     """Write the outcome for people."""
     console.print(_lines(outcome))
     for result in outcome.failed:
-        console.print(Padding(Rule(Text(shorten(result.label, 80), style="bold red"), align="left"), (1, 0, 0, 0)))
+        title = Rule(Text(shorten(result.label, 80), style="bold red"), align="left")
+        console.print()
+        console.print(title, width=min(console.width, _WIDEST_RULE))
         console.print(Text(visible(result.report())), soft_wrap=True)
     for note in outcome.notes:
         console.print(Text(f"note: {visible(note)}", style="yellow"), soft_wrap=True)
     if len(outcome.by_workflow()) > 1:
-        console.print(Padding(_summary(outcome), (1, 0, 0, 0)))
+        console.print()
+        console.print(_summary(outcome))
     count, failed = len(outcome.results), len(outcome.failed)
-    ending = "the code fits all of them" if not failed else f"the code does not fit {failed}"
+    unread = sum(one.problem is not None and one.problem.kind is ProblemKind.UNREADABLE for one in outcome.failed)
+    failed -= unread
+    endings = [f"the code does not fit {failed}"] if failed else []
+    endings += [f"{unread} could not be read"] if unread else []
+    ending = ", ".join(endings) or "the code fits all of them"
     console.print(Text(f"\n{count} {'history' if count == 1 else 'histories'}: {ending}", style="bold"))
 
 

@@ -79,7 +79,9 @@ class Session:
     def show(self, value: Any, table: RenderableType | str) -> None:
         """Write a result: `value` as JSON, or `table` for people."""
         if self.is_json:
-            print(json.dumps(value, indent=2, ensure_ascii=False))
+            # Escapes where the encoding may not know a letter: what is written must be JSON.
+            knows_all = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+            print(json.dumps(value, indent=2, ensure_ascii=not knows_all))
         elif isinstance(table, str):
             # Not through the console: a result that a script reads must never be wrapped or styled.
             print(table)

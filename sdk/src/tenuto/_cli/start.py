@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import sys
 from collections.abc import Sequence
 
@@ -13,6 +15,9 @@ import typer
 
 # Command -> module; its function has the command's name.
 LIGHT = {"lint": "tenuto._cli.lint"}
+# Options that hold for every command may stand before it. A light one needs no engine: these two say nothing to it.
+_OF_THE_ENGINE = frozenset({"--engine", "--token-file"})
+_WITH_VALUE = _OF_THE_ENGINE | {"--output", "-o"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -21,12 +26,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: words after `tenuto`; None: those of the process.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = _command_first(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # A path or a line of source that this encoding does not know is shown by escapes, and ends no command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     if words and words[0] in LIGHT:
-        _light(words[0])(args=words, prog_name="tenuto")
+        try:
+            _light(words[0])(args=words, prog_name="tenuto")
+        finally:
+            if arguments is None:
+                # The process ends: looking for garbage among its syntax trees once more costs a third of a run.
+                gc.freeze()
     from tenuto._cli.main import main as run_all
 
     run_all(words)
+
+
+def _command_first(arguments: Sequence[str]) -> list[str]:
+    """The words with a light command moved before the options that hold for every command; all others as they are."""
+    kept: list[str] = []
+    words = list(arguments)
+    while words and words[0].startswith("-"):
+        name, _, value = words[0].partition("=")
+        count = 2 if name in _WITH_VALUE and not value else 1
+        if name not in _WITH_VALUE and name != "--no-color":
+            break
+        kept += [] if name in _OF_THE_ENGINE else words[:count]
+        words = words[count:]
+    return [words[0], *kept, *words[1:]] if words and words[0] in LIGHT else list(arguments)
 
 
 def _light(name: str) -> typer.Typer:

@@ -185,5 +185,14 @@ def _name(call: Call, spot: Spot, detail: str) -> str:
     module = callee.f_globals.get("__name__", "")
     if call.probe.through and module == "collections.abc":
         return own  # `os.environ.get`, whose frame names nothing that the user wrote.
-    outer = f"{module}.{callee.f_code.co_qualname}".removesuffix(".__init__") + "()"
-    return outer if call.probe.through else own if outer.endswith(f".{own}") else f"{outer}, which does {own}"
+    outer = f"{module}.{_own_name(callee)}".removesuffix(".__init__") + "()"
+    is_same = f".{outer}".endswith(f".{own}")
+    return outer if call.probe.through else own if is_same else f"{outer}, which does {own}"
+
+
+def _own_name(frame: FrameType) -> str:
+    """What a function is called; that of a dataclass without a file goes by its class, which the user wrote."""
+    code = frame.f_code
+    is_made = code.co_name == "__init__" and code.co_filename.startswith("<") and code.co_argcount > 0
+    made = frame.f_locals.get(code.co_varnames[0]) if is_made else None
+    return code.co_qualname if made is None else type(made).__qualname__

@@ -168,11 +168,10 @@ def _refs(parsed: ParsedModule, body: Body) -> Iterator[Ref]:
         for raw in names(decorator, body.scope.parent or parsed.scope):
             if _may_be_project(raw):
                 yield Ref(f"{raw}()", decorator.lineno, decorator.col_offset, True)
-    for entered, scope in body.entered:
-        for raw in names(entered, scope):
+    for used, scope, methods in body.used:
+        for raw in names(used, scope) if body.is_replayed(used) else ():
             if _may_be_project(raw):
-                for method in ("__enter__", "__exit__", "__aenter__", "__aexit__"):
-                    yield Ref(f"{raw}.{method}", entered.lineno, entered.col_offset, False)
+                yield from (Ref(f"{raw}.{one}", used.lineno, used.col_offset, False) for one in methods)
 
 
 def _wrapping(body: Body) -> list[ast.expr]:

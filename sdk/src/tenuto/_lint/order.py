@@ -63,6 +63,7 @@ FORGETS = frozenset(
     }
 )
 _WRITES = frozenset({"json.dumps", "tenuto.when_any", "tenuto.workflow.when_any"})
+_JOINS = frozenset(f"{module}.{name}" for module in ("tenuto", "tenuto.workflow") for name in ("when_all", "when_any"))
 _PAIRS = frozenset({"builtins.enumerate", "builtins.zip"})
 _VIEWS = frozenset({"items", "keys", "values"})
 _GATHERS = frozenset({"append", "appendleft", "extend", "insert"})
@@ -106,12 +107,28 @@ def _hit(function: FunctionView, place: Ordered, what: str) -> Hit:
         message = f"{text} takes any member of {what}, in each process another one"
         return function.hit(place.node, message, severity=Severity.ERROR)
     decides = "the order of operations" if place.is_operation else "what follows"
-    fix = None
-    if place.whole is not None and place.order is not Order.PROCESS:
+    fix, instead = None, None
+    if _holds_tasks(function, place):
+        instead = "Keep tasks in a list, in the order in which they were asked for: tasks cannot be sorted."
+    elif place.whole is not None and place.order is not Order.PROCESS:
         sorted_text = f"sorted({text})"
         fix = Fix(f"replace by {sorted_text}", (function.replace(place.whole, sorted_text),))
     severity = Severity.ERROR if place.is_operation else Severity.WARNING
-    return function.hit(place.node, f"the order of {what} ({text}) decides {decides}", severity=severity, fix=fix)
+    message = f"the order of {what} ({text}) decides {decides}"
+    return function.hit(place.node, message, severity=severity, fix=fix, instead=instead)
+
+
+def _holds_tasks(function: FunctionView, place: Ordered) -> bool:
+    """Whether the members are tasks: what waits for them is given them all, or each in a loop."""
+    at = place.whole or place.node
+    match function.parent(at):
+        case ast.Call() as call:
+            return bool(_JOINS.intersection(function.names(call.func)))
+        case ast.For(target=ast.Name(id=name)) as loop if loop.iter is at:
+            waits = [one for body in loop.body for one in ast.walk(body) if isinstance(one, ast.Yield | ast.Await)]
+            return any(isinstance(one.value, ast.Name) and one.value.id == name for one in waits)
+        case _:
+            return False
 
 
 @remembered
@@ -211,8 +228,16 @@ class _Places:
                 yield from self._hit(node.args[0], is_operation=False)
         elif names & _WRITES and self._order(node.args[0]) is not None:
             yield from self._hit(node.args[0], is_operation=bool(names & _WRITES - {"json.dumps"}))
+        elif names & _JOINS and self._order(node.args[0]) is not None and self._is_used(node):
+            # Results come in the order of the tasks.
+            yield from self._hit(node.args[0], is_operation=False)
         elif not self._assumed:
             yield from self._passed_on(node)
+
+    def _is_used(self, node: ast.Call) -> bool:
+        """Whether what is waited for here is looked at."""
+        wait = self._function.parent(node)
+        return not (isinstance(wait, ast.Yield | ast.Await) and isinstance(self._function.parent(wait), ast.Expr))
 
     def _passed_on(self, node: ast.Call) -> Iterator[Ordered]:
         """Sets that a helper of the project takes without saying so, and uses in their order."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import io
+import tokenize
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from tenuto._lint.implicit import ENTERED, implicit_calls
 from tenuto._lint.names import CONTEXT_NAMES, REGISTRATIONS, TELLING
 from tenuto._lint.scopes import Binding, Function, Resolver, Scope
 
@@ -22,7 +25,7 @@ class Body:
         owner: the class it is a method of; empty for none.
         calls: with the scope each stands in, in textual order.
         loads: names and chains of attributes that are read and not called, in textual order.
-        entered: what its `with` statements enter.
+        used: objects of which Python calls methods by itself, with these: what `with` enters, what `len` is asked of.
         returns: what it returns.
         inner: its lambdas and comprehensions with the scope of each.
         unreplayed: first and last line of each block that runs only while nothing is replayed.
@@ -36,7 +39,9 @@ class Body:
     owner: str = ""
     calls: list[tuple[ast.Call, Scope]] = field(default_factory=list["tuple[ast.Call, Scope]"])
     loads: list[tuple[ast.expr, Scope]] = field(default_factory=list["tuple[ast.expr, Scope]"])
-    entered: list[tuple[ast.expr, Scope]] = field(default_factory=list["tuple[ast.expr, Scope]"])
+    used: list[tuple[ast.expr, Scope, tuple[str, ...]]] = field(
+        default_factory=list["tuple[ast.expr, Scope, tuple[str, ...]]"]
+    )
     returns: list[ast.expr] = field(default_factory=list[ast.expr])
     inner: dict[ast.AST, Scope] = field(default_factory=dict[ast.AST, Scope])
     unreplayed: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
@@ -103,7 +108,25 @@ def parse_module(source: bytes, package: str) -> ParsedModule:
         ValueError: it holds null bytes, or bytes that its encoding does not know.
         RecursionError: it is nested too deeply.
     """
+    _refuse_undecodable(source)
     return _Builder(ast.parse(source), package).build()
+
+
+def _refuse_undecodable(source: bytes) -> None:
+    """Refuse bytes that a file's encoding does not know, as an import does; `ast.parse` overlooks them in comments."""
+    if source.isascii():
+        return
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
+    except SyntaxError:
+        encoding = "utf-8"
+    try:
+        source.decode(encoding)
+    except UnicodeDecodeError as error:
+        before = source[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        message = f"byte 0x{source[error.start]:02x} is no {encoding}; save it as UTF-8, or declare its encoding"
+        raise SyntaxError(message, (None, line, column, None)) from error
 
 
 def is_static(node: Function) -> bool:
@@ -189,6 +212,10 @@ class _Builder:
             ast.Call: self._call,
             ast.Name: self._name,
             ast.Attribute: self._attribute,
+            ast.BinOp: self._operator,
+            ast.Compare: self._operator,
+            ast.Subscript: self._operator,
+            ast.FormattedValue: self._operator,
         }
 
     def build(self) -> ParsedModule:
@@ -225,6 +252,13 @@ class _Builder:
         for node in nodes:
             if isinstance(node, ast.AST):
                 self._visit(node)
+
+    def _operator(self, node: ast.AST) -> None:
+        self._uses(node)
+        self._children(node)
+
+    def _uses(self, node: ast.AST) -> None:
+        self._body.used += [(value, self._scope, methods) for value, methods in implicit_calls(node)]
 
     def _block_of(self, nodes: Sequence[ast.stmt]) -> None:
         """Statements that run only sometimes."""
@@ -324,6 +358,7 @@ class _Builder:
         for number, generator in enumerate(node.generators):
             if number:
                 self._visit(generator.iter)
+            self._uses(generator)
             self._element(generator.target, generator.target, generator.iter)
             self._all(generator.ifs)
         self._all([node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt])
@@ -424,6 +459,7 @@ class _Builder:
 
     def _for(self, node: ast.For | ast.AsyncFor) -> None:
         self._visit(node.iter)
+        self._uses(node)
         self._element(node.target, node.target, node.iter)
         self._block_of(node.body)
         self._block_of(node.orelse)
@@ -431,7 +467,7 @@ class _Builder:
     def _with(self, node: ast.With | ast.AsyncWith) -> None:
         for item in node.items:
             self._visit(item.context_expr)
-            self._body.entered.append((item.context_expr, self._scope))
+            self._body.used.append((item.context_expr, self._scope, ENTERED))
             match item.optional_vars:
                 case None:
                     pass
@@ -497,6 +533,7 @@ class _Builder:
 
     def _call(self, node: ast.Call) -> None:
         self._body.calls.append((node, self._scope))
+        self._uses(node)
         function = node.func
         if isinstance(function, ast.Attribute):
             # The chain's own name is the call's; what it starts from may be a call.

@@ -52,7 +52,7 @@ def as_sarif(findings: Sequence[Finding], faults: Iterable[str] = ()) -> str:
             }
         ],
     }
-    return json.dumps(log, indent=2, ensure_ascii=False)
+    return json.dumps(log, indent=2)
 
 
 def _descriptor(rule_id: str, name: str, rule: Rule | None) -> dict[str, Any]:
@@ -107,7 +107,9 @@ def _result(finding: Finding, index: int) -> dict[str, Any]:
 
 def message_of(finding: Finding) -> str:
     """All that a finding says, as paragraphs."""
-    first = finding.message[:1].upper() + finding.message[1:] + "."
+    word = finding.message.partition(" ")[0]
+    # A word may open the sentence; a name in code, such as `time.time()`, stays as it is written.
+    first = (finding.message[:1].upper() + finding.message[1:] if word.isalpha() else finding.message) + "."
     return "\n\n".join(part for part in (first, finding.why, finding.breaks, finding.instead) if part)
 
 

@@ -82,12 +82,17 @@ def make_snippet(scene: Scene, change: Change, text: str, source: str) -> Snippe
     head = f"if {place.context}.is_patched({name}):"
     here = _lines_text(place.statement, place.statement, file)
     match change.kind:
+        case Kind.RENAMED | Kind.REPLACED | Kind.ADDED | Kind.REMOVED if value := _computed(place, scene):
+            lines, note = _by_hand(place, head)
+            note = f"put what old instances need in place of `...`: what it calls is the value of `{value}`"
         case Kind.RENAMED | Kind.REPLACED:
             lines, note = _replaced(place, scene, head, change.gone[0])
         case Kind.ADDED:
             lines, note = _added(place, head)
         case Kind.REMOVED if _lost_timeout(place.statement, change.gone):
             lines, note = _without_timeout(place, head)
+        case Kind.REMOVED if _is_under_way(place, scene, file):
+            lines, note = _by_hand(place, head)
         case Kind.REMOVED if scene.difference.attempted is None and scene.went_on_unasked(change.gone[0]):
             # What it waits for now is new: the code that wrote history did not wait here.
             lines = _branches(
@@ -95,9 +100,12 @@ def make_snippet(scene: Scene, change: Change, text: str, source: str) -> Snippe
             )
             note = _loop_note(place)
         case Kind.REMOVED:
+            is_behind = is_end and not isinstance(place.statement, ast.Return)
+            if (round_end := _round_end(place, scene, text, file)) is not None:
+                place, is_behind = round_end, True
+                here = _lines_text(place.statement, place.statement, file)
             head = f"if not {place.context}.is_patched({name}):"
             lines, note = _removed(place, scene, head, change.gone[:_MOST_OPERATIONS])
-            is_behind = is_end and not isinstance(place.statement, ast.Return)
             return _indented(place, f"{'behind' if is_behind else 'before'} {here}", lines, note)
         case Kind.REORDERED if (last := _statement_of(place, change)) is not None:
             return _indented(
@@ -224,6 +232,28 @@ def _find(text: str, line: int) -> _Place | None:
     last = best.lines[(best.statement.end_lineno or 1) - 1]
     behind = last.encode()[best.statement.end_col_offset :].decode().strip()
     return None if best.indent.strip() or (behind and not behind.startswith("#")) else best
+
+
+def _round_end(place: _Place, scene: Scene, text: str, file: str) -> _Place | None:
+    """The statement that asked last, if the code came round a loop since: what is gone stood behind it."""
+    if not place.is_in_loop or not scene.confirmed:
+        return None
+    source: str = getattr(scene.confirmed[-1], "source", "")
+    last_file, _, number = source.rpartition(":")
+    if last_file != file or int(number) < place.statement.lineno:
+        return None
+    last = _find(text, int(number))
+    return last if last is not None and last.is_in_loop else None
+
+
+def _is_under_way(place: _Place, scene: Scene, file: str) -> bool:
+    """Whether the statement has asked for the operation before the difference, which was not waited for: a fan-out."""
+    before, _ = scene.operations()
+    if not before or scene.is_waited_for(before[-1]) or not scene.confirmed:
+        return False
+    source: str = getattr(scene.confirmed[-1], "source", "")
+    last_file, _, number = source.rpartition(":")
+    return last_file == file and _holds(place.statement, int(number))
 
 
 def _find_end(text: str, scene: Scene) -> _Place | None:
@@ -441,6 +471,18 @@ def _moved(place: _Place, head: str, last: ast.stmt) -> tuple[list[str], str]:
     now = [*(line for part in between for line in part), *place.text_of(last)]
     old = [*place.text_of(last), *(line for part in between for line in part)]
     return _branches(head, now, old), ""
+
+
+def _computed(place: _Place, scene: Scene) -> str:
+    """The expression that names what the statement asks for, where one line may ask for this and that; else empty."""
+    name = getattr(scene.difference.attempted, "name", None)
+    known: dict[str, Any] = getattr(inspect.unwrap(scene.function), "__globals__", {})
+    for target in filter(None, map(_target, _asking(place.statement))):
+        text = ast.unparse(target)
+        is_fixed = isinstance(target, ast.Constant) or text.rpartition(".")[2] == name or text in known
+        if name is not None and not is_fixed:
+            return text
+    return ""
 
 
 def _by_hand(place: _Place, head: str) -> tuple[list[str], str]:

@@ -154,6 +154,8 @@ class Control:
 
     def advance(self, by: timedelta) -> Work[None]:
         """Let so much time pass, stopping wherever anything is due."""
+        if not isinstance(by, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]  # tests are rarely type-checked
+            raise TypeError(f"time passes by a timedelta, and this is {by!r}: advance(timedelta(days=1))")
         if by < timedelta(0):
             raise ValueError(f"time never goes back, and this is {by}")
         until_ms = self.engines.now_ms + round(by.total_seconds() * 1000)

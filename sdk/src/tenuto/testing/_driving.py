@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from tenuto.testing._control import Control, Work
 from tenuto.testing._patience import closed_error, outstanding
-from tenuto.testing.errors import StillRunning
+from tenuto.testing.errors import StillRunning, WorkflowBlocked, WorkflowStalled
 
 R = TypeVar("R")
 
@@ -65,9 +65,13 @@ class BlockingDriver(Driver):
 
     def do(self, work: Work[R]) -> R:
         """Have work done, and wait for it."""
+        __tracebackhide__ = True
         future = self.submit(work)
         try:
             return future.result(self.patience_s)
+        except (WorkflowBlocked, WorkflowStalled) as failure:
+            # The message says it all; the frames of the engine's loop would stand above it on a page of their own.
+            raise failure.with_traceback(None) from None
         except TimeoutError:
             if future.done():
                 raise  # it is what the work raised

@@ -140,6 +140,7 @@ class WorkflowEnvironment(BaseEnvironment, AbstractContextManager["WorkflowEnvir
         instance_id: str | None = None,
     ) -> Any:
         """Start a workflow, let time pass until it has ended, and return its result; see `WorkflowInstance.result`."""
+        __tracebackhide__ = True
         return self.start(workflow, input=input, instance_id=instance_id).result()
 
     @property
@@ -258,6 +259,7 @@ class WorkflowInstance:
             WorkflowStalled: its code asked for something else than history records, now or when replayed.
             StillRunning: real time is over: an activity or workflow code does not return, or there is no end of timers.
         """
+        __tracebackhide__ = True
         state = self._driver.do(self._control.run_to_end(self.id))
         self._driver.do(self._control.check(self.id))
         return state.result(self._control.result_type(self._workflow) if annotation is UNSET else annotation)

@@ -1,6 +1,7 @@
 """The two families of SDKs that speak `TaskHubSidecarService`, and where their messages differ.
 
-One listener speaks one dialect: fifteen positions have two meanings, and nothing on the wire says which is meant.
+One listener speaks one dialect: fifteen positions have two meanings, and nothing on the wire says which is meant. Some
+workers give themselves away all the same (`recognition`).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from tenuto_engine.edge.durabletask.client_service import ClientEdge
 from tenuto_engine.edge.durabletask.dialects import DAPR, SERVICE, Dialect
-from tenuto_engine.edge.durabletask.worker_service import WorkerEdge
+from tenuto_engine.edge.durabletask.recognition import RawMessage, WorkerEdges
 from tenuto_engine.edge.errors import status_of
 from tenuto_engine.edge.handlers import CallContext, Handler, Service, server_stream, service, unary
 from tenuto_engine.ports.errors import EngineError
@@ -36,10 +36,10 @@ _LEFT_OUT = {
 def durabletask_service(
     engine: WorkerHost[AnySession], commands: Management, dialect: Dialect, *, new_id: Callable[[], str]
 ) -> Service:
-    """The handler of one dialect, to register at its server."""
+    """The handler of one dialect, to register at its server; workers that give themselves away keep their own."""
     pb = dialect.pb
     client = ClientEdge(commands, dialect, app=engine.describe().app, new_id=new_id)
-    worker = WorkerEdge(engine, dialect, new_id=new_id)
+    worker = WorkerEdges(engine, dialect, new_id=new_id)
     plain: dict[str, tuple[Any, type[Any]]] = {
         "Hello": (client.hello, Empty),
         "StartInstance": (client.start, pb.CreateInstanceRequest),
@@ -71,12 +71,12 @@ def durabletask_service(
         "WaitForInstanceStart": unary(_guarded(wait_start), pb.GetInstanceRequest),
         "WaitForInstanceCompletion": unary(_guarded(wait_completion), pb.GetInstanceRequest),
         "StreamInstanceHistory": server_stream(_streamed(client.stream_history), pb.StreamInstanceHistoryRequest),
-        "GetWorkItems": server_stream(worker.work_items, pb.GetWorkItemsRequest),
-        "CompleteOrchestratorTask": unary(worker.complete_turn, pb.OrchestratorResponse),
-        "CompleteWorkflowTask": unary(worker.complete_turn, pb.OrchestratorResponse),
-        "CompleteActivityTask": unary(worker.complete_activity, pb.ActivityResponse),
-        "AbandonTaskOrchestratorWorkItem": unary(worker.abandon_turn, pb.AbandonOrchestrationTaskRequest),
-        "AbandonTaskActivityWorkItem": unary(worker.abandon_activity, pb.AbandonActivityTaskRequest),
+        "GetWorkItems": server_stream(worker.work_items, RawMessage),
+        "CompleteOrchestratorTask": unary(worker.complete_turn, RawMessage),
+        "CompleteWorkflowTask": unary(worker.complete_turn, RawMessage),
+        "CompleteActivityTask": unary(worker.complete_activity, RawMessage),
+        "AbandonTaskOrchestratorWorkItem": unary(worker.abandon_turn, RawMessage),
+        "AbandonTaskActivityWorkItem": unary(worker.abandon_activity, RawMessage),
     }
     handlers |= {name: unary(_left_out(text), Empty) for name, text in _LEFT_OUT.items()}
     return service(SERVICE, handlers)

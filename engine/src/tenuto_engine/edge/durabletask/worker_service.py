@@ -92,6 +92,10 @@ class WorkerEdge(Generic[AnySession]):
         self._turn_of: dict[str, str] = {}
         self._broke: dict[str, None] = {}
 
+    def knows(self, token: str) -> bool:
+        """Whether an item with this token is at one of these workers."""
+        return token in self._turns or token in self._tasks
+
     # -- items
 
     async def work_items(self, request: Any, context: CallContext) -> AsyncIterator[Any]:

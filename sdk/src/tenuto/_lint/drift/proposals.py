@@ -67,6 +67,12 @@ def _sides(hunk: Hunk) -> tuple[Side, Side] | None:
     if len(homes) > 1:
         return None
     base_module, base_function = homes.pop() if homes else _base_home(hunk, function)
+    scope, scope_then = hunk.pair.current.scope, hunk.pair.base.scope
+    if ((module, function) == (scope.module, scope.qualname)) is not (
+        (base_module, base_function) == (scope_then.module, scope_then.qualname)
+    ):
+        # A workflow and a helper of it are no two forms of one function: neither's text stands for the other's.
+        return None
     today, before = _definition(module, function), _definition(base_module, base_function)
     if today is None or before is None:
         return None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+
 from tenuto._lint.finding import Fix
 from tenuto._lint.rule import Rule, Use
-from tenuto._lint.view import Call
+from tenuto._lint.view import Call, FunctionView
 
 
 def _moment(call: Call) -> Fix | None:
@@ -14,11 +17,50 @@ def _moment(call: Call) -> Fix | None:
         return None
     text = f"{function.ctx}.current_utc_datetime"
     zone = call.argument(0, "tz")
+    if isinstance(zone, ast.Constant):
+        zone = None
     if call.name == "datetime.date.today":
         text += ".date()"
     elif zone is not None and not _UTC.intersection(function.names(zone, call.scope)):
         text += f".astimezone({function.text_of(zone)})"
-    return Fix(f"replace by {text}", (function.replace(call.node, text),))
+    is_safe = zone is not None or call.name == "datetime.date.today" or not _meets_another(function, call.node)
+    return Fix(f"replace by {text}", (function.replace(call.node, text),), is_safe=is_safe)
+
+
+def _meets_another(function: FunctionView, node: ast.expr, *, is_followed: bool = True) -> bool:
+    """Whether a naive time is compared with or subtracted from another moment: an aware one then raises TypeError.
+
+    It is followed through one name: `now = datetime.now()`.
+    """
+    for parent in function.parents(node):
+        match parent:
+            case ast.Compare() | ast.Call(func=ast.Name(id="max" | "min")):
+                return True
+            case ast.BinOp():
+                if _is_difference(function, parent):
+                    return True
+            case ast.Attribute(attr="replace") | ast.Call(func=ast.Attribute(attr="replace")):
+                pass  # It keeps the time zone, or the lack of one.
+            case ast.IfExp() | ast.NamedExpr():
+                pass
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                reads = _reads(function, name) if is_followed else ()
+                return any(_meets_another(function, one, is_followed=False) for one in reads)
+            case _:
+                return False
+    return False
+
+
+def _is_difference(function: FunctionView, node: ast.BinOp) -> bool:
+    """Whether something other than a duration is subtracted."""
+    right = node.right.func if isinstance(node.right, ast.Call) else node.right
+    return isinstance(node.op, ast.Sub) and "datetime.timedelta" not in function.names(right)
+
+
+def _reads(function: FunctionView, name: str) -> Iterator[ast.Name]:
+    for one in ast.walk(function.node):
+        if isinstance(one, ast.Name) and one.id == name and isinstance(one.ctx, ast.Load):
+            yield one
 
 
 _UTC = frozenset({"datetime.UTC", "datetime.timezone.utc", "zoneinfo.UTC", "pytz.UTC", "pytz.utc"})

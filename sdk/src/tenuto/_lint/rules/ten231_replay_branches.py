@@ -11,6 +11,9 @@ from tenuto._lint.shared import MUTATORS
 from tenuto._lint.view import FunctionView
 from tenuto._lint.waits import asked, asked_at, waits_in, walk_here
 
+# No operation: a replay that sets none leaves the one that was set.
+_STATUS = "set_custom_status"
+
 
 def _check(function: FunctionView) -> Iterator[Hit]:
     if not function.is_workflow and _only_logs(function):
@@ -74,8 +77,9 @@ def _only_logs(function: FunctionView) -> bool:
 
 
 def _is_harmless(function: FunctionView, node: ast.stmt) -> bool:
-    """Whether a statement only logs, measures, or groups such statements."""
-    if waits_in(function, node) or any(asked_at(function, one) for one in walk_here(node)):
+    """Whether a statement only logs, measures, shows a status, or groups such statements."""
+    operations = [one.method for node in walk_here(node) if (one := asked_at(function, node)) is not None]
+    if waits_in(function, node) or any(method != _STATUS for method in operations):
         return False
     match node:
         case ast.Pass():
