@@ -76,6 +76,7 @@ def test_ramp_follows_its_steps() -> None:
     world.settle()
     assert world.routing.ramp_percent == 50
     assert world.state(TWO) == "Ramping"
+    assert {each.id: each.ramp_percent for each in world.status.versions} == {ONE: 50, TWO: 50}
     world.pass_time(minutes=5)
     world.settle()
     assert routes(world) == [(ONE, "", 0), (ONE, TWO, 10), (ONE, TWO, 50), (TWO, "", 0)]

@@ -18,11 +18,6 @@ def member(document: Mapping[str, Any], *path: str) -> Any:
     return found
 
 
-def mapping(document: Mapping[str, Any], *path: str) -> Manifest:
-    """Return the object at a path."""
-    return as_mapping(member(document, *path))
-
-
 def as_mapping(value: Any) -> Manifest:
     """Return a value if it is an object."""
     return cast("Manifest", value) if isinstance(value, dict) else {}

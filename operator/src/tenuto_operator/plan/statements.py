@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tenuto_operator.model import labels
 from tenuto_operator.model.conditions import Reason, Type
 from tenuto_operator.model.state_store import StateStore
 from tenuto_operator.model.workflow import Workflow
@@ -79,14 +80,14 @@ def drain_overdue(late: Sequence[str], *, is_draining: bool) -> Statement | None
     return None
 
 
-def injection(pods: PodsView) -> Statement:
+def injection(workflow: Workflow, pods: PodsView) -> Statement:
     """Whether each pod of existing workloads has its engine."""
     missing = pods.without_engine
     if not missing:
         return Statement(Type.INJECTION_HEALTHY, "True", Reason.ALL_INJECTED, f"{pods.total} pods have an engine")
     message = (
-        f"no engine in {_listed(missing)}; give the pod template the labels tenuto.dev/inject=true and "
-        "tenuto.dev/workflow, and restart the workload when the injector runs"
+        f"no engine in {_listed(missing)}; give the pod template the labels {labels.INJECT}=true and "
+        f"{labels.WORKFLOW}={workflow.metadata.name}, and restart the workload when the injector runs"
     )
     return Statement(Type.INJECTION_HEALTHY, "False", Reason.PODS_WITHOUT_ENGINE, message)
 

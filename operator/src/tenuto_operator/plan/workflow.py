@@ -13,7 +13,7 @@ import msgspec
 from tenuto_operator.model import annotation_keys
 from tenuto_operator.model.conditions import Reason, Type
 from tenuto_operator.model.names import derive_version
-from tenuto_operator.model.status import WorkflowStatus
+from tenuto_operator.model.status import VersionStatus, WorkflowStatus
 from tenuto_operator.model.workflow import Workflow
 from tenuto_operator.plan import statements
 from tenuto_operator.plan.changes import Change
@@ -73,7 +73,7 @@ def plan_workflow(workflow: Workflow, observed: Observed, *, default_image: str)
     )
     report = Report(
         statements=_statements(look, decided, versions),
-        versions=[each.status for each in versions.values()],
+        versions=[_with_share(each.status, routing) for each in versions.values()],
         current=routing.current if routing is not None else workflow.status.current_version,
         target=version,
         replicas=look.replicas,
@@ -141,6 +141,14 @@ def _plan_version(look: _Look, known: VersionFacts, decided: _Decided) -> Versio
         status = msgspec.structs.replace(leaving.status, state="Rejected", since=since)
         return msgspec.structs.replace(leaving, status=status)
     return leaving
+
+
+def _with_share(version: VersionStatus, routing: Routing | None) -> VersionStatus:
+    """Add which part of the new instances start on a version."""
+    if routing is None or version.id not in {routing.current, routing.target}:
+        return version
+    ramp = routing.ramp_percent if routing.target else 0
+    return msgspec.structs.replace(version, ramp_percent=ramp if version.id == routing.target else 100 - ramp)
 
 
 def _is_rejected(version: str, routing: Routing) -> bool:
@@ -214,7 +222,7 @@ def _plan_existing(workflow: Workflow, observed: Observed) -> Plan:
         Statement(Type.PROGRESSING, "False", Reason.OWN_WORKLOADS, message),
         statements.degraded([]),
         statements.state_store(workflow, observed.store),
-        statements.injection(pods),
+        statements.injection(workflow, pods),
     ]
     report = Report(
         statements=said,
