@@ -148,6 +148,8 @@ def test_changes(run: WorkflowRun, look: RunLook, changes: list[RunChange]) -> N
         (make_run(), RunLook(START, instance=RUNNING), "Succeeded", ("Unknown", "NotEnded")),
         (make_run(), RunLook(START, instance=ENDED), "Succeeded", ("True", "Completed")),
         (make_run(seen=ENDED), RunLook(START), "Succeeded", ("True", "Completed")),
+        (make_run(seen=ENDED), RunLook(START, instance=FOREIGN), "Started", ("True", "Accepted")),
+        (make_run(seen=RUNNING), RunLook(START, instance=FOREIGN), "Started", ("False", "Lost")),
         (make_run(seen=ENDED), RunLook(START, answers=False), "Succeeded", ("True", "Completed")),
     ],
 )
