@@ -64,7 +64,7 @@ SUITES = (
     ),
     Suite(name="unit", budget_s=120, paths=("tests/unit", "tests/architecture")),
     # Every rule's fixtures, the labelled corpus, speed by counts: all of the linter.
-    Suite(name="rules", budget_s=120, paths=("tests/lint",)),
+    Suite(name="rules", budget_s=180, paths=("tests/lint",)),
     Suite(name="property", budget_s=240, paths=("tests/property",)),
     Suite(name="transcript", budget_s=60, paths=("tests/transcript",)),
     Suite(name="contract", budget_s=600, paths=("tests/contract",)),
@@ -72,7 +72,7 @@ SUITES = (
     # Every crash of some scenarios is a run of its own, hundreds in all.
     Suite(name="kit", budget_s=120, paths=("tests/kit",)),
     # Replays under perturbation start some eighty processes.
-    Suite(name="integration", budget_s=600, paths=("tests/integration",)),
+    Suite(name="integration", budget_s=900, paths=("tests/integration",)),
     # Applications of other SDKs, each in an environment that the first run makes.
     Suite(name="interop", budget_s=240, paths=("tests/interop",)),
     Suite(name="crash", budget_s=1200, paths=("tests/crash",), alone=True),

@@ -262,3 +262,12 @@ def test_lifecycle_commands_reach_the_instance() -> None:
         with pytest.raises(wf.WorkflowFailed, match="terminated"):
             instance.result()
         assert instance.state().output == "ended"
+
+
+def test_a_fake_of_a_mistyped_name_is_told() -> None:
+    """It stood in for nothing, and the real activity ran: the end of the test names the one that was meant."""
+    with (
+        pytest.raises(AssertionError, match=r"'chrage' was never called.*did you mean 'charge'"),
+        WorkflowEnvironment(wfr) as env,
+    ):
+        env.fake_activity("chrage", returns=1)

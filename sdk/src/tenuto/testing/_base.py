@@ -49,7 +49,8 @@ class BaseEnvironment:
 
         Args:
             activity: the function, or the name of an activity that another process registers. A name that was not
-                known before makes the worker start anew, so give it before its workflow starts.
+                known before makes the worker start anew, so give it before its workflow starts; if it is never called,
+                the environment's end says so, for then it is most likely mistyped.
             returns: the result of every call.
             raises: the error of every attempt.
             side_effect: called with nothing, `(input)` or `(ctx, input)`, as many as it takes; its result or error is

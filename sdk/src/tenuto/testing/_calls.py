@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import inspect
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
@@ -163,6 +164,23 @@ class Fakes:
     def names(self) -> Iterable[str]:
         """Whom they stand in for."""
         return self._fakes.keys()
+
+    def check_used(self, calls: Iterable[ActivityCall]) -> None:
+        """See that what nobody here has registered was called: else its name is most likely a mistake.
+
+        Raises:
+            AssertionError: a fake stood in for nothing; the message has the nearest name that is registered.
+        """
+        known = sorted(self._registry.activities)
+        called = {call.activity for call in calls}
+        for name in self._fakes:
+            if name not in known and name not in called:
+                near = difflib.get_close_matches(name, known, n=1)
+                meant = f"did you mean '{near[0]}'?" if near else f"registered are: {', '.join(known) or 'none'}"
+                raise AssertionError(
+                    f"the fake of activity '{name}' was never called, and no activity is registered by that name; "
+                    f"{meant}"
+                )
 
     def get(self, name: str) -> Fake | None:
         """The fake of an activity, None where it has none."""

@@ -250,8 +250,12 @@ class Control:
         return work
 
     async def check_all(self, life: Life) -> None:
-        """See that the code of every instance replays its history. Raises `WorkflowStalled`."""
+        """See that the code of every instance replays its history, and that fakes have stood in for something.
+
+        Raises `WorkflowStalled`, AssertionError.
+        """
         await self.settle(life)
+        self.fakes.check_used(self.book.calls)
         for state in await self._states(life):
             if (state.execution_id, state.history_length) in self.checked:
                 continue  # found sound, or the test was told
