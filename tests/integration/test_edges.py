@@ -55,6 +55,17 @@ async def test_unix_socket() -> None:
             assert (await ended(it, "one")).runtime_status.name == "COMPLETED"
 
 
+@pytest.mark.parametrize(("folder_mode", "group_may"), [(0o2770, True), (0o770, False)])
+async def test_unix_socket_is_shared_where_its_folder_is(folder_mode: int, group_may: bool) -> None:
+    """In a setgid folder, as a pod's volume with an fsGroup is, the group may connect; elsewhere only the owner."""
+    with short_folder() as folder:
+        folder.chmod(folder_mode)
+        async with EngineHere(make_settings(listen=f"unix:{folder}/engine.sock")):
+            mode = (folder / "engine.sock").stat().st_mode
+            assert bool(mode & 0o020) is group_may
+            assert not mode & 0o002
+
+
 async def test_token(tmp_path: Path) -> None:
     """With a token file nobody is served without the token, and everybody with it: by value or by file."""
     token = tmp_path / "token"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import stat
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -130,7 +132,10 @@ class EngineApp:
             ) from error
         await server.start()
         self._servers.append(server)
-        return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
+        if not listen.startswith("unix:"):
+            return f"{listen.rpartition(':')[0]}:{port}"
+        share_socket(Path(listen.removeprefix("unix:")))
+        return listen
 
     async def _listen_http(self) -> None:
         edge = HttpEdge(self.engine, token=self._token)
@@ -168,6 +173,16 @@ class EngineApp:
         await self.engine.stop()
         await asyncio.to_thread(self._tracing.close)
         _log.info("engine stopped")
+
+
+def share_socket(socket: Path) -> None:
+    """Let the group of a socket's folder connect, if the folder passes its group on (setgid).
+
+    So does a volume of a pod that has an `fsGroup`, where application and engine are different users. In any other
+    folder the socket is its owner's alone.
+    """
+    if socket.parent.stat().st_mode & stat.S_ISGID:
+        socket.chmod(0o660)
 
 
 async def serve(settings: Settings, opened: Stores, *, faults: Faults, tracing: Tracing | None = None) -> None:
