@@ -254,12 +254,13 @@ def records_of(log: list[tuple[Any, Any]]) -> Counter[str]:
     return +written
 
 
-async def scrape_at_rest(measured: Measured) -> tuple[Any, dict[str, int]]:
+async def scrape_at_rest(measured: Measured) -> tuple[Scrape, dict[str, int]]:
     """A page, and the reads that it counts: the engine looks around now and then, so perhaps also during a scrape."""
     store = measured.store
+    await measured.engine.app.engine._stocktaking.take()
     while True:
         before = len(store.log), dict(store.reads)
-        page = await measured.scrape()
+        page = await scraped(measured.web)
         if before == (len(store.log), dict(store.reads)):
             return page, before[1]
 
