@@ -23,15 +23,13 @@ class Dialect(msgspec.Struct, frozen=True):
         mark: first byte of the `foreign` bytes that this dialect wrote.
         pb: its messages. Those that both families have carry the same names there, so one translator reads both.
         shows_stalled: its clients know the status STALLED.
-        replaces_ended: a start replaces an instance that has ended, without being asked to.
     """
 
     name: str
     mark: bytes
     pb: Any
     shows_stalled: bool
-    replaces_ended: bool
 
 
-DAPR = Dialect("dapr", b"d", dapr_pb2, shows_stalled=True, replaces_ended=True)
-MICROSOFT = Dialect("microsoft", b"m", microsoft_pb2, shows_stalled=False, replaces_ended=False)
+DAPR = Dialect("dapr", b"d", dapr_pb2, shows_stalled=True)
+MICROSOFT = Dialect("microsoft", b"m", microsoft_pb2, shows_stalled=False)
